@@ -1,0 +1,106 @@
+package attune
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// RunnerType names the program inside the image that calls an action's code.
+type RunnerType string
+
+const (
+	// RunnerPython calls a Python function or runs a Python file.
+	RunnerPython RunnerType = "python"
+	// RunnerNodeJS calls an exported JavaScript function.
+	RunnerNodeJS RunnerType = "nodejs"
+	// RunnerShell runs a bash script.
+	RunnerShell RunnerType = "shell"
+)
+
+// Network is what an action can reach.
+type Network string
+
+const (
+	// NetworkNone is an empty network namespace: no interface but a loopback that leads nowhere.
+	NetworkNone Network = "none"
+	// NetworkEgress reaches the public internet, and neither the host nor private addresses.
+	NetworkEgress Network = "egress"
+)
+
+// Defaults of an action, as contract 1 of the design sets them.
+const (
+	DefaultTimeoutSeconds = 300
+	DefaultMemoryBytes    = 256 << 20
+	DefaultTmpBytes       = 64 << 20
+	DefaultPids           = 128
+	DefaultCPU            = 1.0
+)
+
+var actionName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
+// Action is one thing that a pack can do.
+type Action struct {
+	// ID is a UUID that stays the same across versions of the pack; empty in a manifest.
+	ID string `json:"id,omitempty"`
+	// Ref is "<pack>.<name>".
+	Ref         string     `json:"ref"`
+	Pack        string     `json:"pack"`
+	Label       string     `json:"label,omitempty"`
+	Description string     `json:"description,omitempty"`
+	RunnerType  RunnerType `json:"runner_type"`
+	// EntryPoint is the code file, a slash path below the pack's actions/ folder.
+	EntryPoint string `json:"entry_point"`
+	// Function is the part after the colon of the entry point; empty leaves the choice to the runner.
+	Function string `json:"function,omitempty"`
+	// Parameters and OutputSchema are JSON Schemas; null means that anything goes.
+	Parameters   json.RawMessage `json:"parameters,omitempty"`
+	OutputSchema json.RawMessage `json:"output_schema,omitempty"`
+	// Secrets are the names that the action reads.
+	Secrets []string `json:"secrets,omitempty"`
+	// Env is set by the runner before the action's code; it never holds a secret.
+	Env map[string]string `json:"env,omitempty"`
+	// TimeoutSeconds counts from the start of the sandbox.
+	TimeoutSeconds int       `json:"timeout_seconds"`
+	Retry          *Retry    `json:"retry,omitempty"`
+	Network        Network   `json:"network"`
+	Resources      Resources `json:"resources"`
+	Policy         Policy    `json:"policy"`
+	// Warm is how many sandboxes are kept ready; nil leaves it to use.
+	Warm *int `json:"warm,omitempty"`
+}
+
+// Retry says how often a failed execution is tried again, and after which pauses.
+type Retry struct {
+	MaxAttempts       int     `json:"max_attempts"`
+	BackoffSeconds    float64 `json:"backoff_seconds"`
+	MaxBackoffSeconds float64 `json:"max_backoff_seconds"`
+}
+
+// Resources are the ceilings of one sandbox.
+type Resources struct {
+	// CPU is in cores; 0.5 is half of one.
+	CPU float64 `json:"cpu"`
+	// MemoryBytes covers the processes and what they keep in /tmp.
+	MemoryBytes int64 `json:"memory_bytes"`
+	Pids        int64 `json:"pids"`
+	// TmpBytes is the size of /tmp.
+	TmpBytes int64 `json:"tmp_bytes"`
+	// LogBytes is the cap of each output stream; 0 takes the service's default.
+	LogBytes int64 `json:"log_bytes,omitempty"`
+}
+
+// ValidActionName tells whether s can be the part of an action's ref behind the dot.
+func ValidActionName(s string) bool { return actionName.MatchString(s) }
+
+// SplitActionRef cuts "<pack>.<name>" in two; ok is false when s is not of that form.
+func SplitActionRef(s string) (pack, name string, ok bool) {
+	pack, name, ok = strings.Cut(s, ".")
+	return pack, name, ok && ValidPackRef(pack) && ValidActionName(name)
+}
+
+// Name is the part of the ref behind the dot.
+func (a *Action) Name() string {
+	_, name, _ := strings.Cut(a.Ref, ".")
+	return name
+}

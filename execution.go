@@ -1,0 +1,147 @@
+package attune
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Status is the state of an execution; docs/state_machine.md draws the machine.
+type Status string
+
+const (
+	// StatusQueued waits for its turn.
+	StatusQueued Status = "queued"
+	// StatusScheduled holds a slot and belongs to a worker; no code has started.
+	StatusScheduled Status = "scheduled"
+	// StatusRunning has, or is about to have, a sandbox.
+	StatusRunning Status = "running"
+	// StatusCanceling is being stopped; it holds its slot until the sandbox is gone.
+	StatusCanceling Status = "canceling"
+	// StatusCompleted ended with exit status 0.
+	StatusCompleted Status = "completed"
+	// StatusFailed ended by itself, and not well.
+	StatusFailed Status = "failed"
+	// StatusTimeout was stopped at its deadline, or waited longer than allowed.
+	StatusTimeout Status = "timeout"
+	// StatusCancelled was stopped at somebody's wish.
+	StatusCancelled Status = "cancelled"
+	// StatusAbandoned may have run; its outcome cannot be known.
+	StatusAbandoned Status = "abandoned"
+	// StatusRejected was turned away by a policy that keeps a record of it.
+	StatusRejected Status = "rejected"
+)
+
+// Statuses lists every state, in the order of a life.
+func Statuses() []Status {
+	return []Status{
+		StatusQueued, StatusScheduled, StatusRunning, StatusCanceling, StatusCompleted,
+		StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned, StatusRejected,
+	}
+}
+
+// Terminal tells whether the state is final.
+func (s Status) Terminal() bool {
+	switch s {
+	case StatusCompleted, StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned, StatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Valid tells whether s is a state at all.
+func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
+
+// Reason says why an execution is in its terminal state.
+type Reason string
+
+const (
+	// ReasonExitCode: the action ended with a status other than 0.
+	ReasonExitCode Reason = "exit_code"
+	// ReasonException: the action's code raised; Failure has it.
+	ReasonException Reason = "exception"
+	// ReasonSignal: a signal that Attune did not send ended the action.
+	ReasonSignal Reason = "signal"
+	// ReasonOutOfMemory: the memory limit was reached and the whole sandbox killed.
+	ReasonOutOfMemory Reason = "oom"
+	// ReasonInvalidResult: the result is not JSON, is too large, or does not fit the output schema.
+	ReasonInvalidResult Reason = "invalid_result"
+	// ReasonDeadline: the action ran into its timeout.
+	ReasonDeadline Reason = "deadline"
+	// ReasonCancelRequested: somebody asked for the end.
+	ReasonCancelRequested Reason = "cancel_requested"
+	// ReasonSecretMissing: a secret was removed between submission and start.
+	ReasonSecretMissing Reason = "secret_missing"
+	// ReasonImageMissing: the worker does not have the pack's image.
+	ReasonImageMissing Reason = "image_missing"
+	// ReasonSandboxFailed: no sandbox could be started.
+	ReasonSandboxFailed Reason = "sandbox_failed"
+	// ReasonWorkerLost: the worker died while the action ran.
+	ReasonWorkerLost Reason = "worker_lost"
+	// ReasonPackRemoved: the pack was uninstalled while the execution waited.
+	ReasonPackRemoved Reason = "pack_removed"
+)
+
+// Execution is one run of an action.
+type Execution struct {
+	// ID is a UUID of version 7, made at submission.
+	ID          string `json:"id"`
+	Action      string `json:"action"`
+	Pack        string `json:"pack"`
+	PackVersion string `json:"pack_version"`
+	// ImageDigest is the image that it runs in, fixed at submission.
+	ImageDigest string          `json:"image_digest"`
+	Status      Status          `json:"status"`
+	Reason      Reason          `json:"reason,omitempty"`
+	Attempt     int             `json:"attempt"`
+	Parameters  json.RawMessage `json:"parameters"`
+	// Result is what the action returned; null when it is larger than MaxResultBytes, then it is only in the log bucket.
+	Result json.RawMessage `json:"result,omitempty"`
+	// Failure is what a failed action raised.
+	Failure  *Failure `json:"failure,omitempty"`
+	ExitCode *int     `json:"exit_code,omitempty"`
+	Worker   string   `json:"worker,omitempty"`
+	// Position counts from 1 and is there while the execution waits.
+	Position    *int       `json:"position,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
+	StartedAt   *time.Time `json:"started_at,omitempty"`
+	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+}
+
+// MaxResultBytes is the largest result kept in the execution's record (contract 2).
+const MaxResultBytes = 1 << 20
+
+// Failure is an exception as the runner reports it.
+type Failure struct {
+	Error     string `json:"error"`
+	ErrorType string `json:"error_type"`
+	Traceback string `json:"traceback,omitempty"`
+}
+
+// Stream is one of the two outputs of an execution.
+type Stream string
+
+const (
+	// Stdout is what the action printed, and nothing else.
+	Stdout Stream = "stdout"
+	// Stderr is what the action and its interpreter complained about.
+	Stderr Stream = "stderr"
+)
+
+// Valid tells whether s is a stream at all.
+func (s Stream) Valid() bool { return s == Stdout || s == Stderr }
+
+// LogPage is a piece of a stream.
+type LogPage struct {
+	// Content has bytes that are not UTF-8 replaced; the object in the bucket has them as they were.
+	Content string `json:"content"`
+	// Offset and NextOffset count bytes of the stored stream.
+	Offset     int64 `json:"offset"`
+	NextOffset int64 `json:"next_offset"`
+	// TotalSize is the stored size so far, in bytes.
+	TotalSize int64 `json:"total_size"`
+	// Truncated tells that the action wrote more than is kept.
+	Truncated bool `json:"truncated"`
+}

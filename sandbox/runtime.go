@@ -1,0 +1,84 @@
+// Package sandbox runs one execution in one container, and nothing of an execution outlives it.
+//
+// Callers see Runtime and the plain types beside it; containerd stays behind them.
+package sandbox
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"attune"
+)
+
+// Runtime runs executions in sandboxes on this host. Its methods may be called at the same time; every implementation
+// passes the suite in sandboxtest.
+type Runtime interface {
+	// Run makes a fresh sandbox, feeds it Spec.Stdin, copies its output until both streams end, and removes it. When
+	// it returns, the sandbox is gone: no process, mount or network namespace of it is left.
+	//
+	// When ctx is cancelled, the sandbox gets SIGTERM, Spec.Grace, then SIGKILL for all of it; Run still collects the
+	// output and returns an Exit with Stopped set. The error is non-nil only when the sandbox could not be made or
+	// its end could not be learned; then Exit is meaningless.
+	Run(ctx context.Context, spec Spec) (Exit, error)
+
+	// List returns the ids of the sandboxes on this host that belong to the same owner, also those that an earlier
+	// process of it left behind.
+	List(ctx context.Context) ([]string, error)
+
+	// Remove kills and removes a sandbox and all that belongs to it. It is idempotent, and nil when there is none.
+	Remove(ctx context.Context, id string) error
+}
+
+// Spec is what to run.
+type Spec struct {
+	// ID names the sandbox: letters, digits and dashes. A second Run with an id that is in use fails.
+	ID string
+	// ImageDigest is the manifest digest of an image on this host.
+	ImageDigest string
+	// Args is the command; nothing secret may be in it.
+	Args []string
+	// Stdin is the document of contract 2. It is written once and then closed; it is never stored.
+	Stdin []byte
+	// Stdout and Stderr get what the process writes. They are called from one goroutine each, and a slow Write slows
+	// the process down. An error ends the copy but not the reading: the rest is drained and dropped.
+	Stdout, Stderr io.Writer
+	Network        attune.Network
+	Resources      attune.Resources
+	// Timeout counts from the start of the process.
+	Timeout time.Duration
+	// Grace is the time between SIGTERM and SIGKILL.
+	Grace time.Duration
+	// Started, where set, is called once, when the process has been started.
+	Started func()
+}
+
+// Exit is how a sandbox ended.
+type Exit struct {
+	// Code is the process's exit status, 128 + the signal where one ended it.
+	Code int
+	// TimedOut: Timeout passed before the process ended. Stopped: ctx was cancelled before it ended.
+	TimedOut, Stopped bool
+	// OutOfMemory: the memory limit was reached and the kernel killed for it.
+	OutOfMemory bool
+	// Result is what the action left in $ATTUNE_RESULT, nil when it left nothing, at most MaxResultFileBytes.
+	Result []byte
+	// Failure is what the runner left in $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when there was none.
+	Failure    []byte
+	StartedAt  time.Time
+	FinishedAt time.Time
+}
+
+// MaxResultFileBytes bounds what the host reads of a result.
+const MaxResultFileBytes = 16 << 20
+
+// Paths and variables inside every sandbox. The image builder lays the files there, the runners rely on them.
+const (
+	// PackDir is the working directory: the pack's files, read-only.
+	PackDir = "/opt/attune/pack"
+	// RunnerDir holds run.py, run.mjs and run.sh.
+	RunnerDir = "/opt/attune/runner"
+	// ResultPath and FailurePath are the two files that the host reads when the process has ended.
+	ResultPath  = "/run/attune/result"
+	FailurePath = "/run/attune/failure"
+)

@@ -1,0 +1,55 @@
+package attune
+
+import (
+	"regexp"
+	"time"
+)
+
+var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+// ValidSecretName tells whether s can name a secret: it must also be the tail of a shell variable.
+func ValidSecretName(s string) bool { return secretName.MatchString(s) }
+
+// MaxSecretBytes is the largest value of a secret.
+const MaxSecretBytes = 64 << 10
+
+// Scope is whom a secret is for: one action, one pack, or everybody when both are empty.
+type Scope struct {
+	Pack   string `json:"pack,omitempty"`
+	Action string `json:"action,omitempty"`
+}
+
+// Secret is everything about a secret but its value, which goes in and never comes out.
+type Secret struct {
+	Name string `json:"name"`
+	Scope
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Role is what the holder of a token may do.
+type Role string
+
+const (
+	// RoleAdmin may do everything.
+	RoleAdmin Role = "admin"
+	// RoleOperator may run and cancel, and read; not install, set secrets or make tokens.
+	RoleOperator Role = "operator"
+	// RoleViewer may read.
+	RoleViewer Role = "viewer"
+)
+
+// Valid tells whether r is a role at all.
+func (r Role) Valid() bool { return r == RoleAdmin || r == RoleOperator || r == RoleViewer }
+
+// Token is everything about an API token but the token itself, which is shown once, when it is made.
+type Token struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	// Packs limits the token to these packs; empty means all.
+	Packs      []string   `json:"packs,omitempty"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
