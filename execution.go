@@ -61,8 +61,6 @@ const (
 	ReasonExitCode Reason = "exit_code"
 	// ReasonException: the action's code raised; Failure has it.
 	ReasonException Reason = "exception"
-	// ReasonSignal: a signal that Attune did not send ended the action.
-	ReasonSignal Reason = "signal"
 	// ReasonOutOfMemory: the memory limit was reached and the whole sandbox killed.
 	ReasonOutOfMemory Reason = "oom"
 	// ReasonInvalidResult: the result is not JSON, is too large, or does not fit the output schema.
@@ -79,6 +77,8 @@ const (
 	ReasonSandboxFailed Reason = "sandbox_failed"
 	// ReasonWorkerLost: the worker died while the action ran.
 	ReasonWorkerLost Reason = "worker_lost"
+	// ReasonWorkerStopped: the worker was told to end and could not wait for the action.
+	ReasonWorkerStopped Reason = "worker_stopped"
 	// ReasonPackRemoved: the pack was uninstalled while the execution waited.
 	ReasonPackRemoved Reason = "pack_removed"
 )
