@@ -1,0 +1,159 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// program is one daemon: how it is started, how it is recognised, and how it is told to end.
+type program struct {
+	// name is the name of the process, too.
+	name string
+	// home is the working directory, which no other daemon has.
+	home string
+	// logPath is the file that takes what the daemon says.
+	logPath string
+	// command makes what is to be run; its Dir, its output and its process group are filled in by the supervisor.
+	command func() *exec.Cmd
+	// ready is nil when the daemon serves. A permanent error ends the wait.
+	ready func(context.Context) error
+	// stopSignal asks for an orderly end.
+	stopSignal syscall.Signal
+}
+
+// pollInterval is how often the state of a daemon is looked at where the kernel offers nothing to wait for.
+const pollInterval = 50 * time.Millisecond
+
+// evict ends every process of the program: by request, and by force when stopGrace or ctx is over. It returns when none
+// of them is left.
+func (p program) evict(ctx context.Context, log *slog.Logger) error {
+	found, err := p.processes()
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	log.Debug("end daemon", "daemon", p.name, "pids", found)
+	for _, pid := range p.heads(found) {
+		p.signal(pid, p.stopSignal)
+	}
+	asked, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if p.awaitGone(asked) == nil {
+		return nil
+	}
+
+	log.Warn("daemon does not end by itself; kill it", "daemon", p.name)
+	if found, err = p.processes(); err != nil {
+		return err
+	}
+	for _, pid := range found {
+		p.signal(pid, syscall.SIGKILL)
+	}
+	forced, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	return p.awaitGone(forced)
+}
+
+func (p program) awaitGone(ctx context.Context) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		found, err := p.processes()
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s %v to end: %w", p.name, found, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// processes lists the processes that are this program's.
+func (p program) processes() ([]int, error) {
+	home, err := os.Stat(p.home)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", p.name, err)
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("look for %s: %w", p.name, err)
+	}
+	var found []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err == nil && p.owns(pid, home) {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+// owns tells whether a process runs in the home folder under the program's name. A zombie has no folder any more. The
+// folders are compared by identity: a path may mean something else in a container.
+func (p program) owns(pid int, home os.FileInfo) bool {
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
+	name, err := os.ReadFile(filepath.Join(proc, "comm"))
+	if err != nil || strings.TrimSpace(string(name)) != p.name {
+		return false
+	}
+	cwd, err := os.Stat(filepath.Join(proc, "cwd"))
+	return err == nil && os.SameFile(cwd, home)
+}
+
+// heads leaves out the processes whose parent is among the others: PostgreSQL's workers are its own business.
+func (p program) heads(pids []int) []int {
+	known := make(map[int]bool, len(pids))
+	for _, pid := range pids {
+		known[pid] = true
+	}
+	var heads []int
+	for _, pid := range pids {
+		if !known[parentOf(pid)] {
+			heads = append(heads, pid)
+		}
+	}
+	return heads
+}
+
+func parentOf(pid int) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	// "pid (name) state ppid …", and the name may hold anything.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return parent
+}
+
+// signal holds on to the process before it looks whose it is, so the number cannot change hands in between. A process
+// that is gone needs no signal.
+func (p program) signal(pid int, sig syscall.Signal) {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return
+	}
+	defer func() { _ = process.Release() }()
+	home, err := os.Stat(p.home)
+	if err == nil && p.owns(pid, home) {
+		_ = process.Signal(sig)
+	}
+}

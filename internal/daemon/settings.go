@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+)
+
+// settings is what is chosen at the first start on a folder and kept: ports, and passwords that nobody has to invent.
+type settings struct {
+	PostgresPort     int    `json:"postgres_port"`
+	PostgresPassword string `json:"postgres_password"`
+	S3Port           int    `json:"s3_port"`
+	S3AccessKey      string `json:"s3_access_key"`
+	S3SecretKey      string `json:"s3_secret_key"`
+
+	path string
+}
+
+func loadSettings(path string) (*settings, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s := &settings{
+			PostgresPassword: rand.Text(),
+			S3AccessKey:      "attune-" + rand.Text()[:8],
+			S3SecretKey:      rand.Text(),
+			path:             path,
+		}
+		return s, s.save()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the daemons' settings: %w", err)
+	}
+	s := &settings{path: path}
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, fmt.Errorf("read the daemons' settings in %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// save replaces the file in one step: there is no moment at which a crash could leave half a password.
+func (s *settings) save() error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the daemons' settings: %w", err)
+	}
+	return writeFile(s.path, text)
+}
+
+// writeFile puts a file for the owner's eyes in place, whole or not at all.
+func writeFile(path string, content []byte) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// choosePorts keeps the ports of the last time unless somebody else has taken them by now.
+func (s *settings) choosePorts() error {
+	before := *s
+	for _, port := range []*int{&s.PostgresPort, &s.S3Port} {
+		if *port != 0 && portIsFree(*port) {
+			continue
+		}
+		free, err := findPort(s.PostgresPort, s.S3Port)
+		if err != nil {
+			return err
+		}
+		*port = free
+	}
+	if *s == before {
+		return nil
+	}
+	return s.save()
+}
+
+// Ports are looked for below the range from which the kernel gives one to every outgoing connection: in it, a daemon
+// that is started again could find its own port in somebody's hands.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
+func findPort(except ...int) (int, error) {
+	for range 100 {
+		n, err := rand.Int(rand.Reader, big.NewInt(lastPort-firstPort+1))
+		if err != nil {
+			return 0, fmt.Errorf("choose a port: %w", err)
+		}
+		if port := firstPort + int(n.Int64()); !slices.Contains(except, port) && portIsFree(port) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found between %d and %d", firstPort, lastPort)
+}
+
+func portIsFree(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	return listener.Close() == nil
+}
