@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"attune"
+	"attune/cmd/attune/internal/client"
+)
+
+type executionCommands struct {
+	List   executionListCommand   `cmd:"" help:"List executions, newest first."`
+	Show   executionShowCommand   `cmd:"" help:"Describe an execution."`
+	Cancel executionCancelCommand `cmd:"" help:"End an execution, whether it waits or runs."`
+}
+
+type executionListCommand struct {
+	Action string        `placeholder:"PACK.ACTION" help:"Only those of this action."`
+	Pack   string        `help:"Only those of this pack."`
+	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned,rejected" default:"" help:"Only those in this state."`
+	Since  time.Duration `placeholder:"DURATION" help:"Only those submitted in the last 90s, 15m, 24h, …."`
+	Limit  int           `default:"20" help:"How many at most; 0 is all."`
+}
+
+// Help is the long text of `attune execution list --help`.
+func (*executionListCommand) Help() string {
+	return `Examples:
+
+    attune execution list --pack weather --status failed --since 24h
+    attune execution list --limit 0 --json | jq -r '.[] | select(.reason == "oom") | .id'
+`
+}
+
+// Run does what the type says.
+func (l *executionListCommand) Run(ctx context.Context, s *session) error {
+	if l.Limit < 0 {
+		return usagef("--limit is 0 or more")
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	executions, raw, err := fetchList[attune.Execution](ctx, c, client.Path("executions"), l.query(), l.Limit)
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return s.printJSONList(raw)
+	}
+	t := table{header: []string{"ID", "ACTION", "STATUS", "REASON", "CREATED", "TOOK"}}
+	for _, e := range executions {
+		t.add(e.ID, e.Action, string(e.Status), orDash(string(e.Reason)), s.when(&e.CreatedAt), orDash(took(e)))
+	}
+	s.printTable(t)
+	return nil
+}
+
+func (l *executionListCommand) query() url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"action": l.Action, "pack": l.Pack, "status": string(l.Status)} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if l.Since > 0 {
+		query.Set("since", time.Now().Add(-l.Since).UTC().Format(time.RFC3339Nano))
+	}
+	return query
+}
+
+type executionShowCommand struct {
+	ID string `arg:"" name:"id" help:"Execution to describe."`
+}
+
+// Run does what the command's help says.
+func (e *executionShowCommand) Run(ctx context.Context, s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := c.Get(ctx, client.Path("executions", e.ID), nil)
+	if err != nil || s.JSON {
+		return orPrint(err, s, answer)
+	}
+	var execution attune.Execution
+	if err := answer.Decode(&execution); err != nil {
+		return err
+	}
+	s.printExecution(execution)
+	return nil
+}
+
+func (s *session) printExecution(e attune.Execution) {
+	position, exit := "", ""
+	if e.Position != nil {
+		position = strconv.Itoa(*e.Position)
+	}
+	if e.ExitCode != nil {
+		exit = strconv.Itoa(*e.ExitCode)
+	}
+	var failure attune.Failure
+	if e.Failure != nil {
+		failure = *e.Failure
+	}
+	s.printFields([]field{
+		{"execution", e.ID}, {"action", e.Action}, {"pack version", e.PackVersion}, {"image", e.ImageDigest},
+		{"status", string(e.Status)}, {"reason", string(e.Reason)}, {"position", position}, {"exit status", exit},
+		{"attempt", strconv.Itoa(e.Attempt)}, {"worker", e.Worker},
+		{"created", s.when(&e.CreatedAt)}, {"started", s.when(e.StartedAt)}, {"finished", s.when(e.FinishedAt)},
+		{"took", took(e)}, {"parameters", compact(e.Parameters)}, {"result", compact(e.Result)},
+		{"error type", failure.ErrorType}, {"error", failure.Error},
+	})
+}
+
+type executionCancelCommand struct {
+	ID string `arg:"" name:"id" help:"Execution to end."`
+}
+
+// Run does what the command's help says.
+func (e *executionCancelCommand) Run(ctx context.Context, s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := c.Send(ctx, http.MethodPost, client.Path("executions", e.ID, "cancel"), nil, nil)
+	if err != nil || s.JSON {
+		return orPrint(err, s, answer)
+	}
+	var execution attune.Execution
+	if err := answer.Decode(&execution); err != nil {
+		return err
+	}
+	writef(s.stdout, "%s %s\n", execution.ID, s.paintStatus(string(execution.Status)))
+	return nil
+}
+
+// took is how long the action ran, empty when it has not ended or never started.
+func took(e attune.Execution) string {
+	if e.StartedAt == nil || e.FinishedAt == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.3fs", e.FinishedAt.Sub(*e.StartedAt).Seconds())
+}
+
+// compact puts a JSON document on one line.
+func compact(document json.RawMessage) string {
+	var line bytes.Buffer
+	if len(document) == 0 || json.Compact(&line, document) != nil {
+		return ""
+	}
+	return line.String()
+}

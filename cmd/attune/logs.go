@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"attune"
+	"attune/cmd/attune/internal/client"
+)
+
+// logsCommand prints the streams of an execution.
+type logsCommand struct {
+	ID     string `arg:"" name:"id" help:"Execution."`
+	Follow bool   `short:"f" help:"Stay until the execution has ended, and print the output as it lands."`
+	Stream string `enum:"both,stdout,stderr" default:"both" help:"What to print: ${enum}."`
+}
+
+// Help is the long text of `attune logs --help`.
+func (*logsCommand) Help() string {
+	return `What the action wrote to stdout is printed to stdout, what it wrote to stderr to stderr.
+
+With --json each page of the log is printed as the API returns it; that needs one --stream and does not follow.
+
+Examples:
+
+    attune logs 0197c9a2-6d1f-7c3e-9a54-0d2f5b1c7e88
+    attune logs -f --stream stdout 0197c9a2-6d1f-7c3e-9a54-0d2f5b1c7e88 | grep error
+`
+}
+
+// Run does what the type says.
+func (l *logsCommand) Run(ctx context.Context, s *session) error {
+	if s.JSON && (l.Stream == "both" || l.Follow) {
+		return usagef("--json needs --stream stdout or --stream stderr, and does not go with --follow")
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if s.JSON {
+		return s.printLogPages(ctx, c, client.Path("executions", l.ID, "logs", l.Stream))
+	}
+	w := &waiter{session: s, client: c, id: l.ID}
+	if l.Stream == "both" {
+		w.follow(attune.Stdout, attune.Stderr)
+	} else {
+		w.follow(attune.Stream(l.Stream))
+	}
+	if l.Follow {
+		_, _, err := w.wait(ctx)
+		return err
+	}
+	for _, stream := range w.streams {
+		if _, err := stream.catchUp(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+// Command attune is the whole of Attune in one binary: the service, its workers, and the client that talks to them.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// commands is the command line: what stands here is what `attune --help` shows, in this order.
+type commands struct {
+	connection
+
+	Pack      packCommands      `cmd:"" group:"client" help:"Install, inspect and remove packs."`
+	Run       runCommand        `cmd:"" group:"client" help:"Run an action."`
+	Logs      logsCommand       `cmd:"" group:"client" help:"Print what an execution wrote."`
+	Execution executionCommands `cmd:"" group:"client" help:"List, inspect and cancel executions."`
+	Secret    secretCommands    `cmd:"" group:"client" help:"Set, list and delete secrets."`
+	Queue     queueCommand      `cmd:"" group:"client" help:"Show how an action's queue stands."`
+	Token     tokenCommands     `cmd:"" group:"client" help:"Create, list and delete API tokens."`
+	Version   versionCommand    `cmd:"" group:"client" help:"Print the version of this binary."`
+}
+
+// description opens `attune --help`.
+const description = `Attune runs automation packs in sandboxes: upload a pack, run its actions, read what they wrote.
+
+The client commands find the service by ATTUNE_URL and show ATTUNE_TOKEN; "attune up" writes both into a file to source:
+
+    source DIR/connections.env
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Once the first signal has been seen, a second one ends the process the hard way.
+	context.AfterFunc(ctx, stop)
+	s := &session{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+		stdoutTerminal: isTerminal(os.Stdout), stderrTerminal: isTerminal(os.Stderr),
+	}
+	if isTerminal(os.Stdin) {
+		s.readHidden = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
+	}
+	os.Exit(run(ctx, s, os.Args[1:]))
+}
+
+// run is main without the process: it takes the arguments behind the program's name and returns the exit status.
+func run(ctx context.Context, s *session, args []string) int {
+	var cli commands
+	helped := false
+	parser, err := kong.New(&cli,
+		kong.Name("attune"),
+		kong.Description(description),
+		kong.Writers(s.stdout, s.stderr),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "service", Title: "Service"},
+			{Key: "client", Title: "Client"},
+			{Key: "connection", Title: "Connection and output"},
+		}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(s),
+	)
+	if err != nil {
+		return s.report(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	switch {
+	case helped: // Whatever else is wrong with the arguments does not matter then.
+		return exitDone
+	case err != nil:
+		return s.report(parseFailure(err))
+	}
+	s.connection = cli.connection
+	return s.report(kctx.Run())
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

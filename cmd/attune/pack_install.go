@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"attune"
+	"attune/cmd/attune/internal/client"
+)
+
+// packInstallCommand uploads a pack and, where asked to, stays until its image stands.
+type packInstallCommand struct {
+	Source string `arg:"" name:"dir|archive" type:"path" help:"Folder with a pack.yaml, or an archive of one: .zip, .tar.gz, .tgz or .tar.zst."`
+	Wait   bool   `short:"w" help:"Wait until the pack is installed, and show how far it is."`
+}
+
+// Help is the long text of `attune pack install --help`.
+func (*packInstallCommand) Help() string {
+	return `A folder is packed on the way, without ` + leftOutText + `.
+
+The service checks the archive, answers, and builds the image in the background. The version that serves now goes on serving until the new one stands, and when the new one fails.
+
+With --wait the exit status is 0 when the pack is installed and 1 when the installation failed; the end of its log is printed then.
+
+Examples:
+
+    attune pack install ./weather --wait
+    attune pack install weather-1.2.0.tar.zst
+    attune pack status weather
+`
+}
+
+// Run does what the type says.
+func (p *packInstallCommand) Run(ctx context.Context, s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := uploadPack(ctx, c, p.Source)
+	if err != nil {
+		return err
+	}
+	var accepted struct {
+		Installation attune.Installation `json:"installation"`
+	}
+	if err := answer.Decode(&accepted); err != nil {
+		return err
+	}
+	installation, document := accepted.Installation, answer.Data
+	if p.Wait {
+		if installation, document, err = s.awaitInstallation(ctx, c, installation); err != nil {
+			return err
+		}
+	}
+	if installation.Status == attune.InstallationFailed {
+		return s.reportFailedInstallation(ctx, c, installation, document)
+	}
+	switch {
+	case s.JSON:
+		return s.printJSON(document)
+	case p.Wait:
+		writef(s.stdout, "%s %s %s %s\n", installation.Pack, installation.Version,
+			s.paintStatus(string(installation.Status)), installation.ImageDigest)
+	default:
+		writef(s.stdout, "%s %s %s, installation %s\n", installation.Pack, installation.Version,
+			s.paintStatus(string(installation.Status)), installation.ID)
+	}
+	return nil
+}
+
+// uploadPack sends a folder or an archive.
+func uploadPack(ctx context.Context, c *client.Client, source string) (client.Answer, error) {
+	info, err := os.Stat(source)
+	if err != nil {
+		return client.Answer{}, usagef("%v", err)
+	}
+	path := client.Path("packs", "upload")
+	if info.IsDir() {
+		files, err := packFiles(source)
+		if err != nil {
+			return client.Answer{}, err
+		}
+		return c.Upload(ctx, path, filepath.Base(source)+".tar.gz", func(w io.Writer) error {
+			return writePack(w, source, files)
+		})
+	}
+	archive, err := os.Open(source)
+	if err != nil {
+		return client.Answer{}, usagef("%v", err)
+	}
+	defer func() { _ = archive.Close() }() // Only read.
+	return c.Upload(ctx, path, filepath.Base(source), func(w io.Writer) error {
+		_, err := io.Copy(w, archive)
+		return err
+	})
+}
+
+// reportFailedInstallation shows the error and the end of the log, where the resolver's own words are.
+func (s *session) reportFailedInstallation(
+	ctx context.Context, c *client.Client, installation attune.Installation, document []byte,
+) error {
+	if s.JSON {
+		if err := s.printJSON(document); err != nil {
+			return err
+		}
+	}
+	if end, err := logEnd(ctx, c, client.Path("packs", installation.Pack, "installation-log")); err != nil {
+		s.notef("the log cannot be read: %v", err)
+	} else if end != "" {
+		writef(s.stderr, "%s", end)
+	}
+	s.notef("the installation of %s %s failed: %s", installation.Pack, installation.Version, installation.Error)
+	writef(s.stderr, "  hint: `attune pack log %s` prints the whole log\n", installation.Pack)
+	return exitStatus(exitFailed)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"attune"
+	"attune/cmd/attune/internal/client"
+)
+
+// runCommand starts an execution and, where asked to, stays until it has ended.
+type runCommand struct {
+	Action     string   `arg:"" name:"pack.action" help:"Action to run."`
+	Parameters []string `name:"parameter" short:"p" sep:"none" placeholder:"NAME=VALUE" help:"A parameter: name=value is a string, name:=json any JSON, name:=@file JSON from a file. Repeatable."`
+	Wait       bool     `short:"w" xor:"wait" help:"Wait for the end and print the result."`
+	Follow     bool     `short:"f" xor:"wait" help:"Wait, and print the output as it lands."`
+}
+
+// Help is the long text of `attune run --help`.
+func (*runCommand) Help() string {
+	return `The execution takes its place in the action's queue. Without --wait or --follow its id is printed and the command ends.
+
+Exit status with --wait and --follow: 0 completed, 1 failed, 3 timeout, 4 cancelled, 5 anything else, 130 interrupted by Ctrl-C (the execution goes on). Without them: 0 queued, 5 refused. Always 2 for a wrong command line.
+
+With --json the execution itself is printed rather than its result; with --follow its output then goes to stderr.
+
+Examples:
+
+    attune run weather.report -p city=Zürich -p readings:='[12.5, 14.1]' --wait
+    attune run tickets.normalize -p ticket:=@ticket.json --follow
+    id=$(attune run inventory.check -p services:=@services.json)
+`
+}
+
+// Run does what the type says.
+func (r *runCommand) Run(ctx context.Context, s *session) error {
+	parameters, err := parseParameters(r.Parameters)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := c.Send(ctx, http.MethodPost, client.Path("executions"), nil, map[string]any{
+		"action": r.Action, "parameters": parameters,
+	})
+	if err != nil {
+		return withParameterHint(err, r.Parameters)
+	}
+	var execution attune.Execution
+	if err := answer.Decode(&execution); err != nil {
+		return err
+	}
+	if !r.Wait && !r.Follow {
+		return s.printQueued(answer.Data, execution)
+	}
+	return r.stay(ctx, s, c, execution.ID)
+}
+
+func (s *session) printQueued(document json.RawMessage, execution attune.Execution) error {
+	switch {
+	case s.JSON:
+		return s.printJSON(document)
+	case !s.stdoutTerminal:
+		writef(s.stdout, "%s\n", execution.ID)
+	default:
+		position := ""
+		if execution.Position != nil {
+			position = fmt.Sprintf(", position %d", *execution.Position)
+		}
+		writef(s.stdout, "%s %s%s\nfollow it with: attune logs -f %s\n",
+			s.paint(bold, execution.ID), execution.Status, position, execution.ID)
+	}
+	return nil
+}
+
+// stay waits for the end of the execution and reports it by output and exit status.
+func (r *runCommand) stay(ctx context.Context, s *session, c *client.Client, id string) error {
+	w := &waiter{session: s, client: c, id: id}
+	if r.Follow {
+		w.follow(attune.Stdout, attune.Stderr)
+		if s.JSON { // Then stdout is for the document alone.
+			w.streams[0].out = s.stderr
+		}
+	} else {
+		w.showStatus = s.stderrTerminal
+	}
+	execution, document, err := w.wait(ctx)
+	if errors.Is(err, context.Canceled) {
+		s.notef("interrupted; execution %s goes on: `attune logs -f %s` follows it, `attune execution cancel %s` ends it",
+			id, id, id)
+		return exitStatus(exitInterrupted)
+	}
+	if err != nil {
+		s.notef("execution %s goes on without being watched", id)
+		return err
+	}
+	if len(w.streams) > 0 && w.streams[0].midLine && s.stdoutTerminal {
+		writef(s.stdout, "\n")
+	}
+	if s.JSON {
+		err = s.printJSON(document)
+	} else if execution.Status == attune.StatusCompleted && execution.Result != nil {
+		err = s.printJSON(execution.Result)
+	}
+	if err != nil {
+		return err
+	}
+	return s.reportEnd(execution)
+}
+
+// reportEnd tells of an end that is not a good one, and turns every end into an exit status.
+func (s *session) reportEnd(execution attune.Execution) error {
+	if execution.Status == attune.StatusCompleted {
+		return nil
+	}
+	s.notef("%s %s", execution.Action, describeEnd(execution))
+	writef(s.stderr, "  hint: `attune logs %s` prints what it wrote\n", execution.ID)
+	switch execution.Status {
+	case attune.StatusFailed:
+		return exitStatus(exitFailed)
+	case attune.StatusTimeout:
+		return exitStatus(exitTimeout)
+	case attune.StatusCancelled:
+		return exitStatus(exitCancelled)
+	default:
+		return exitStatus(exitOther)
+	}
+}
+
+// describeEnd is the end in a sentence: failed (exception): ValueError: no such city.
+func describeEnd(execution attune.Execution) string {
+	text := string(execution.Status)
+	switch {
+	case execution.Reason == attune.ReasonExitCode && execution.ExitCode != nil:
+		text += fmt.Sprintf(" (exit status %d)", *execution.ExitCode)
+	case execution.Reason != "":
+		text += " (" + string(execution.Reason) + ")"
+	}
+	if failure := execution.Failure; failure != nil {
+		text += ": " + strings.TrimPrefix(failure.ErrorType+": "+failure.Error, ": ")
+	}
+	return text
+}
+
+// withParameterHint reminds of := when a parameter given as a string was refused.
+func withParameterHint(err error, flags []string) error {
+	told, ok := errors.AsType[*attune.Error](err)
+	if !ok || told.Code != attune.CodeInvalid {
+		return err
+	}
+	aboutParameter := slices.ContainsFunc(told.Problems, func(p attune.Problem) bool {
+		return strings.HasPrefix(p.Field, "parameters")
+	})
+	asString := slices.ContainsFunc(flags, func(flag string) bool {
+		name, _, _ := strings.Cut(flag, "=")
+		return !strings.HasSuffix(name, ":")
+	})
+	if !aboutParameter || !asString {
+		return err
+	}
+	return &hintedError{error: err, hint: "name=value passes a string; write name:=json for numbers, booleans, lists and objects"}
+}
+
+// elapsed is how long an execution has been in the state that matters to a person who waits.
+func elapsed(execution attune.Execution) time.Duration {
+	since := execution.CreatedAt
+	if execution.StartedAt != nil {
+		since = *execution.StartedAt
+	}
+	return max(0, time.Since(since)).Truncate(time.Second)
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"attune"
+	"attune/cmd/attune/internal/client"
+)
+
+// waiter watches one execution to its end, with as many of its streams as are wanted.
+type waiter struct {
+	session *session
+	client  *client.Client
+	id      string
+	// showStatus keeps a line on the terminal that tells where the execution stands.
+	showStatus bool
+	streams    []*tail
+
+	execution attune.Execution
+	document  json.RawMessage
+}
+
+// follow has the waiter print these streams, each to its namesake.
+func (w *waiter) follow(streams ...attune.Stream) {
+	for _, name := range streams {
+		out := w.session.stdout
+		if name == attune.Stderr {
+			out = w.session.stderr
+		}
+		w.streams = append(w.streams, &tail{path: client.Path("executions", w.id, "logs", string(name)), out: out})
+	}
+}
+
+// wait returns the execution in its terminal state, once all that it wrote has been printed.
+func (w *waiter) wait(ctx context.Context) (attune.Execution, json.RawMessage, error) {
+	err := w.session.poll(ctx, func() (moved, done bool, err error) { return w.look(ctx) })
+	if w.showStatus {
+		writef(w.session.stderr, "%s", clearLine)
+	}
+	return w.execution, w.document, err
+}
+
+// look asks for the state first and reads the streams after: what a finished execution wrote is all there.
+func (w *waiter) look(ctx context.Context) (moved, done bool, err error) {
+	before := w.execution.Status
+	answer, err := w.client.Get(ctx, client.Path("executions", w.id), nil)
+	if err != nil {
+		return false, false, err
+	}
+	var execution attune.Execution
+	if err := answer.Decode(&execution); err != nil {
+		return false, false, err
+	}
+	for _, stream := range w.streams {
+		printed, err := stream.catchUp(ctx, w.client)
+		if err != nil {
+			return false, false, err
+		}
+		moved = moved || printed
+	}
+	w.execution, w.document = execution, answer.Data
+	if w.showStatus {
+		writef(w.session.stderr, "%s%s", clearLine, describeProgress(execution))
+	}
+	return moved || execution.Status != before, execution.Status.Terminal(), nil
+}
+
+// clearLine goes back to the start of a terminal's line and empties it.
+const clearLine = "\r\x1b[K"
+
+// describeProgress is the status line of a wait.
+func describeProgress(execution attune.Execution) string {
+	if execution.Status == attune.StatusQueued && execution.Position != nil {
+		return fmt.Sprintf("%s %s, position %d (%v)", execution.Action, execution.Status, *execution.Position, elapsed(execution))
+	}
+	return fmt.Sprintf("%s %s (%v)", execution.Action, execution.Status, elapsed(execution))
+}
