@@ -13,13 +13,14 @@ create table packs (
 );
 
 -- Every attempt to turn an archive into an image. The manifest is kept here, immutable, so that an execution runs the
--- action as it stood when it was submitted, whatever was installed since.
+-- action as it stood when it was submitted, whatever was installed since. Documents of other people are json, never
+-- jsonb: their members keep their order, and an escaped NUL in an exception's text is not refused.
 create table installations (
     id             uuid primary key,
     pack           text not null references packs on delete cascade,
     version        text not null,
     archive_sha256 text not null check (archive_sha256 ~ '^[0-9a-f]{64}$'),
-    manifest       jsonb not null,
+    manifest       json not null,
     status         text not null default 'pending' check (status in ('pending', 'installing', 'installed', 'failed')),
     phase          text not null default 'queued',
     error          text not null default '',
@@ -32,7 +33,7 @@ create table installations (
     check ((status = 'installed') = (image_digest <> '')),
     check ((status = 'pending') = (worker = ''))
 );
-create index installations_by_pack on installations (pack, created_at desc);
+create index installations_by_pack on installations (pack, created_at desc, id desc);
 -- One installation of a pack is built at a time, so that "the newest" is never decided by who finishes last.
 create unique index installations_one_installing on installations (pack) where status = 'installing';
 create index installations_pending on installations (created_at) where status = 'pending';
@@ -43,7 +44,7 @@ create table actions (
     ref             text not null unique,
     pack            text not null references packs on delete cascade,
     installation_id uuid not null references installations on delete cascade,
-    spec            jsonb not null,
+    spec            json not null,
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now()
 );
@@ -78,7 +79,7 @@ create table executions (
     attempt         integer not null default 1 check (attempt >= 1),
     parameters      json not null,
     result          json,
-    failure         jsonb,
+    failure         json,
     exit_code       integer,
     worker          text not null default '',
     created_at      timestamptz not null default clock_timestamp(),
@@ -98,6 +99,7 @@ create index executions_by_worker on executions (worker) where status in ('sched
 -- Listings, newest first.
 create index executions_newest on executions (created_at desc, id desc);
 create index executions_by_action on executions (action, created_at desc, id desc);
+create index executions_by_pack on executions (pack, created_at desc, id desc);
 
 create table workers (
     name             text primary key,

@@ -1,0 +1,76 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// defaultMaxConns holds unless the URL says pool_max_conns. PostgreSQL allows 100 connections by default, and several
+// processes share them.
+const defaultMaxConns = 16
+
+// DB is the database, by noun.
+type DB struct {
+	Packs         *Packs
+	Installations *Installations
+	Actions       *Actions
+	Executions    *Executions
+	Secrets       *Secrets
+	Tokens        *Tokens
+	Workers       *Workers
+
+	pool *pgxpool.Pool
+}
+
+// Open connects to a database whose schema is up to date. The URL may set whatever pgxpool and PostgreSQL understand,
+// such as pool_max_conns or statement_timeout. The caller closes it.
+func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("parse database URL: %w", err)
+	}
+	if !strings.Contains(url, "pool_max_conns=") {
+		config.MaxConns = defaultMaxConns
+	}
+	defaults := map[string]string{
+		"application_name":                    "attune",
+		"statement_timeout":                   "30s",
+		"idle_in_transaction_session_timeout": "60s",
+	}
+	for name, value := range defaults {
+		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("make connection pool: %w", err)
+	}
+	db := &DB{
+		Packs:         &Packs{pool},
+		Installations: &Installations{pool},
+		Actions:       &Actions{pool},
+		Executions:    &Executions{pool},
+		Secrets:       &Secrets{pool, sealer},
+		Tokens:        &Tokens{pool},
+		Workers:       &Workers{pool},
+		pool:          pool,
+	}
+	if err := db.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Pool is for the scheduler, which writes its own statements. Others use the nouns.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Close waits until every connection has been given back, and closes them.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return Translate("ping database", db.pool.Ping(ctx)) }

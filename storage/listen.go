@@ -1,0 +1,105 @@
+package storage
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Notify wakes those who listen on a channel. It carries nothing: a wake-up only says "look again". Call it after the
+// commit, never inside the transaction, since PostgreSQL lets transactions that notify commit only one at a time.
+func (db *DB) Notify(ctx context.Context, channel string) error {
+	_, err := db.pool.Exec(ctx, `select pg_notify($1, '')`, channel)
+	return Translate("notify", err)
+}
+
+// Listener turns notifications into signals.
+type Listener struct {
+	signals map[string]chan struct{}
+	done    chan struct{}
+}
+
+// Listen subscribes to channels on a connection of its own and returns at once. Each channel is signalled once whenever
+// the subscription begins, so also after a lost connection, when notifications may have been missed: whoever looks after
+// each signal misses nothing. It ends with ctx; then Wait.
+//
+// Callers still poll now and then: a wake-up that is never sent cannot be received.
+func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
+	l := &Listener{signals: make(map[string]chan struct{}), done: make(chan struct{})}
+	for _, c := range channels {
+		l.signals[c] = make(chan struct{}, 1)
+	}
+	config := db.pool.Config().ConnConfig
+	go func() {
+		defer close(l.done)
+		l.run(ctx, config)
+	}()
+	return l
+}
+
+// C gets a signal after one or more notifications on a channel that was given to Listen.
+func (l *Listener) C(channel string) <-chan struct{} { return l.signals[channel] }
+
+// Wait returns when the listener has ended and its connection is closed.
+func (l *Listener) Wait() { <-l.done }
+
+const (
+	listenBackoffMin = 100 * time.Millisecond
+	listenBackoffMax = 5 * time.Second
+)
+
+func (l *Listener) run(ctx context.Context, config *pgx.ConnConfig) {
+	backoff := listenBackoffMin
+	for {
+		err := l.subscribe(ctx, config, func() { backoff = listenBackoffMin })
+		if ctx.Err() != nil {
+			return
+		}
+		slog.WarnContext(ctx, "the database listener lost its connection", "retry_in", backoff, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, listenBackoffMax)
+	}
+}
+
+// subscribe returns when the connection is lost.
+func (l *Listener) subscribe(ctx context.Context, config *pgx.ConnConfig, subscribed func()) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing) // the connection is lost or no longer wanted
+	}()
+	for channel := range l.signals {
+		if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return err
+		}
+	}
+	subscribed()
+	for channel := range l.signals {
+		l.signal(channel)
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		l.signal(n.Channel)
+	}
+}
+
+// signal never blocks: a signal that waits to be received stands for this one too.
+func (l *Listener) signal(channel string) {
+	select {
+	case l.signals[channel] <- struct{}{}:
+	default:
+	}
+}
