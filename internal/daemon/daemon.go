@@ -26,7 +26,7 @@ type Config struct {
 	Postgres, MinIO, Containerd bool
 	// Log gets what happens to the daemons; what they say themselves goes to Dir/log.
 	Log *slog.Logger
-	// UnsafePostgres trades durability for speed. For tests whose database dies with them.
+	// UnsafePostgres makes PostgreSQL faster and lets a crash of the host corrupt it. For tests.
 	UnsafePostgres bool
 }
 
