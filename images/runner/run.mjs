@@ -1,0 +1,130 @@
+// Runs one action written in JavaScript; the first process of its sandbox.
+//
+//     node run.mjs actions/forecast.js [function]
+//
+// The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets
+// stay in memory: they are never put into the environment, the arguments or a file. Node.js 20 or newer.
+
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const resultFile = process.env.ATTUNE_RESULT ?? '/run/attune/result';
+const failureFile = process.env.ATTUNE_FAILURE ?? '/run/attune/failure';
+const self = fileURLToPath(import.meta.url);
+
+// What the host keeps of a failure.
+const maxError = 8 << 10;
+const maxTraceback = 48 << 10;
+
+// InvalidResult: the action returned something that JSON cannot express.
+class InvalidResult extends Error {
+  name = 'InvalidResult';
+}
+
+function readDocument() {
+  const document = JSON.parse(readFileSync(0, 'utf8'));
+  // The action finds an empty stdin, not the end of ours: the lowest free descriptor is the one just closed.
+  closeSync(0);
+  openSync('/dev/null', 'r');
+  return document;
+}
+
+function setEnvironment({ id = '', action = '', attempt = '', env = {} }) {
+  Object.assign(process.env, env ?? {}, {
+    ATTUNE_EXECUTION_ID: String(id),
+    ATTUNE_ACTION_REF: String(action),
+    ATTUNE_ATTEMPT: String(attempt),
+  });
+}
+
+// entry finds what to call; undefined means that the module was a script and has done its work.
+function entry(module, path, name) {
+  const exported = (key) => module[key] ?? module.default?.[key];
+  if (name) {
+    if (typeof exported(name) === 'function') return exported(name);
+    throw new TypeError(`${relative('', path)} exports no function ${name}`);
+  }
+  for (const candidate of [exported('run'), exported('main'), module.default]) {
+    if (typeof candidate === 'function') return candidate;
+  }
+  // A CommonJS file without exports shows an empty object as its default export, under two names.
+  const keys = Object.keys(module).filter((key) => key !== 'default' && key !== 'module.exports');
+  const fallback = module.default;
+  if (keys.length > 0 || (fallback !== undefined && Object.keys(Object(fallback)).length > 0)) {
+    throw new TypeError(`${relative('', path)} exports neither run nor main, and no function by default`);
+  }
+  return undefined;
+}
+
+// Neither undefined nor null is a result; both leave the file empty.
+function writeResult(value) {
+  if (value === undefined || value === null) return;
+  let text;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new InvalidResult(`the action's return value is not JSON: ${error.message.split('\n')[0]}`);
+  }
+  if (text === undefined) {
+    throw new InvalidResult(`the action's return value is not JSON: it is a ${typeof value}`);
+  }
+  writeFileSync(resultFile, text);
+}
+
+// fail writes the exception for the record and its traceback for whoever reads stderr, and ends the process.
+function fail(thrown) {
+  settled = true;
+  const isError = thrown instanceof Error;
+  const stack = (isError && thrown.stack) || String(thrown);
+  // The action's own frames; below them lie this file and Node's loader.
+  const lines = stack.split('\n');
+  const end = lines.findIndex((line) => /^\s+at /.test(line) && line.includes(self));
+  const traceback = (end < 0 ? lines : lines.slice(0, end)).join('\n');
+  process.stderr.write(`${traceback}\n`);
+  const failure = {
+    error: (isError ? thrown.message : String(thrown)).slice(0, maxError),
+    error_type: isError ? thrown.name || thrown.constructor.name : typeof thrown,
+    traceback: traceback.slice(0, maxTraceback),
+  };
+  writeFileSync(failureFile, JSON.stringify(failure));
+  process.exit(1);
+}
+
+let settled = false;
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+process.on('SIGTERM', () => {
+  // The kernel withholds SIGTERM from the first process of a sandbox unless it asks for it. An action that listens
+  // itself decides itself.
+  if (process.listenerCount('SIGTERM') === 1) process.exit(143);
+});
+process.on('exit', (code) => {
+  if (!settled && code === 13) {
+    process.exitCode = 1;
+    fail(new Error('nothing is left to do, and the promise that the action returned has not settled'));
+  }
+});
+
+const path = resolve(process.argv[2]);
+const name = process.argv[3] ?? '';
+process.argv.splice(1, process.argv.length, path);
+
+const { parameters, secrets, execution } = readDocument();
+setEnvironment(execution ?? {});
+globalThis.parameters = parameters ?? {};
+globalThis.secrets = secrets ?? {};
+
+try {
+  const action = entry(await import(pathToFileURL(path)), path, name);
+  if (action !== undefined) {
+    writeResult(await action({ parameters: globalThis.parameters, secrets: globalThis.secrets }));
+    settled = true;
+    // Timers and sockets that the action left behind do not hold it. A script, by contrast, ends when it has nothing
+    // left to do.
+    process.exit();
+  }
+  settled = true;
+} catch (error) {
+  fail(error);
+}
