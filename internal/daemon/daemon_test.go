@@ -78,7 +78,7 @@ func TestStartSaysWhyADaemonDoesNotServe(t *testing.T) {
 	config.Postgres, config.Containerd = false, false
 	config.BinDir = t.TempDir()
 	script := "#!/bin/sh\necho the disk is on fire\nexit 7\n"
-	if err := os.WriteFile(filepath.Join(config.BinDir, "minio"), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(config.BinDir, "minio"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	_, err := daemon.Start(t.Context(), config)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// program is one daemon: how it is started, how it is recognised, and how it is told to end.
+// program is one daemon: how it is started, how it is recognized, and how it is told to end.
 type program struct {
 	// name is the name of the process, too.
 	name string
