@@ -85,21 +85,13 @@ func (l *Listener) subscribe(ctx context.Context, config *pgx.ConnConfig, subscr
 	}
 	subscribed()
 	for channel := range l.signals {
-		l.signal(channel)
+		signal(l.signals[channel])
 	}
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}
-		l.signal(n.Channel)
-	}
-}
-
-// signal never blocks: a signal that waits to be received stands for this one too.
-func (l *Listener) signal(channel string) {
-	select {
-	case l.signals[channel] <- struct{}{}:
-	default:
+		signal(l.signals[n.Channel])
 	}
 }

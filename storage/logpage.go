@@ -3,6 +3,13 @@ package storage
 import (
 	"context"
 	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/minio/minio-go/v7"
 
 	"attune"
 )
@@ -13,8 +20,167 @@ const (
 	MaxPageBytes     = 1 << 20
 )
 
-// Page reads a piece of a stream, also while it is being written. running tells that more may follow, so that a
-// character whose bytes have not all arrived is left for the next page.
+// Page reads a piece of a stream, also while it is being written; a stream that nobody wrote is empty. limit is
+// DefaultPageBytes when 0 and at most MaxPageBytes. An offset behind the end becomes the end. running tells that more
+// may follow, so that a character whose bytes have not all arrived is left for the next page.
 func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit int64, running bool) (attune.LogPage, error) {
-	return attune.LogPage{}, fmt.Errorf("read %s%s: not built yet", prefix, stream)
+	if limit <= 0 {
+		limit = DefaultPageBytes
+	}
+	r := pageReader{
+		logs: l, prefix: prefix, stream: stream, running: running, offset: max(offset, 0),
+		limit: min(max(limit, utf8.UTFMax), MaxPageBytes), // less than a character could never move on
+	}
+	if w := l.writer(prefix, stream); w != nil {
+		if piece, total, truncated, ok := w.head(r.offset, r.limit); ok {
+			return r.page(piece, total, truncated), nil
+		}
+	}
+	// Between a look for the whole object and one for its segments the stream may be finished, and be neither.
+	for range 3 {
+		for _, read := range []func(context.Context) (attune.LogPage, error){r.fromObject, r.fromSegments} {
+			page, err := read(ctx)
+			if err == nil || !isMissing(err) {
+				return page, err
+			}
+		}
+	}
+	return attune.LogPage{}, nil
+}
+
+// pageReader is one request for a page. Its from methods fail with isMissing where there is nothing to read.
+type pageReader struct {
+	logs           *Logs
+	prefix, stream string
+	offset, limit  int64
+	running        bool
+}
+
+func (r *pageReader) fromObject(ctx context.Context) (attune.LogPage, error) {
+	o, key := r.logs.objects, r.prefix+r.stream+".log"
+	info, err := o.client.StatObject(ctx, o.config.LogBucket, key, minio.StatObjectOptions{})
+	if err != nil {
+		return attune.LogPage{}, objectError("find log", err)
+	}
+	offset := min(r.offset, info.Size)
+	piece, err := r.read(ctx, nil, key, offset, min(r.limit, info.Size-offset))
+	r.running = false
+	return r.page(piece, info.Size, info.UserMetadata[truncatedKey] == "true"), err
+}
+
+func (r *pageReader) fromSegments(ctx context.Context) (attune.LogPage, error) {
+	if r.offset < segmentBytes {
+		return r.fromSegmentsBehind(ctx, "")
+	}
+	// No segment that begins before this one reaches to the offset.
+	page, err := r.fromSegmentsBehind(ctx, segmentKey(r.prefix, r.stream, r.offset-segmentBytes))
+	if isMissing(err) {
+		// The offset may lie far behind the end; only the whole list tells where that is.
+		return r.fromSegmentsBehind(ctx, "")
+	}
+	return page, err
+}
+
+func (r *pageReader) fromSegmentsBehind(ctx context.Context, after string) (attune.LogPage, error) {
+	var piece []byte
+	var total int64
+	for s, err := range r.segments(ctx, after) {
+		if err != nil {
+			return attune.LogPage{}, err
+		}
+		total = s.end()
+		next := r.offset + int64(len(piece))
+		if want := min(r.limit-int64(len(piece)), s.end()-next); want > 0 {
+			if s.offset > next {
+				return attune.LogPage{}, errVanished
+			}
+			if piece, err = r.read(ctx, piece, s.key, next-s.offset, want); err != nil {
+				return attune.LogPage{}, err
+			}
+		}
+	}
+	if total == 0 {
+		return attune.LogPage{}, errVanished
+	}
+	return r.page(piece, total, false), nil
+}
+
+// errVanished: segments that were there are gone, since the stream has been finished.
+var errVanished = minio.ErrorResponse{Code: minio.NoSuchKey}
+
+type segment struct {
+	key          string
+	offset, size int64
+}
+
+func (s segment) end() int64 { return s.offset + s.size }
+
+// segments lists those that come behind the key after, in order.
+func (r *pageReader) segments(ctx context.Context, after string) func(func(segment, error) bool) {
+	return func(yield func(segment, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the listing when the caller has enough
+		o := r.logs.objects
+		for object := range o.client.ListObjectsIter(ctx, o.config.LogBucket, minio.ListObjectsOptions{
+			Prefix: r.prefix + r.stream + "/", StartAfter: after,
+		}) {
+			if object.Err != nil {
+				yield(segment{}, objectError("list log segments", object.Err))
+				return
+			}
+			offset, err := strconv.ParseInt(strings.TrimSuffix(path.Base(object.Key), ".log"), 10, 64)
+			if err != nil {
+				continue // not one of ours
+			}
+			if !yield(segment{object.Key, offset, object.Size}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// read appends size bytes of an object to piece.
+func (r *pageReader) read(ctx context.Context, piece []byte, key string, offset, size int64) ([]byte, error) {
+	if size == 0 {
+		return piece, nil
+	}
+	var opts minio.GetObjectOptions
+	if err := opts.SetRange(offset, offset+size-1); err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	o := r.logs.objects
+	object, err := o.client.GetObject(ctx, o.config.LogBucket, key, opts)
+	if err != nil {
+		return nil, objectError("read log", err)
+	}
+	defer func() { _ = object.Close() }() // everything wanted has been read
+	old := len(piece)
+	piece = append(piece, make([]byte, size)...)
+	_, err = io.ReadFull(object, piece[old:])
+	return piece, objectError("read log", err)
+}
+
+// page makes text of the bytes at the offset. A character that they only begin is left for the next page.
+func (r *pageReader) page(piece []byte, total int64, truncated bool) attune.LogPage {
+	offset := min(r.offset, total)
+	if r.running || offset+int64(len(piece)) < total {
+		piece = piece[:len(piece)-partialRune(piece)]
+	}
+	return attune.LogPage{
+		Content: strings.ToValidUTF8(string(piece), "\uFFFD"),
+		Offset:  offset, NextOffset: offset + int64(len(piece)), TotalSize: total, Truncated: truncated,
+	}
+}
+
+// partialRune is the number of bytes at the end of b that begin a character and do not complete it.
+func partialRune(b []byte) int {
+	for n := 1; n <= min(len(b), utf8.UTFMax-1); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }

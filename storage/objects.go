@@ -167,5 +167,6 @@ func objectError(doing string, err error, people ...*attune.Error) error {
 }
 
 func isMissing(err error) bool {
-	return minio.ToErrorResponse(err).Code == minio.NoSuchKey
+	answer, ok := errors.AsType[minio.ErrorResponse](err)
+	return ok && answer.Code == minio.NoSuchKey
 }

@@ -12,27 +12,24 @@ import (
 	"attune"
 )
 
-// RunManifest is manifest.json: what became of an execution, for people with an S3 client and nothing else.
-type RunManifest struct {
-	ID          string        `json:"id"`
+// Manifest is manifest.json: what became of an execution, for people with an S3 client and nothing else.
+type Manifest struct {
+	Execution   string        `json:"execution"`
 	Action      string        `json:"action"`
 	PackVersion string        `json:"pack_version"`
 	ImageDigest string        `json:"image_digest"`
+	Attempts    int           `json:"attempts"`
 	Status      attune.Status `json:"status"`
 	Reason      attune.Reason `json:"reason,omitempty"`
 	ExitCode    *int          `json:"exit_code,omitempty"`
-	Attempts    int           `json:"attempts"`
-	CreatedAt   time.Time     `json:"created_at"`
 	StartedAt   *time.Time    `json:"started_at,omitempty"`
 	FinishedAt  *time.Time    `json:"finished_at,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]LogSummary `json:"streams"`
-	// ResultSize is the size of result.json; absent when the action returned nothing.
-	ResultSize int64 `json:"result_size,omitempty"`
 }
 
 // PutManifest stores manifest.json.
-func (l *Logs) PutManifest(ctx context.Context, prefix string, m RunManifest) error {
+func (l *Logs) PutManifest(ctx context.Context, prefix string, m Manifest) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)

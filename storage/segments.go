@@ -1,0 +1,156 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+const (
+	// segmentBytes is the most that one segment holds. Readers rely on it.
+	segmentBytes = 1 << 20
+	// A segment is cut when segmentBytes are there, or after a pause that grows with the age of the stream, so that a
+	// slow log that lasts for days does not become a hundred thousand objects.
+	segmentPauseMin = 250 * time.Millisecond
+	segmentPauseMax = 10 * time.Second
+	segmentPauses   = 100
+)
+
+// segmentKey names the piece of a running stream that begins at offset; names sort as offsets do.
+func segmentKey(prefix, stream string, offset int64) string {
+	return fmt.Sprintf("%s%s/%020d.log", prefix, stream, offset)
+}
+
+// segmentUploader copies the head of a stream from the spool to S3 while it is being written. When S3 is slow or away it
+// falls behind, and the spool holds what is missing.
+type segmentUploader struct {
+	// dirty: there is something new. full: there is enough for a whole segment.
+	dirty, full chan struct{}
+	// stopping asks for the end after the request under way; cancel cuts that off, too.
+	stopping chan struct{}
+	cancel   context.CancelFunc
+	done     chan struct{}
+	sent     atomic.Int64
+	// began is set when S3 may have a segment; it is read after stop.
+	began bool
+}
+
+func (u *segmentUploader) start(w *LogWriter) {
+	ctx, cancel := context.WithCancel(context.Background())
+	*u = segmentUploader{
+		dirty: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		stopping: make(chan struct{}), cancel: cancel, done: make(chan struct{}),
+	}
+	go func() {
+		defer close(u.done)
+		u.run(ctx, w)
+	}()
+}
+
+// stop returns when no request is under way: one that lands after the segments were removed would stay for ever.
+func (u *segmentUploader) stop(ctx context.Context) {
+	close(u.stopping)
+	select {
+	case <-u.done:
+	case <-ctx.Done():
+	}
+	u.cancel()
+	<-u.done
+}
+
+// grown is told how long the head is after each write.
+func (u *segmentUploader) grown(written int64) {
+	pending := written - u.sent.Load()
+	if pending > 0 {
+		signal(u.dirty)
+	}
+	if pending >= segmentBytes {
+		signal(u.full)
+	}
+}
+
+func (u *segmentUploader) run(ctx context.Context, w *LogWriter) {
+	begin := time.Now()
+	backoff := retryPauseMin
+	for {
+		select {
+		case <-u.stopping:
+			return
+		case <-u.dirty:
+		}
+		pause := min(max(time.Since(begin)/segmentPauses, segmentPauseMin), segmentPauseMax)
+		if u.pause(pause, u.full) {
+			return
+		}
+		for !u.caughtUp(w) {
+			if err := u.send(ctx, w); err == nil {
+				backoff = retryPauseMin
+				continue
+			} else if backoff == retryPauseMin {
+				slog.WarnContext(ctx, "a piece of a log waits for S3", "prefix", w.spool.Prefix, "stream", w.spool.Stream, "error", err)
+			}
+			if u.pause(backoff, nil) {
+				return
+			}
+			backoff = min(2*backoff, retryPauseMax)
+		}
+	}
+}
+
+// pause ends early when it is interrupted, and returns true when the uploader is to stop.
+func (u *segmentUploader) pause(d time.Duration, interrupt <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-u.stopping:
+		return true
+	case <-timer.C:
+	case <-interrupt:
+	}
+	return false
+}
+
+func (u *segmentUploader) caughtUp(w *LogWriter) bool {
+	select {
+	case <-u.stopping:
+		return true // Close stores the whole stream
+	default:
+		return u.sent.Load() == w.written()
+	}
+}
+
+// send stores the next segment.
+func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
+	offset := u.sent.Load()
+	size := min(w.written()-offset, segmentBytes)
+	u.began = true
+	s := w.spool
+	err := withTimeout(ctx, segmentTimeout, func(ctx context.Context) error {
+		return w.logs.upload(ctx, segmentKey(s.Prefix, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
+			minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+	})
+	if err == nil {
+		u.sent.Add(size)
+	}
+	return err
+}
+
+// written is the length of the head so far.
+func (w *LogWriter) written() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spool.written
+}
+
+// signal never blocks: a signal that waits to be received stands for this one too.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,206 @@
+package storage
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// tailBytes are kept of the end of a stream that exceeds its cap.
+	tailBytes = 64 << 10
+	// headerBytes lead a spool file and say whose it is.
+	headerBytes = 1 << 10
+	spoolSuffix = ".spool"
+)
+
+// spool is a stream on disk, as much of it as will be stored. Nothing of it is kept in memory, and a process that starts
+// after a crash finds in the file all that it needs to finish the work:
+//
+//	header | head, at most Cap bytes | ring of tailBytes | number of bytes written, once they exceed Cap
+//
+// It is not safe for concurrent use, but for reading what was written before.
+type spool struct {
+	spoolHeader
+	file *os.File
+	// total counts what was written; written is the part of the head that is in the file.
+	total, written int64
+	// broken is set when the disk refused a write; from then on bytes are only counted.
+	broken error
+}
+
+type spoolHeader struct {
+	Prefix string `json:"prefix"`
+	Stream string `json:"stream"`
+	Cap    int64  `json:"cap"`
+}
+
+func createSpool(dir string, h spoolHeader) (s *spool, err error) {
+	text, err := json.Marshal(h)
+	if err != nil || len(text) > headerBytes {
+		return nil, fmt.Errorf("encode spool header of %d bytes: %w", len(text), errors.Join(err, errors.ErrUnsupported))
+	}
+	path := filepath.Join(dir, newID()+spoolSuffix)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the spool folder
+	if err != nil {
+		return nil, fmt.Errorf("create spool: %w", err)
+	}
+	padded := string(text) + strings.Repeat(" ", headerBytes-len(text))
+	if _, err := file.WriteString(padded); err != nil {
+		return nil, fmt.Errorf("begin spool: %w", errors.Join(err, file.Close(), os.Remove(path)))
+	}
+	return &spool{spoolHeader: h, file: file}, nil
+}
+
+// errNoHeader: the process died before anything of the stream was written.
+var errNoHeader = errors.New("the spool has no header")
+
+// openSpool opens what an earlier process left.
+func openSpool(path string) (s *spool, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // below the spool folder
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	s = &spool{file: file}
+	header := make([]byte, headerBytes)
+	if _, err := io.ReadFull(file, header); err != nil || json.Unmarshal(header, &s.spoolHeader) != nil {
+		return nil, errNoHeader
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	s.total = info.Size() - headerBytes
+	var count [8]byte
+	if _, err := file.ReadAt(count[:], s.at(s.Cap+tailBytes)); err == nil {
+		s.total = int64(binary.BigEndian.Uint64(count[:])) //nolint:gosec // we wrote it from an int64
+	}
+	s.written = min(s.total, s.Cap)
+	return s, nil
+}
+
+// at is the place in the file of a byte of head or ring.
+func (s *spool) at(offset int64) int64 { return headerBytes + offset }
+
+// write takes all of p; what does not fit is only counted. It fails only for the first time that the disk refuses.
+func (s *spool) write(p []byte) error {
+	begin := s.total
+	s.total += int64(len(p))
+	if s.broken != nil {
+		return nil
+	}
+	if room := s.Cap - begin; room > 0 {
+		head := p[:min(room, int64(len(p)))]
+		n, err := s.file.WriteAt(head, s.at(begin))
+		s.written += int64(n)
+		if err != nil {
+			s.broken = err
+			return err
+		}
+		p = p[len(head):]
+	}
+	if len(p) > 0 {
+		s.broken = s.writeTail(p)
+	}
+	return s.broken
+}
+
+// writeTail puts the end of p, which is the end of the stream too, into the ring.
+func (s *spool) writeTail(p []byte) error {
+	p = p[max(0, len(p)-tailBytes):]
+	begin := (s.total - int64(len(p)) - s.Cap) % tailBytes
+	first := p[:min(int64(len(p)), tailBytes-begin)]
+	if _, err := s.file.WriteAt(first, s.at(s.Cap+begin)); err != nil {
+		return err
+	}
+	if _, err := s.file.WriteAt(p[len(first):], s.at(s.Cap)); err != nil {
+		return err
+	}
+	var count [8]byte
+	binary.BigEndian.PutUint64(count[:], uint64(s.total)) //nolint:gosec // never negative
+	_, err := s.file.WriteAt(count[:], s.at(s.Cap+tailBytes))
+	return err
+}
+
+// truncated tells whether bytes will be missing in what is stored.
+func (s *spool) truncated() bool { return s.broken != nil || s.total > s.Cap+tailBytes }
+
+// content is what will be stored: everything, or the head, a marker and the tail.
+func (s *spool) content() *io.SectionReader {
+	whole := func(offset, size int64) part { return part{s.file, s.at(offset), size} }
+	switch {
+	case s.broken != nil:
+		marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, the disk of the log spool was full]\n", s.total-s.written)
+		return concat(whole(0, s.written), part{strings.NewReader(marker), 0, int64(len(marker))})
+	case !s.truncated():
+		return concat(whole(0, s.total))
+	}
+	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded %s limit]\n", s.total-s.Cap-tailBytes, sizeText(s.Cap))
+	oldest := (s.total - s.Cap) % tailBytes
+	return concat(whole(0, s.Cap), part{strings.NewReader(marker), 0, int64(len(marker))},
+		whole(s.Cap+oldest, tailBytes-oldest), whole(s.Cap, oldest))
+}
+
+func (s *spool) close() error { return s.file.Close() }
+
+// remove ends the spool's life, after close.
+func (s *spool) remove() error { return os.Remove(s.file.Name()) }
+
+// sizeText is "10 MiB" where that is exact.
+func sizeText(n int64) string {
+	for _, unit := range []struct {
+		name string
+		size int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n > 0 && n%unit.size == 0 {
+			return fmt.Sprintf("%d %s", n/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// part is a piece of something that can be read anywhere.
+type part struct {
+	r            io.ReaderAt
+	offset, size int64
+}
+
+// concat reads parts as if they were one; S3 clients seek back in it when they repeat a request.
+func concat(parts ...part) *io.SectionReader {
+	var size int64
+	for _, p := range parts {
+		size += p.size
+	}
+	return io.NewSectionReader(concatenation(parts), 0, size)
+}
+
+type concatenation []part
+
+func (c concatenation) ReadAt(p []byte, offset int64) (n int, err error) {
+	for _, piece := range c {
+		if offset < piece.size && n < len(p) {
+			want := min(int64(len(p)-n), piece.size-offset)
+			got, err := piece.r.ReadAt(p[n:n+int(want)], piece.offset+offset)
+			n += got
+			if int64(got) < want {
+				return n, err
+			}
+			offset += want
+		}
+		offset -= piece.size
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
