@@ -21,7 +21,7 @@ type Listener struct {
 	done    chan struct{}
 }
 
-// Listen subscribes to channels on a connection of its own and returns at once. Each channel is signalled once whenever
+// Listen subscribes to channels on a connection of its own and returns at once. Each channel is signaled once whenever
 // the subscription begins, so also after a lost connection, when notifications may have been missed: whoever looks after
 // each signal misses nothing. It ends with ctx; then Wait.
 //

@@ -57,7 +57,7 @@ func NewSealer(keyFile string) (*Sealer, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("key file %s has mode %#o: others can read it; set it to 0600", keyFile, mode)
 	}
-	text, err := os.ReadFile(keyFile) //nolint:gosec // the path is the operator's configuration
+	text, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
@@ -91,7 +91,7 @@ func (s *Sealer) Open(sealed []byte, label string) ([]byte, error) {
 }
 
 func syncDir(path string) error {
-	dir, err := os.Open(path) //nolint:gosec // the path is the operator's configuration
+	dir, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open folder: %w", err)
 	}

@@ -46,7 +46,7 @@ func createSpool(dir string, h spoolHeader) (s *spool, err error) {
 		return nil, fmt.Errorf("encode spool header of %d bytes: %w", len(text), errors.Join(err, errors.ErrUnsupported))
 	}
 	path := filepath.Join(dir, newID()+spoolSuffix)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the spool folder
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
 	}
@@ -62,7 +62,7 @@ var errNoHeader = errors.New("the spool has no header")
 
 // openSpool opens what an earlier process left.
 func openSpool(path string) (s *spool, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // below the spool folder
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
@@ -83,7 +83,7 @@ func openSpool(path string) (s *spool, err error) {
 	s.total = info.Size() - headerBytes
 	var count [8]byte
 	if _, err := file.ReadAt(count[:], s.at(s.Cap+tailBytes)); err == nil {
-		s.total = int64(binary.BigEndian.Uint64(count[:])) //nolint:gosec // we wrote it from an int64
+		s.total = int64(binary.BigEndian.Uint64(count[:]))
 	}
 	s.written = min(s.total, s.Cap)
 	return s, nil
@@ -127,7 +127,7 @@ func (s *spool) writeTail(p []byte) error {
 		return err
 	}
 	var count [8]byte
-	binary.BigEndian.PutUint64(count[:], uint64(s.total)) //nolint:gosec // never negative
+	binary.BigEndian.PutUint64(count[:], uint64(s.total))
 	_, err := s.file.WriteAt(count[:], s.at(s.Cap+tailBytes))
 	return err
 }
