@@ -97,7 +97,7 @@ func (s *session) printFields(fields []field) {
 	}
 }
 
-// Escape codes of the few colours in use.
+// Escape codes of the few colors in use.
 const (
 	bold   = "1"
 	red    = "31"
@@ -112,7 +112,7 @@ func (s *session) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// paintStatus colours the words that say how something ended, and leaves every other cell as it is.
+// paintStatus colors the words that say how something ended, and leaves every other cell as it is.
 func (s *session) paintStatus(cell string) string {
 	switch cell {
 	case "completed", "installed":

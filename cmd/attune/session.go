@@ -54,7 +54,7 @@ func (s *session) client() (*client.Client, error) {
 // Pauses between two looks at something that is waited for, and how long a service that went away is waited for.
 const (
 	firstPause  = 50 * time.Millisecond
-	longestWait = 500 * time.Millisecond
+	longestPause = 500 * time.Millisecond
 	awayLimit   = time.Minute
 )
 
@@ -83,7 +83,7 @@ func (s *session) poll(ctx context.Context, look func() (moved, done bool, err e
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		pause = min(pause*3/2, longestWait)
+		pause = min(pause*3/2, longestPause)
 	}
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+)
+
+// logAPI serves two pages of stdout and one of stderr.
+func logAPI(t *testing.T) http.Handler {
+	return routes(t, map[string]http.HandlerFunc{
+		"GET /api/v1/executions/e-1": data(execution("completed", "")),
+		"GET /api/v1/executions/e-1/logs/stdout": func(w http.ResponseWriter, r *http.Request) {
+			data(map[string]string{
+				"0": `{"content": "one\n", "offset": 0, "next_offset": 4, "total_size": 7, "truncated": false}`,
+				"4": `{"content": "two", "offset": 4, "next_offset": 7, "total_size": 7, "truncated": false}`,
+			}[r.URL.Query().Get("offset")])(w, r)
+		},
+		"GET /api/v1/executions/e-1/logs/stderr": data(`{"content": "oh\n", "offset": 0, "next_offset": 3, "total_size": 3}`),
+	})
+}
+
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args           []string
+		stdout, stderr string
+	}{
+		"both":     {nil, "one\ntwo", "oh\n"},
+		"stdout":   {[]string{"--stream", "stdout"}, "one\ntwo", ""},
+		"stderr":   {[]string{"--stream", "stderr"}, "", "oh\n"},
+		"followed": {[]string{"-f"}, "one\ntwo", "oh\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := invocation{api: logAPI(t)}.call(t, append([]string{"logs", "e-1"}, test.args...)...)
+			got.want(t, exitDone, test.stdout)
+			if got.stderr != test.stderr {
+				t.Errorf("stderr %q, want %q", got.stderr, test.stderr)
+			}
+		})
+	}
+}
+
+func TestLogsJSON(t *testing.T) {
+	t.Parallel()
+	got := invocation{api: logAPI(t)}.call(t, "logs", "e-1", "--json", "--stream", "stdout")
+	page := func(content, offset, next string) string {
+		return "{\n  \"content\": " + content + ",\n  \"offset\": " + offset + ",\n  \"next_offset\": " + next +
+			",\n  \"total_size\": 7,\n  \"truncated\": false\n}\n"
+	}
+	got.want(t, exitDone, page(`"one\n"`, "0", "4")+page(`"two"`, "4", "7"))
+}
+
+func TestLogsUnknown(t *testing.T) {
+	t.Parallel()
+	api := problem(404, `{"detail": "there is no execution \"e-2\"", "code": "not_found"}`)
+	got := invocation{api: api}.call(t, "logs", "e-2")
+	got.want(t, exitOther, "")
+	got.wantStderr(t, "attune: there is no execution \"e-2\"\n")
+}
