@@ -53,9 +53,9 @@ func (s *session) client() (*client.Client, error) {
 
 // Pauses between two looks at something that is waited for, and how long a service that went away is waited for.
 const (
-	firstPause  = 50 * time.Millisecond
+	firstPause   = 50 * time.Millisecond
 	longestPause = 500 * time.Millisecond
-	awayLimit   = time.Minute
+	awayLimit    = time.Minute
 )
 
 // poll calls look until it is done. Looks come often at first and whenever something moved. A service that does not
