@@ -1,0 +1,56 @@
+# Everything a person does in this repository. What needs root asks for it through sudo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where `make up` keeps its data, and where it listens.
+DATA_DIR ?= $(shell scripts/data-dir.sh)
+LISTEN ?=
+# Set, it keeps what make demo started until Ctrl-C.
+KEEP ?=
+# More for go test, such as -run or -v.
+TESTFLAGS ?=
+
+VERSION = $(shell git -c safe.directory="$(CURDIR)" describe --tags --always --dirty 2>/dev/null || echo unknown)
+BIN_DIR = $(shell scripts/deps.sh bin-dir)
+LINTER = $(shell scripts/deps.sh lint-dir)/golangci-lint
+
+.PHONY: help deps build up demo test lint fmt clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install and build what Attune needs on this machine
+	@scripts/deps.sh
+
+build: ## Build bin/attune
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o bin/attune ./cmd/attune
+
+up: deps build ## Run Attune with private daemons in DATA_DIR, in the foreground
+	@export ATTUNE_BIN_DIR="$(BIN_DIR)"
+	exec scripts/as-root.sh bin/attune up --data-dir "$(DATA_DIR)" $(if $(LISTEN),--listen "$(LISTEN)")
+
+demo: deps build ## Bring everything up, run the example packs, show what happened, and end it all (KEEP=1: stay)
+	@export ATTUNE_BIN_DIR="$(BIN_DIR)" KEEP="$(KEEP)"
+	exec scripts/demo.sh
+
+test: deps build ## Run all tests, against daemons started for them
+	@go mod download
+	export ATTUNE_BIN_DIR="$(BIN_DIR)"
+	exec scripts/as-root.sh go run ./internal/testservices -- go test -race -timeout 30m $(TESTFLAGS) ./...
+
+lint: ## Run go vet and golangci-lint
+	@scripts/deps.sh lint
+	go vet ./...
+	"$(LINTER)" run
+
+fmt: ## Format the Go code
+	@scripts/deps.sh lint
+	"$(LINTER)" fmt
+
+clean: ## Delete bin/ and data/, unless attune still runs on it
+	@scripts/as-root.sh scripts/clean.sh
+
+# A recipe is one script.
+.ONESHELL:
