@@ -16,6 +16,8 @@ type invocation struct {
 	api      http.Handler
 	stdin    string
 	terminal bool
+	// progress makes stderr, too, a terminal.
+	progress bool
 	env      map[string]string
 	hidden   func() ([]byte, error)
 }
@@ -41,7 +43,7 @@ func (i invocation) call(t *testing.T, args ...string) outcome {
 	s := &session{
 		stdin: strings.NewReader(i.stdin), stdout: &stdout, stderr: &stderr,
 		getenv:         func(name string) string { return i.env[name] },
-		stdoutTerminal: i.terminal, readHidden: i.hidden,
+		stdoutTerminal: i.terminal, stderrTerminal: i.progress, readHidden: i.hidden,
 	}
 	status := run(i.ctx, s, args)
 	return outcome{stdout: stdout.String(), stderr: stderr.String(), status: status}

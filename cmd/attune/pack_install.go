@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,7 +52,11 @@ func (p *packInstallCommand) Run(ctx context.Context, s *session) error {
 	}
 	installation, document := accepted.Installation, answer.Data
 	if p.Wait {
-		if installation, document, err = s.awaitInstallation(ctx, c, installation); err != nil {
+		installation, document, err = s.awaitInstallation(ctx, c, installation)
+		if errors.Is(err, context.Canceled) {
+			s.notef("interrupted; the installation goes on: `attune pack status %s` shows it", installation.Pack)
+		}
+		if err != nil {
 			return err
 		}
 	}

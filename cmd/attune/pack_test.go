@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -171,6 +172,37 @@ func TestPackInstallWait(t *testing.T) {
 	got.want(t, exitDone, "weather 1.0.0 installed sha256:abc\n")
 	if want := "queued 0\ndependencies 30\ndone 100\n"; got.stderr != want {
 		t.Errorf("stderr %q, want %q", got.stderr, want)
+	}
+}
+
+func TestPackInstallBar(t *testing.T) {
+	t.Parallel()
+	api := routes(t, map[string]http.HandlerFunc{
+		"POST /api/v1/packs/upload": data(accepted),
+		"GET /api/v1/packs/weather/installation-status": inTurn(
+			data(installation("installing", "dependencies", 30)), data(installation("installed", "done", 100)),
+		),
+	})
+	got := invocation{api: api, progress: true}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
+	got.want(t, exitDone, "weather 1.0.0 installed sha256:abc\n")
+	got.wantStderr(t, "weather ", "100%", " done")
+}
+
+func TestPackInstallInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, progress := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		api := routes(t, map[string]http.HandlerFunc{
+			"POST /api/v1/packs/upload": data(accepted),
+			"GET /api/v1/packs/weather/installation-status": func(w http.ResponseWriter, r *http.Request) {
+				cancel()
+				data(installation("installing", "dependencies", 30))(w, r)
+			},
+		})
+		got := invocation{ctx: ctx, api: api, progress: progress}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
+		got.want(t, exitInterrupted, "")
+		got.wantStderr(t, "the installation goes on")
 	}
 }
 

@@ -138,6 +138,17 @@ func TestRunInterrupted(t *testing.T) {
 	got.wantStderr(t, "execution e-1 goes on", "attune execution cancel e-1")
 }
 
+func TestRunWaitShowsWhereItStands(t *testing.T) {
+	t.Parallel()
+	api := submitting(t, inTurn(data(execution("queued", `, "position": 4`)), data(execution("completed", ""))), nil)
+	got := invocation{api: api, progress: true}.call(t, "run", "weather.report", "--wait")
+	got.want(t, exitDone, "")
+	got.wantStderr(t, clearLine+"weather.report queued, position 4 (")
+	if !strings.HasSuffix(got.stderr, clearLine) {
+		t.Errorf("stderr %q leaves the status line", got.stderr)
+	}
+}
+
 func TestWaitForgivesAServiceThatIsAway(t *testing.T) {
 	t.Parallel()
 	away := problem(503, `{"detail": "the database does not answer", "code": "unavailable"}`)
