@@ -29,42 +29,50 @@ is_right() { [[ -f $1 ]] && sha256sum --check --status <<<"$sha256  $1"; }
 fetch() {
   echo "fetching $name $version from the distribution's source packages" >&2
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
-  if ! (cd "$work" && download) >"$work/log" 2>&1; then
+  trap finish EXIT
+  (cd "$work" && download) >"$work/log" 2>&1
+  mv "$work/$sdist" "$cache/$sdist"
+}
+
+finish() {
+  local status=$?
+  if ((status)); then
     cat "$work/log" >&2
     echo "fetch-wheels: the original archive of $source_package $version could not be fetched" >&2
-    exit 1
   fi
-  mv "$work/$sdist" "$cache/$sdist"
+  rm -rf "$work"
 }
 
 # Downloads the library's archive, and nothing else of its source package, into the current folder.
 download() {
   mkdir -p lists/partial cache/archives/partial parts
   chmod --recursive a+rX . # apt downloads as a user of its own when root starts it.
+  local -a own=(-o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache")
   sources >sources.list
-  local -a options=(
-    -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts="$PWD/parts"
-    -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache"
-  )
-  apt-get --quiet "${options[@]}" update
-  apt-get "${options[@]}" source --only-source --print-uris "$source_package" >uris
-  cat uris
+  if [[ ! -s sources.list ]]; then # The system has no package lists at the moment.
+    apt-get --quiet "${own[@]}" update
+    sources "${own[@]}" >sources.list
+  fi
+  own+=(-o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts="$PWD/parts")
+  apt-get --quiet "${own[@]}" update
+  apt-get "${own[@]}" source --only-source --print-uris "$source_package" >uris
   local uri
   uri=$(sed -n "s/^'\([^']*\)' ${source_package}_$version\.orig\.tar\.gz .*/\1/p" uris)
+  if [[ -z $uri ]]; then
+    cat uris
+    return 1
+  fi
   /usr/lib/apt/apt-helper download-file "$uri" "$sdist" "SHA256:$sha256"
 }
 
-# Prints the system's own package sources as sources of source packages.
+# Prints the distribution's own package sources, as far as apt has lists of them, as sources of source packages.
 sources() {
-  local codename keyring
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  for keyring in /usr/share/keyrings/{ubuntu,debian}-archive-keyring.{gpg,pgp}; do
-    [[ -f $keyring ]] && break
-  done
-  apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-    awk -F '|' -v codename="$codename" -v keyring="$keyring" '
-      ($1 == "Debian" || $1 == "Ubuntu" || $2 == codename) && $2 !~ /-/ && ($3 == "main" || $3 == "universe") {
+  local ID
+  source /etc/os-release
+  # shellcheck disable=SC2016 # apt fills these in.
+  apt-get "$@" indextargets --format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
+    awk -F '|' -v keyring="/usr/share/keyrings/$ID-archive-keyring.gpg" '
+      ($1 == "Debian" || $1 == "Ubuntu") && $2 !~ /-/ && ($3 == "main" || $3 == "universe") {
         print "deb-src [signed-by=" keyring "] " $4 " " $2 " " $3
       }' | sort --unique
 }
