@@ -130,7 +130,8 @@ func startContainer(t *testing.T, config daemon.Config) string {
 			t.Fatal(err)
 		}
 	}
-	ctr(t, config, "run", "--detach", "--null-io", "--runc-root", filepath.Join(config.Dir, "runc"), "--rootfs",
+	ctr(t, config, "run", "--detach", "--null-io", "--runc-root", filepath.Join(config.Dir, "runc"),
+		"--cgroup", "/attune-test-"+filepath.Base(config.Dir), "--rootfs",
 		"--mount", "type=bind,src=/usr,dst=/usr,options=rbind:ro",
 		root, "survivor", "/usr/bin/sleep", "infinity")
 	return "survivor"

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mount is one mount of this process's namespace.
+type mount struct{ kind, place string }
+
+func mounts() ([]mount, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var found []mount
+	for line := range strings.Lines(string(text)) {
+		// id, parent, device, root, place, options …, "-", type, source, …
+		before, after, _ := strings.Cut(line, " - ")
+		fields, rest := strings.Fields(before), strings.Fields(after)
+		if len(fields) < 5 || len(rest) < 1 {
+			return nil, fmt.Errorf("cannot read a line of mountinfo: %q", line)
+		}
+		found = append(found, mount{kind: rest[0], place: fields[4]})
+	}
+	return found, nil
+}
+
+// removeMounts removes the mounts that were not there before, the latest first, and says what they were.
+func removeMounts(before []mount) ([]string, error) {
+	now, err := mounts()
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	for _, m := range slices.Backward(missingFrom(before, now)) {
+		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.place))
+		if err := unix.Unmount(m.place, unix.MNT_DETACH); err != nil {
+			return removed, fmt.Errorf("unmount %s: %w", m.place, err)
+		}
+		// What is left of a network namespace that had a name is an empty file.
+		if m.kind == "nsfs" {
+			if err := os.Remove(m.place); err != nil {
+				return removed, err
+			}
+		}
+	}
+	return removed, nil
+}
+
+const controlGroupRoot = "/sys/fs/cgroup"
+
+// controlGroups lists the control groups on this host whose path names Attune.
+func controlGroups() ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(controlGroupRoot, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it went away meanwhile
+		}
+		if err == nil && entry.IsDir() && strings.Contains(path, "attune") {
+			found = append(found, path)
+		}
+		return err
+	})
+	return found, err
+}
+
+// removeControlGroups removes those that were not there before, innermost first, and returns them. One with processes in
+// it is somebody else's: ours have ended by now.
+func removeControlGroups(before []string) ([]string, error) {
+	now, err := controlGroups()
+	if err != nil {
+		return nil, err
+	}
+	left := missingFrom(before, now)
+	slices.SortFunc(left, func(a, b string) int { return len(b) - len(a) })
+	var removed []string
+	for _, group := range left {
+		if os.Remove(group) == nil {
+			removed = append(removed, group)
+		}
+	}
+	return removed, nil
+}
