@@ -1,16 +1,52 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// removeContainers removes every task and container that containerd knows, in all namespaces, and says what they were.
+func removeContainers(ctx context.Context, bin, address string) ([]string, error) {
+	ctr := func(args ...string) ([]string, error) {
+		args = append([]string{"--address", address}, args...)
+		out, err := exec.CommandContext(ctx, filepath.Join(bin, "ctr"), args...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("ctr %s: %w", strings.Join(args, " "), err)
+		}
+		return strings.Fields(string(out)), nil
+	}
+	namespaces, err := ctr("namespaces", "list", "--quiet")
+	var removed []string
+	for _, namespace := range namespaces {
+		tasks, listErr := ctr("--namespace", namespace, "tasks", "list", "--quiet")
+		err = errors.Join(err, listErr)
+		for _, id := range tasks {
+			removed = append(removed, fmt.Sprintf("task %s in namespace %s", id, namespace))
+			_, deleteErr := ctr("--namespace", namespace, "tasks", "delete", "--force", id)
+			err = errors.Join(err, deleteErr)
+		}
+		containers, listErr := ctr("--namespace", namespace, "containers", "list", "--quiet")
+		err = errors.Join(err, listErr)
+		for _, id := range containers {
+			removed = append(removed, fmt.Sprintf("container %s in namespace %s", id, namespace))
+			_, deleteErr := ctr("--namespace", namespace, "containers", "delete", id)
+			err = errors.Join(err, deleteErr)
+		}
+	}
+	return removed, err
+}
+
+// namedNetworks is where ip keeps network namespaces; it turns the folder into a mount that it never undoes.
+const namedNetworks = "/run/netns"
 
 // mount is one mount of this process's namespace.
 type mount struct{ kind, place string }
@@ -41,6 +77,9 @@ func removeMounts(before []mount) ([]string, error) {
 	}
 	var removed []string
 	for _, m := range slices.Backward(missingFrom(before, now)) {
+		if m.place == namedNetworks {
+			continue
+		}
 		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.place))
 		if err := unix.Unmount(m.place, unix.MNT_DETACH); err != nil {
 			return removed, fmt.Errorf("unmount %s: %w", m.place, err)

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -46,7 +45,7 @@ func serve(dir string, command []string) (status int, err error) {
 	}
 	status, err = runCommand(signals, env, command)
 
-	containers, listErr := containersOf(ctx, bin, set.ContainerdAddress)
+	containers, removeErr := removeContainers(ctx, bin, set.ContainerdAddress)
 	closing, stop := context.WithTimeout(ctx, closeTimeout)
 	defer stop()
 	closeErr := set.Close(closing)
@@ -58,7 +57,7 @@ func serve(dir string, command []string) (status int, err error) {
 	if len(leaked) > 0 && status == 0 {
 		status = exitFailed
 	}
-	return status, errors.Join(err, listErr, closeErr, mountErr)
+	return status, errors.Join(err, removeErr, closeErr, mountErr)
 }
 
 // start starts the daemons, unless a signal says that nobody wants them any more.
@@ -138,33 +137,4 @@ func exitStatus(err error) (int, error) {
 		return 128 + int(status.Signal()), nil
 	}
 	return exit.ExitCode(), nil
-}
-
-// containersOf names every container and task that containerd knows, in all namespaces.
-func containersOf(ctx context.Context, bin, address string) ([]string, error) {
-	list := func(args ...string) ([]string, error) {
-		args = append([]string{"--address", address}, args...)
-		out, err := exec.CommandContext(ctx, filepath.Join(bin, "ctr"), args...).Output()
-		if err != nil {
-			return nil, fmt.Errorf("ask containerd what is left: %w", err)
-		}
-		return strings.Fields(string(out)), nil
-	}
-	namespaces, err := list("namespaces", "list", "--quiet")
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, namespace := range namespaces {
-		for _, kind := range []string{"containers", "tasks"} {
-			ids, err := list("--namespace", namespace, kind, "list", "--quiet")
-			if err != nil {
-				return nil, err
-			}
-			for _, id := range ids {
-				found = append(found, fmt.Sprintf("%s: %s in namespace %s", kind, id, namespace))
-			}
-		}
-	}
-	return found, nil
 }
