@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) {
 		return LogSummary{}, os.ErrClosed
 	}
 	w.segment.stop(ctx)
-	summary, err := w.logs.store(ctx, w.spool, w.segment.began)
+	summary, err := w.logs.storeInTime(ctx, w.spool, w.segment.began)
 	return summary, errors.Join(err, w.drop(err == nil))
 }
 
@@ -121,32 +122,40 @@ func (w *LogWriter) head(offset, limit int64) (piece []byte, total int64, trunca
 // truncatedKey is the metadata of a stored stream that lacks bytes.
 const truncatedKey = "Attune-Truncated"
 
-// store puts a finished stream where it belongs, and removes its segments where there may be any. It may be repeated; the
-// spool stays.
+// store puts a finished stream where it belongs, and removes its segments where there may be any. It tries once and may
+// be repeated; the spool stays.
 func (l *Logs) store(ctx context.Context, s *spool, segmented bool) (LogSummary, error) {
+	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
+	defer cancel()
 	content := s.content()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, content); err != nil {
-		return LogSummary{}, fmt.Errorf("read log spool: %w", err)
-	}
-	summary := LogSummary{
-		Size: content.Size(), Total: s.total, Truncated: s.truncated(), SHA256: hex.EncodeToString(hash.Sum(nil)),
-	}
-	opts := minio.PutObjectOptions{
-		ContentType:  "text/plain; charset=utf-8",
-		UserMetadata: map[string]string{truncatedKey: fmt.Sprint(summary.Truncated)},
+	summary, err := s.summary(content)
+	if err != nil {
+		return summary, err
 	}
 	key := s.Prefix + s.Stream
-	err := l.retry(ctx, func(ctx context.Context) error {
-		if _, err := content.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		if err := l.upload(ctx, key+".log", content, content.Size(), opts); err != nil || !segmented {
-			return err
-		}
-		return l.objects.removePrefix(ctx, l.objects.config.LogBucket, key+"/")
+	err = l.upload(ctx, key+".log", content, content.Size(), minio.PutObjectOptions{
+		ContentType:  "text/plain; charset=utf-8",
+		UserMetadata: map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
 	})
-	return summary, err
+	if err != nil || !segmented {
+		return summary, err
+	}
+	return summary, l.objects.removePrefix(ctx, l.objects.config.LogBucket, key+"/")
+}
+
+// summary reads content once and leaves it at its beginning.
+func (s *spool) summary(content *io.SectionReader) (LogSummary, error) {
+	hash := sha256.New()
+	_, err := io.Copy(hash, content)
+	if err == nil {
+		_, err = content.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return LogSummary{}, fmt.Errorf("read log spool: %w", err)
+	}
+	return LogSummary{
+		Size: content.Size(), Total: s.total, Truncated: s.truncated(), SHA256: hex.EncodeToString(hash.Sum(nil)),
+	}, nil
 }
 
 const (
@@ -156,16 +165,16 @@ const (
 	segmentTimeout = 15 * time.Second
 )
 
-// retry repeats what fails for the lack of S3 until ctx ends, and returns the last error then.
-func (l *Logs) retry(ctx context.Context, do func(context.Context) error) error {
+// storeInTime repeats store while S3 does not answer, until ctx ends.
+func (l *Logs) storeInTime(ctx context.Context, s *spool, segmented bool) (LogSummary, error) {
 	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
-		err := withTimeout(ctx, uploadTimeout, do)
+		summary, err := l.store(ctx, s, segmented)
 		if attune.CodeOf(err) != attune.CodeUnavailable {
-			return err
+			return summary, err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return summary, err
 		case <-time.After(pause):
 		}
 	}
@@ -180,10 +189,4 @@ func (l *Logs) upload(ctx context.Context, key string, r io.Reader, size int64, 
 		return objectError("wait to store "+key, context.Cause(ctx))
 	}
 	return objectError("store "+key, l.objects.put(ctx, l.objects.config.LogBucket, key, r, size, opts))
-}
-
-func withTimeout(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return do(ctx)
 }

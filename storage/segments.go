@@ -130,10 +130,10 @@ func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 	size := min(w.written()-offset, segmentBytes)
 	u.began = true
 	s := w.spool
-	err := withTimeout(ctx, segmentTimeout, func(ctx context.Context) error {
-		return w.logs.upload(ctx, segmentKey(s.Prefix, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
-			minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
-	})
+	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
+	defer cancel()
+	err := w.logs.upload(ctx, segmentKey(s.Prefix, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
+		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
 	if err == nil {
 		u.sent.Add(size)
 	}

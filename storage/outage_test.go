@@ -1,0 +1,218 @@
+package storage_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/storage"
+	"attune/storage/storagetest"
+)
+
+// proxy stands before S3 and can be cut.
+type proxy struct {
+	target, address string
+	mu              sync.Mutex
+	listener        net.Listener
+	conns           []net.Conn
+	group           sync.WaitGroup
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	p := &proxy{target: target, address: "127.0.0.1:0"}
+	p.open(t)
+	t.Cleanup(func() {
+		p.cut()
+		p.group.Wait()
+	})
+	return p
+}
+
+func (p *proxy) open(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.listener, p.address = listener, listener.Addr().String()
+	p.group.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.join(client)
+		}
+	})
+}
+
+func (p *proxy) join(client net.Conn) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	p.mu.Lock()
+	p.conns = append(p.conns, client, server)
+	p.mu.Unlock()
+	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
+		p.group.Go(func() {
+			_, _ = io.Copy(pair[0], pair[1])
+			_ = pair[0].Close()
+			_ = pair[1].Close()
+		})
+	}
+}
+
+// cut breaks what is connected and refuses what comes.
+func (p *proxy) cut() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+func openBehindProxy(t *testing.T) (*storage.Logs, string, bucket, *proxy) {
+	t.Helper()
+	config := storagetest.S3Config(t)
+	b := bucket{t, storagetest.S3Client(t, config), config.LogBucket}
+	endpoint, err := url.Parse(config.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProxy(t, endpoint.Host)
+	config.Endpoint = "http://" + p.address
+	logs, spool, _ := openLogsAt(t, config, b)
+	return logs, spool, b, p
+}
+
+func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
+	t.Parallel()
+	logs, spool, b, p := openBehindProxy(t)
+	w := create(t, logs, "stdout", 1<<20)
+	write(t, w, "before\n")
+	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
+	p.cut()
+	begin := time.Now()
+	flood := strings.Repeat("0123456789abcde\n", 128<<10) // 2 MiB: it goes past the cap
+	write(t, w, flood)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("the outage held the writer up for %s", took)
+	}
+	// Who asks the process that writes still sees the stream.
+	page, err := logs.Page(t.Context(), prefix, "stdout", 0, 9, true)
+	if err != nil || page.Content != "before\n01" {
+		t.Errorf("page is %+v, %v", page, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	summary, err := w.Close(ctx)
+	if attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Fatalf("close says %v", err)
+	}
+	if !summary.Truncated || summary.Total != int64(len(flood)+7) {
+		t.Errorf("summary is %+v", summary)
+	}
+	if err := logs.Recover(t.Context()); attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Errorf("recover says %v while S3 is away", err)
+	}
+	if n := spooled(t, spool); n != 1 {
+		t.Fatalf("%d files are in the spool", n)
+	}
+	p.open(t)
+	if err := logs.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := int64(len(b.read(prefix + "stdout.log"))); got != summary.Size {
+		t.Errorf("stored %d bytes, the summary said %d", got, summary.Size)
+	}
+	if keys := b.keys(prefix); len(keys) != 1 || spooled(t, spool) != 0 {
+		t.Errorf("left are %v and %d files", keys, spooled(t, spool))
+	}
+}
+
+func TestOutageThatEndsInTime(t *testing.T) {
+	t.Parallel()
+	logs, _, b, p := openBehindProxy(t)
+	w := create(t, logs, "stdout", 0)
+	write(t, w, "patience")
+	p.cut()
+	closed := make(chan error, 1)
+	go func() {
+		_, err := w.Close(t.Context())
+		closed <- err
+	}()
+	select {
+	case err := <-closed:
+		t.Fatalf("close returned during the outage: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	p.open(t)
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	if got := string(b.read(prefix + "stdout.log")); got != "patience" {
+		t.Errorf("stored %q", got)
+	}
+}
+
+func TestRecoverAfterACrash(t *testing.T) {
+	t.Parallel()
+	logs, spool, b := openLogs(t)
+	w := create(t, logs, "stdout", 0)
+	write(t, w, "written before the crash")
+	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
+	// The next process finds what a killed one leaves: the spool as it stood, and a file it had only begun.
+	next := t.TempDir()
+	files, err := filepath.Glob(filepath.Join(spool, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the spool has %v, %v", files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"a.spool": content, "b.spool": content[:10]} {
+		if err := os.WriteFile(filepath.Join(next, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := storagetest.S3Config(t)
+	config.LogBucket = b.name
+	objects, err := storage.OpenObjects(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recovering, err := storage.OpenLogs(objects, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := recovering.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(b.read(prefix + "stdout.log")); got != "written before the crash" {
+		t.Errorf("stored %q", got)
+	}
+	if keys := b.keys(prefix); len(keys) != 1 || spooled(t, next) != 0 {
+		t.Errorf("left are %v and %d files", keys, spooled(t, next))
+	}
+	// What is being written is nobody else's business.
+	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 1 {
+		t.Errorf("recover took an open stream: %v", err)
+	}
+	if err := w.Discard(); err != nil {
+		t.Fatal(err)
+	}
+}
