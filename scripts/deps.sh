@@ -9,6 +9,7 @@
 # What is built goes into the user's cache folder, so that every clone shares it. A second run finds everything there
 # and says nothing. Knows Debian 12 and 13 and Ubuntu 24.04.
 set -euo pipefail
+umask 022
 
 readonly containerd=github.com/containerd/containerd/v2 containerd_version=v2.4.2
 readonly runc=github.com/opencontainers/runc runc_version=v1.5.2

@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 )
 
 // innerFolder is set for the inner process: the folder for everything.
@@ -37,6 +38,8 @@ const exitFailed = 1
 func main() {
 	// The kernel ends the inner process with the thread that started it; the main goroutine keeps that thread.
 	runtime.LockOSThread()
+	// What is made for other users must be open to them, whatever the caller's habits are.
+	syscall.Umask(0o022)
 	command := os.Args[1:]
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
