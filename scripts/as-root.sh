@@ -5,6 +5,9 @@
 # user is shared, because it is only read.
 set -euo pipefail
 
+# Where root's tools are; the PATH of a user of Debian lacks it.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 if ((EUID == 0)); then
   exec "$@"
 fi
