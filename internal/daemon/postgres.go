@@ -69,7 +69,7 @@ func (p *postgres) server() *exec.Cmd {
 		"listen_addresses=127.0.0.1",
 		"port=" + strconv.Itoa(p.saved.PostgresPort),
 		"unix_socket_directories=",
-		"max_connections=200",
+		"max_connections=500",
 		// Terse leaves out the detail of a failed constraint, which quotes the row.
 		"log_error_verbosity=terse",
 		"log_line_prefix=%m [%p] ",
