@@ -21,9 +21,12 @@ keep=${KEEP:-}
 main() {
   [[ -x $attune ]] || die "there is no $attune; run \`make build\`"
   "$examples/weather/fetch-wheels.sh"
-  become_root "$@"
+  if ((EUID != 0)); then # Sandboxes need root.
+    exec "$repository/scripts/as-root.sh" "$0" "$@"
+  fi
   look
-  folder=$(mktemp -d "${TMPDIR:-/tmp}/attune-demo.XXXXXX")
+  # Images are too large for a /tmp in memory.
+  folder=$(mktemp -d /var/tmp/attune-demo.XXXXXX)
   chmod 755 "$folder" # PostgreSQL has a user of its own, which must get to its part.
   trap finish EXIT
   trap 'exit 130' INT TERM
@@ -35,16 +38,6 @@ main() {
   run_in_order
   list_bucket
   farewell
-}
-
-# Sandboxes need root. The caches stay those of the user who asked.
-become_root() {
-  if ((EUID == 0)); then
-    return
-  fi
-  command -v sudo >/dev/null || die "sandboxes need root, and there is no sudo"
-  exec sudo ATTUNE_CACHE_DIR="${ATTUNE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/attune}" \
-    KEEP="$keep" NO_COLOR="${NO_COLOR:-}" "$0" "$@"
 }
 
 # Steps and what they show look different on a terminal and in a pipe.
