@@ -1,0 +1,188 @@
+package imagebuilder
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"attune/images"
+)
+
+// baseImage is what every pack image starts from.
+type baseImage struct {
+	layers stack
+	digest digest.Digest
+}
+
+// baseName is the name of the base image that this builder uses; it changes with everything the image is made from.
+func (b *Builder) baseName() string {
+	return basePrefix + hashOf([]any{b.definition, b.config.DebianMirror, b.runnersSum})
+}
+
+// EnsureBase makes sure that the base image is there: the first time on a host it is made, which takes a minute or
+// two, later it comes from the cache folder, and mostly it is in containerd already. Its progress goes to log.
+func (b *Builder) EnsureBase(ctx context.Context, log io.Writer) (err error) {
+	ctx, done, err := b.lease(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	_, err = b.ensureBase(ctx, log)
+	return err
+}
+
+// ensureBase does that under the caller's lease.
+func (b *Builder) ensureBase(ctx context.Context, log io.Writer) (*baseImage, error) {
+	b.baseMu.Lock()
+	defer b.baseMu.Unlock()
+	if b.base != nil {
+		return b.base, nil
+	}
+	base, err := b.findBase(ctx)
+	if errdefs.IsNotFound(err) {
+		base, err = b.makeBase(ctx, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("base image: %w", err)
+	}
+	b.base = base
+	return base, nil
+}
+
+func (b *Builder) findBase(ctx context.Context) (*baseImage, error) {
+	image, err := b.client.ImageService().Get(ctx, b.baseName())
+	if err != nil {
+		return nil, err
+	}
+	layers, err := b.readStack(ctx, image.Target)
+	if err != nil {
+		return nil, err
+	}
+	return &baseImage{layers: layers, digest: image.Target.Digest}, nil
+}
+
+func (b *Builder) makeBase(ctx context.Context, log io.Writer) (*baseImage, error) {
+	unlock, err := lockFile(ctx, filepath.Join(b.config.CacheDir, "base.lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	system, err := b.systemLayer(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	node, err := b.nodeLayer(ctx, system, log)
+	if err != nil {
+		return nil, err
+	}
+	runners, err := b.writeLayer(ctx, nil, func(w io.Writer) error { return tarRunners(w, b.definition) })
+	if err != nil {
+		return nil, err
+	}
+	layers, err := b.apply(ctx, node, runners)
+	if err != nil {
+		return nil, err
+	}
+	target, err := b.writeImage(ctx, layers, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.name(ctx, b.baseName(), target, map[string]string{ownerLabel: b.owner}); err != nil {
+		return nil, err
+	}
+	return &baseImage{layers: layers, digest: target.Digest}, nil
+}
+
+// systemLayer has Debian with Python, bash and jq.
+func (b *Builder) systemLayer(ctx context.Context, log io.Writer) (stack, error) {
+	key := hashOf([]any{b.definition.Suite, b.definition.Packages, b.definition.Architecture, b.config.DebianMirror})
+	produce := func(w io.Writer) error {
+		say(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite, b.definition.Python)
+		return b.makeSystem(ctx, w, log)
+	}
+	return b.cachedLayer(ctx, nil, "debian-"+b.definition.Suite+"-"+key, produce, log)
+}
+
+// nodeLayer has Node.js and npm.
+func (b *Builder) nodeLayer(ctx context.Context, below stack, log io.Writer) (stack, error) {
+	key := hashOf([]any{b.definition.Node, b.definition.NPM, b.definition.Revision})
+	produce := func(w io.Writer) error {
+		say(log, "base image: fetching Node.js %s, once on this host", b.definition.Node.Version)
+		return b.makeNode(ctx, below, w, log)
+	}
+	return b.cachedLayer(ctx, below, "nodejs-"+b.definition.Node.Version+"-"+key, produce, log)
+}
+
+// cachedLayer puts a layer on a stack that is made once and then kept in the cache folder.
+func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error, log io.Writer) (stack, error) {
+	file, err := openCached(filepath.Join(b.config.CacheDir, name+".tar.zst"), produce)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // only read
+	say(log, "base image: unpacking %s", name)
+	layer, err := b.writeLayer(ctx, nil, func(w io.Writer) error {
+		_, err := io.Copy(w, file)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.apply(ctx, below, layer)
+}
+
+// tarRunners writes the layer that belongs to Attune: the runners, an empty virtual environment, and the files and
+// folders on which a sandbox with a read-only root mounts something.
+func tarRunners(out io.Writer, definition images.Base) error {
+	w := tar.NewWriter(out)
+	python := "python" + definition.PythonMinor()
+	for _, dir := range []string{
+		images.Root, images.PackDir, images.VenvDir, images.VenvDir + "/bin", images.VenvDir + "/lib",
+		images.VenvDir + "/lib/" + python, images.VenvDir + "/lib/" + python + "/site-packages",
+	} {
+		header := tar.Header{Typeflag: tar.TypeDir, Name: dir[1:] + "/", Mode: 0o755, ModTime: epoch}
+		if err := w.WriteHeader(&header); err != nil {
+			return err
+		}
+	}
+	for _, link := range [][2]string{
+		{"/bin/python3", "/usr/bin/python3"}, {"/bin/python", "python3"}, {"/bin/" + python, "python3"}, {"/lib64", "lib"},
+	} {
+		header := tar.Header{Typeflag: tar.TypeSymlink, Name: images.VenvDir[1:] + link[0], Linkname: link[1], Mode: 0o777, ModTime: epoch}
+		if err := w.WriteHeader(&header); err != nil {
+			return err
+		}
+	}
+	for _, file := range []struct {
+		name, text string
+		mode       int64
+	}{
+		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " + definition.Python + "\n", 0o644},
+		{"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644},
+		{"/etc/hostname", "attune\n", 0o644},
+		{"/etc/resolv.conf", "", 0o644},
+		// Debian's packages ask this program before they start a service; in an image nothing is ever started.
+		{"/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755},
+	} {
+		header := tar.Header{Name: file.name[1:], Mode: file.mode, Size: int64(len(file.text)), ModTime: epoch}
+		if err := w.WriteHeader(&header); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, file.text); err != nil {
+			return err
+		}
+	}
+	if err := tarFiles(w, images.Runners(), images.RunnerDir); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// say tells people what is going on. A build does not depend on its log.
+func say(log io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(log, format+"\n", args...) }

@@ -1,0 +1,167 @@
+package imagebuilder
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/containerd/v2/pkg/labels"
+	"github.com/containerd/containerd/v2/pkg/rootfs"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"attune"
+	"attune/images"
+)
+
+// dependenciesLabel marks the blob of a dependency layer with the key of what it was made from.
+const dependenciesLabel = "attune.dev/dependencies"
+
+// Build makes the image of a pack, and is quick where the dependencies have been installed before. What happens goes to
+// log, line by line and in the installers' own words; phase is called at the beginning of each phase.
+//
+// An *attune.Error says in one sentence which step failed and why. After any error, and after ctx has ended, nothing of the build
+// is left.
+func (b *Builder) Build(ctx context.Context, archive *Archive, log io.Writer, phase func(attune.InstallationPhase)) (Image, error) {
+	return b.build(ctx, archive.Manifest, archive.Root().FS(), log, phase)
+}
+
+func (b *Builder) build(
+	ctx context.Context, m attune.Manifest, files fs.FS, log io.Writer, phase func(attune.InstallationPhase),
+) (_ Image, err error) {
+	ctx, done, err := b.lease(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+
+	phase(attune.PhaseBase)
+	base, err := b.ensureBase(ctx, log)
+	if err != nil {
+		return Image{}, err
+	}
+	phase(attune.PhaseDependencies)
+	if err := checkRuntimes(b.definition, m.Dependencies); err != nil {
+		return Image{}, err
+	}
+	layers, err := b.dependencyLayer(ctx, base, m, files, log)
+	if err != nil {
+		return Image{}, err
+	}
+	phase(attune.PhaseFiles)
+	if layers, err = b.filesLayer(ctx, layers, files); err != nil {
+		return Image{}, err
+	}
+	if err := b.checkPlaces(ctx, layers); err != nil {
+		return Image{}, err
+	}
+	phase(attune.PhaseImage)
+	target, err := b.writeImage(ctx, layers, nil)
+	if err != nil {
+		return Image{}, err
+	}
+	return b.namePackImage(ctx, m, target)
+}
+
+// dependencyLayer returns the base with the pack's dependencies on top.
+func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune.Manifest, files fs.FS, log io.Writer) (_ stack, err error) {
+	wanted, err := readDependencies(m, files)
+	if err != nil {
+		return nil, err
+	}
+	if wanted.empty() {
+		say(log, "the pack has no dependencies")
+		return base.layers, nil
+	}
+	key := wanted.layerKey(base.digest)
+	if layer, found, err := b.findLayer(ctx, key); err != nil {
+		return nil, err
+	} else if found {
+		say(log, "dependencies unchanged, layer reused")
+		return b.apply(ctx, base.layers, layer)
+	}
+	w, err := b.openWorkspace(ctx, base.layers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
+	limited, cancel := context.WithTimeoutCause(ctx, b.config.Limits.Time, errTimeLimit)
+	defer cancel()
+	if err := wanted.install(limited, w, files, log); err != nil {
+		return nil, err
+	}
+	return w.commit(ctx, map[string]string{dependenciesLabel: key})
+}
+
+// findLayer looks a dependency layer up by its key. From then on the lease of ctx keeps it.
+func (b *Builder) findLayer(ctx context.Context, key string) (_ rootfs.Layer, found bool, err error) {
+	store := b.client.ContentStore()
+	var blob content.Info
+	err = store.Walk(ctx, func(info content.Info) error { blob = info; return nil },
+		fmt.Sprintf("labels.%q==%s", dependenciesLabel, key))
+	if err != nil {
+		return rootfs.Layer{}, false, fmt.Errorf("look up dependency layer: %w", err)
+	}
+	diff, err := digest.Parse(blob.Labels[labels.LabelUncompressed])
+	if err != nil {
+		return rootfs.Layer{}, false, nil //nolint:nilerr // none found
+	}
+	lease, _ := leases.FromContext(ctx)
+	resource := leases.Resource{ID: blob.Digest.String(), Type: "content"}
+	if err := b.client.LeasesService().AddResource(ctx, leases.Lease{ID: lease}, resource); err != nil {
+		return rootfs.Layer{}, false, fmt.Errorf("keep dependency layer: %w", err)
+	}
+	// It may have been collected between the two calls.
+	if _, err := store.Info(ctx, blob.Digest); errdefs.IsNotFound(err) {
+		return rootfs.Layer{}, false, nil
+	} else if err != nil {
+		return rootfs.Layer{}, false, fmt.Errorf("look up dependency layer: %w", err)
+	}
+	return layerOf(blob.Digest, blob.Size, diff), true, nil
+}
+
+// filesLayer lays the pack's own files on top.
+func (b *Builder) filesLayer(ctx context.Context, below stack, files fs.FS) (stack, error) {
+	layer, err := b.writeLayer(ctx, nil, func(out io.Writer) error {
+		w := tar.NewWriter(out)
+		return errors.Join(tarFiles(w, files, images.PackDir), w.Close())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.apply(ctx, below, layer)
+}
+
+// fixedPlaces are what the sandbox relies on, or mounts something on. A trailing slash stands for a folder.
+var fixedPlaces = []string{
+	"/dev/", "/proc/", "/sys/", "/run/", "/tmp/", "/var/", "/var/tmp/", "/usr/", "/usr/bin/", "/usr/local/", "/usr/local/bin/", "/opt/",
+	"/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+	images.Root + "/", images.PackDir + "/", images.VenvDir + "/", images.RunnerDir + "/", images.NodeDir + "/",
+	images.RunnerDir + "/run.py", images.RunnerDir + "/run.mjs", images.RunnerDir + "/run.sh",
+}
+
+// checkPlaces refuses an image in which something else stands where the sandbox expects a certain folder or file. A
+// link there could lead a mount to another place.
+func (b *Builder) checkPlaces(ctx context.Context, layers stack) error {
+	return b.withView(ctx, layers, func(root string) error {
+		for _, place := range fixedPlaces {
+			// Every folder on the way is in the list, before what is in it: no link is followed.
+			info, err := os.Lstat(root + strings.TrimSuffix(place, "/"))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("check image: %w", err)
+			}
+			isDir := strings.HasSuffix(place, "/")
+			if err != nil || isDir != info.IsDir() || !isDir && !info.Mode().IsRegular() {
+				return attune.Errorf(attune.CodeInvalid, "the dependencies replace %s, which belongs to the sandbox", place)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,259 @@
+package imagebuilder
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"attune"
+)
+
+// dependencies is everything that decides what is in a pack's dependency layer, apart from the base.
+type dependencies struct {
+	// System names Debian packages, sorted.
+	System []string
+	// Python are requirement specifiers of the manifest, sorted; Requirements is the archive's requirements.txt.
+	Python       []string
+	Requirements string
+	// Wheels are the files of the archive's wheels folder, by name, with their checksums.
+	Wheels map[string]string
+	// Package is the package.json that npm is given, and Lock the archive's package-lock.json. Exact tells that the
+	// lock is complete for it.
+	Package string
+	Lock    string
+	Exact   bool
+}
+
+func (d dependencies) empty() bool { return len(d.System) == 0 && !d.python() && !d.node() }
+func (d dependencies) python() bool {
+	return len(d.Python) > 0 || strings.TrimSpace(d.Requirements) != ""
+}
+func (d dependencies) node() bool { return d.Package != "" }
+
+// Names as they may stand in the manifest. A command line gives a meaning to what begins with a dash, and apt one to
+// what ends in a dash or a plus sign.
+var (
+	systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$`)
+	oneLine       = regexp.MustCompile(`^[^-\s][^\r\n\x00]*$`)
+)
+
+// readDependencies collects them from a pack's manifest and its unpacked files.
+func readDependencies(m attune.Manifest, files fs.FS) (dependencies, error) {
+	d := dependencies{System: slices.Sorted(slices.Values(m.Dependencies.System))}
+	for _, name := range d.System {
+		if !systemPackage.MatchString(name) {
+			return d, attune.Errorf(attune.CodeInvalid, "%q is not the name of a Debian package", name)
+		}
+	}
+	if m.Dependencies.Python != nil {
+		d.Python = slices.Sorted(slices.Values(m.Dependencies.Python.Packages))
+		for _, requirement := range d.Python {
+			if !oneLine.MatchString(requirement) {
+				return d, attune.Errorf(attune.CodeInvalid, "%q is not a Python requirement", requirement)
+			}
+		}
+	}
+	var err error
+	if d.Requirements, err = readOptional(files, "requirements.txt"); err != nil {
+		return d, err
+	}
+	if d.python() {
+		if d.Wheels, err = sumFiles(files, "wheels"); err != nil {
+			return d, err
+		}
+	}
+	return d, d.readNode(m, files)
+}
+
+// readNode makes one package.json out of the archive's and of the manifest's packages.
+func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
+	text, err := readOptional(files, "package.json")
+	if err != nil {
+		return err
+	}
+	if d.Lock, err = readOptional(files, "package-lock.json"); err != nil {
+		return err
+	}
+	var packages []string
+	if m.Dependencies.NodeJS != nil {
+		packages = m.Dependencies.NodeJS.Packages
+	}
+	var description map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(cmp.Or(text, "{}")), &description); err != nil {
+		return attune.Invalid("the pack has a broken file", attune.Problem{File: "package.json", Message: err.Error()})
+	}
+	wanted := map[string]string{}
+	if own := description["dependencies"]; own != nil {
+		if err := json.Unmarshal(own, &wanted); err != nil {
+			return attune.Invalid("the pack has a broken file",
+				attune.Problem{File: "package.json", Field: "dependencies", Message: err.Error()})
+		}
+	}
+	_, optional := description["optionalDependencies"]
+	if len(wanted) == 0 && len(packages) == 0 && !optional {
+		d.Lock = ""
+		return nil
+	}
+	if d.Exact = d.Lock != "" && len(packages) == 0; d.Exact {
+		d.Package = text // npm compares it with the lock
+		return nil
+	}
+	for _, specifier := range packages {
+		name, version := splitNPMSpecifier(specifier)
+		wanted[name] = version
+	}
+	kept := map[string]any{"private": true, "dependencies": wanted}
+	for _, key := range []string{"optionalDependencies", "peerDependencies", "overrides"} {
+		if value, ok := description[key]; ok {
+			kept[key] = value
+		}
+	}
+	merged, err := json.Marshal(kept)
+	d.Package = string(merged)
+	return err
+}
+
+// splitNPMSpecifier cuts "name@range"; a scope begins with an @ of its own.
+func splitNPMSpecifier(s string) (name, version string) {
+	if at := strings.LastIndex(s, "@"); at > 0 {
+		return s[:at], s[at+1:]
+	}
+	return s, "*"
+}
+
+// readOptional reads a file of the archive, which may be missing.
+func readOptional(files fs.FS, name string) (string, error) {
+	text, err := fs.ReadFile(files, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	return string(text), nil
+}
+
+// sumFiles returns the checksums of the files in a folder, which may be missing.
+func sumFiles(files fs.FS, dir string) (map[string]string, error) {
+	entries, err := fs.ReadDir(files, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", dir, err)
+	}
+	sums := map[string]string{}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		file, err := files.Open(dir + "/" + entry.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", dir, err)
+		}
+		sum := sha256.New()
+		_, err = io.Copy(sum, file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return nil, fmt.Errorf("read %s: %w", entry.Name(), err)
+		}
+		sums[entry.Name()] = hex.EncodeToString(sum.Sum(nil))
+	}
+	return sums, nil
+}
+
+// lay puts what the steps need into a folder that the container can read.
+func (d dependencies) lay(dir string, files fs.FS) error {
+	for name, text := range map[string]string{
+		"requirements.txt":       d.Requirements,
+		"packages.txt":           strings.Join(d.Python, "\n") + "\n",
+		"node/package.json":      d.Package,
+		"node/package-lock.json": d.Lock,
+	} {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if err := layFile(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "wheels"), 0o755); err != nil { //nolint:gosec // read by another user
+		return err
+	}
+	for name := range d.Wheels {
+		file, err := files.Open("wheels/" + name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(layFile(filepath.Join(dir, "wheels", name), file), file.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func layFile(path string, content io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // read by another user
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // read by another user
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Close())
+}
+
+// layerKey names the dependency layer: what has the same key needs no new layer.
+func (d dependencies) layerKey(base digest.Digest) string {
+	const method = 1 // grows when the same dependencies are installed in another way
+	return hashOf([]any{method, base, d})
+}
+
+// install runs the steps that install the dependencies, in a workspace.
+func (d dependencies) install(ctx context.Context, w *workspace, files fs.FS, log io.Writer) error {
+	if err := d.lay(w.inputs(), files); err != nil {
+		return fmt.Errorf("lay inputs: %w", err)
+	}
+	if len(d.System) > 0 {
+		say(log, "installing Debian packages: %s", strings.Join(d.System, " "))
+		if err := w.run(ctx, aptStep("installing the Debian packages", d.System...), log); err != nil {
+			return err
+		}
+	}
+	if d.python() {
+		if err := d.installPython(ctx, w, log); err != nil {
+			return err
+		}
+	}
+	if d.node() {
+		say(log, "installing npm packages")
+		return w.run(ctx, npmStep(d.Exact, w.b.npmEnvironment()), log)
+	}
+	return nil
+}
+
+// installPython tries with the pack's own wheels alone first, and without a network: what is in the archive comes before
+// what an index has, and a pack that brings everything builds anywhere.
+func (d dependencies) installPython(ctx context.Context, w *workspace, log io.Writer) error {
+	if len(d.Wheels) > 0 {
+		say(log, "installing Python packages from wheels/")
+		err := w.run(ctx, pipStep(d, false, nil), log)
+		if attune.CodeOf(err) == "" {
+			return err // nil, or trouble of our own
+		}
+		say(log, "wheels/ alone does not do; installing Python packages from the index, too")
+	} else {
+		say(log, "installing Python packages")
+	}
+	return w.run(ctx, pipStep(d, true, w.b.pipEnvironment()), log)
+}

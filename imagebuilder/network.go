@@ -1,0 +1,33 @@
+package imagebuilder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Network gives build containers their way to package indexes; sandbox.Network is one. It must lead to the public
+// internet, and neither to the host nor to private addresses that were not allowed.
+type Network interface {
+	// Attach makes a network namespace for an id and returns its path.
+	Attach(ctx context.Context, id string) (netns string, err error)
+	// Detach removes the namespace. It is idempotent.
+	Detach(ctx context.Context, id string) error
+	// ResolvConf is the path of a resolv.conf that works inside.
+	ResolvConf() string
+}
+
+// connect gives the workspace a network namespace, which its online steps share.
+func (w *workspace) connect(ctx context.Context) error {
+	network := w.b.config.Network
+	if network == nil {
+		return errors.New("the image builder has no network")
+	}
+	w.closers = append(w.closers, func(ctx context.Context) error { return network.Detach(ctx, w.id) })
+	netns, err := network.Attach(ctx, w.id)
+	if err != nil {
+		return fmt.Errorf("connect build container: %w", err)
+	}
+	w.netns, w.resolvConf = netns, network.ResolvConf()
+	return nil
+}

@@ -1,0 +1,130 @@
+package imagebuilder
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"attune/images"
+)
+
+// makeNode writes the layer with Node.js and npm. Both are packages of the npm registry; Debian's npm fetches them, in a
+// container that is thrown away, because it knows the registry and its configuration better than we could.
+func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log io.Writer) (err error) {
+	w, err := b.openWorkspace(ctx, below)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
+	packages := []images.NPMPackage{b.definition.Node, b.definition.NPM}
+	fetch := step{
+		name:      "fetching Node.js",
+		args:      []string{"/usr/bin/npm", "pack", "--loglevel=warn", "--pack-destination", outputDir},
+		dir:       "/tmp",
+		env:       b.npmEnvironment(),
+		online:    true,
+		complaint: npmComplaint,
+	}
+	for _, p := range packages {
+		fetch.args = append(fetch.args, p.Name+"@"+p.Version)
+	}
+	if err := w.run(ctx, aptStep("installing npm", "npm"), log); err != nil {
+		return err
+	}
+	if err := w.run(ctx, fetch, log); err != nil {
+		return err
+	}
+	layer := tar.NewWriter(out)
+	for _, p := range packages {
+		file := filepath.Join(w.output(), p.Name+"-"+p.Version+".tgz")
+		if err := copyNPMPackage(layer, file, p, b.nodePlace(p)); err != nil {
+			return fmt.Errorf("take over %s: %w", p.Name, err)
+		}
+	}
+	for _, link := range [][2]string{
+		{"node", "/bin/node"},
+		{"npm", "/lib/node_modules/npm/bin/npm-cli.js"},
+		{"npx", "/lib/node_modules/npm/bin/npx-cli.js"},
+	} {
+		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/local/bin/" + link[0], Linkname: images.NodeDir + link[1], Mode: 0o777, ModTime: epoch}
+		if err := layer.WriteHeader(&link); err != nil {
+			return err
+		}
+	}
+	return layer.Close()
+}
+
+// nodePlace says where a file of a package goes; an empty answer leaves it out.
+func (b *Builder) nodePlace(p images.NPMPackage) func(name string) string {
+	if p.Name == b.definition.NPM.Name {
+		return func(name string) string { return path.Join(images.NodeDir, "lib/node_modules/npm", name) }
+	}
+	return func(name string) string {
+		if name == "bin/node" || name == "LICENSE" {
+			return path.Join(images.NodeDir, name)
+		}
+		return "" // headers for compiling add-ons, and manuals
+	}
+}
+
+// copyNPMPackage copies the files of a package into a layer, after checking that it is the one that was meant.
+func copyNPMPackage(layer *tar.Writer, file string, p images.NPMPackage, place func(string) string) error {
+	archive, err := os.Open(file) //nolint:gosec // below our folder; a link there leads to nothing with this checksum
+	if err != nil {
+		return err
+	}
+	defer archive.Close() //nolint:errcheck // only read
+	if err := checkIntegrity(archive, p.Integrity); err != nil {
+		return err
+	}
+	unzipped, err := gzip.NewReader(archive)
+	if err != nil {
+		return err
+	}
+	files := tar.NewReader(unzipped)
+	for {
+		header, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		target := place(strings.TrimPrefix(path.Clean(header.Name), "package/"))
+		if header.Typeflag != tar.TypeReg || target == "" {
+			continue
+		}
+		mode := int64(0o644)
+		if header.Mode&0o111 != 0 {
+			mode = 0o755
+		}
+		if err := layer.WriteHeader(&tar.Header{Name: target[1:], Mode: mode, Size: header.Size, ModTime: epoch}); err != nil {
+			return err
+		}
+		if _, err := io.Copy(layer, files); err != nil { //nolint:gosec // its checksum is known
+			return err
+		}
+	}
+}
+
+// checkIntegrity compares a file with its checksum in npm's form and goes back to its beginning.
+func checkIntegrity(file io.ReadSeeker, want string) error {
+	sum := sha512.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return err
+	}
+	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != want {
+		return fmt.Errorf("its checksum is %s, not %s", got, want)
+	}
+	_, err := file.Seek(0, io.SeekStart)
+	return err
+}

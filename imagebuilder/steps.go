@@ -1,0 +1,101 @@
+package imagebuilder
+
+import (
+	"strings"
+
+	"attune/images"
+)
+
+// aptStep installs Debian packages, as root of the container.
+func aptStep(name string, packages ...string) step {
+	// Lists and downloads go to folders that are not part of the layer, so there is nothing to clean afterwards.
+	const script = `set -e
+options=(-q -y -o APT::Sandbox::User=root -o Acquire::https::CAInfo=` + caBundle + `
+  -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io)
+apt-get "${options[@]}" update
+apt-get "${options[@]}" install --no-install-recommends -- "$@"`
+	return step{
+		name:      name,
+		args:      append([]string{"/bin/bash", "-c", script, "apt"}, packages...),
+		dir:       "/",
+		env:       []string{"DEBIAN_FRONTEND=noninteractive"},
+		caps:      packageCaps,
+		online:    true,
+		complaint: func(line string) bool { return strings.HasPrefix(line, "E: ") },
+	}
+}
+
+// pipStep installs Python packages into the virtual environment, without any capability. Building a source distribution
+// runs its code, here like everything else.
+func pipStep(d dependencies, online bool, env []string) step {
+	args := []string{
+		"/usr/bin/python3", "-m", "pip", "--python", images.VenvDir + "/bin/python", "install",
+		"--no-cache-dir", "--no-input", "--disable-pip-version-check", "--no-warn-script-location",
+		"--progress-bar", "off", "--root-user-action", "ignore", "--find-links", inputsDir + "/wheels",
+	}
+	if !online {
+		// Debian's wheels of setuptools are what source distributions are built with where there is no index.
+		args = append(args, "--no-index", "--find-links", "/usr/share/python-wheels")
+	}
+	if strings.TrimSpace(d.Requirements) != "" {
+		args = append(args, "-r", inputsDir+"/requirements.txt")
+	}
+	if len(d.Python) > 0 {
+		args = append(args, "-r", inputsDir+"/packages.txt")
+	}
+	return step{
+		name:      "installing the Python packages",
+		args:      args,
+		dir:       "/tmp",
+		env:       env,
+		online:    online,
+		complaint: func(line string) bool { return strings.HasPrefix(line, "ERROR: ") },
+	}
+}
+
+// npmStep installs npm packages, without any capability and without running their scripts. An .npmrc of the pack is
+// never used: it could make npm start another program in the place of git.
+func npmStep(exact bool, env []string) step {
+	command := "install"
+	if exact {
+		command = "ci"
+	}
+	script := `set -e
+cp ` + inputsDir + `/node/package*.json .
+npm ` + command + ` --omit=dev
+rm -f package.json package-lock.json`
+	return step{
+		name:      "installing the npm packages",
+		args:      []string{"/bin/bash", "-c", script},
+		dir:       images.Root,
+		env:       env,
+		online:    true,
+		complaint: npmComplaint,
+	}
+}
+
+// npmComplaint finds the line of npm that says what is wrong, behind the one with the code.
+func npmComplaint(line string) bool {
+	// Debian's npm writes "npm ERR!", later ones "npm error".
+	text, ok := strings.CutPrefix(strings.Replace(line, "npm ERR!", "npm error", 1), "npm error ")
+	return ok && !strings.HasPrefix(text, "code ")
+}
+
+func (b *Builder) npmEnvironment() []string {
+	env := []string{
+		"npm_config_cache=/tmp/npm-cache", "npm_config_update_notifier=false", "npm_config_audit=false", "npm_config_fund=false",
+		"npm_config_progress=false", "npm_config_ignore_scripts=true", "npm_config_git=git",
+	}
+	if b.config.NPMRegistry != "" {
+		env = append(env, "npm_config_registry="+b.config.NPMRegistry)
+	}
+	return env
+}
+
+func (b *Builder) pipEnvironment() []string {
+	env := []string{"PIP_RETRIES=2", "PIP_TIMEOUT=20"}
+	if b.config.PythonIndex != "" {
+		env = append(env, "PIP_INDEX_URL="+b.config.PythonIndex)
+	}
+	return env
+}

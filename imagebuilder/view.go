@@ -1,0 +1,25 @@
+package imagebuilder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/google/uuid"
+)
+
+// withView mounts a stack, read-only, for as long as look takes.
+func (b *Builder) withView(ctx context.Context, layers stack, look func(root string) error) (err error) {
+	key := "view-" + uuid.NewString()
+	mounts, err := b.snapshots().View(ctx, key, layers.chainID())
+	if err != nil {
+		return fmt.Errorf("view snapshot: %w", err)
+	}
+	defer func() {
+		ctx, cancel := cleanUp(ctx)
+		defer cancel()
+		err = errors.Join(err, b.snapshots().Remove(ctx, key))
+	}()
+	return mount.WithReadonlyTempMount(ctx, mounts, look)
+}

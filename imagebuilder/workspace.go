@@ -1,0 +1,204 @@
+package imagebuilder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/rootfs"
+	"github.com/containerd/errdefs"
+	"github.com/google/uuid"
+)
+
+// scratchDirs are folders of the container that do not end up in the layer: each is a folder of the workspace.
+var scratchDirs = map[string]string{
+	"tmp":    "/tmp",
+	"vartmp": "/var/tmp",
+	"lists":  "/var/lib/apt/lists",
+	"cache":  "/var/cache/apt",
+	"log":    "/var/log",
+	"output": outputDir,
+}
+
+// workspace is a writable copy of a stack in which steps run, and which can become a layer.
+type workspace struct {
+	b     *Builder
+	id    string
+	below stack
+	// dir is the workspace's folder on the host; upper is where the snapshot keeps what changed.
+	dir, upper string
+	netns      string
+	resolvConf string
+	steps      int
+	closers    []func(context.Context) error
+}
+
+// openWorkspace prepares a workspace; the caller closes it, also after an error of a step.
+func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace, err error) {
+	w := &workspace{b: b, id: b.workspaceID(uuid.NewString()[:8]), below: below}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(ctx))
+		}
+	}()
+	w.dir = filepath.Join(b.config.WorkDir, w.id)
+	if err := os.MkdirAll(w.dir, 0o711); err != nil {
+		return nil, fmt.Errorf("open workspace: %w", err)
+	}
+	w.closers = append(w.closers, func(context.Context) error { return os.RemoveAll(w.dir) })
+	for name := range scratchDirs {
+		if err := w.makeScratch(name); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Mkdir(w.inputs(), 0o755); err != nil {
+		return nil, fmt.Errorf("open workspace: %w", err)
+	}
+	mounts, err := b.snapshots().Prepare(ctx, w.id, below.chainID(),
+		containerd.WithRemapperLabels(0, firstID, 0, firstID, idRange))
+	if err != nil {
+		return nil, fmt.Errorf("prepare snapshot: %w", err)
+	}
+	w.closers = append(w.closers, func(ctx context.Context) error {
+		if err := b.snapshots().Remove(ctx, w.id); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove snapshot: %w", err)
+		}
+		return nil
+	})
+	for _, option := range mounts[0].Options {
+		if upper, ok := strings.CutPrefix(option, "upperdir="); ok {
+			w.upper = upper
+		}
+	}
+	if w.upper == "" {
+		return nil, fmt.Errorf("snapshotter %s does not make overlays", b.config.Snapshotter)
+	}
+	return w, nil
+}
+
+// workspaceID names what belongs to a workspace: its folder, snapshot, containers, control groups and network.
+func (b *Builder) workspaceID(unique string) string { return "build-" + b.owner[:8] + "-" + unique }
+
+func (w *workspace) makeScratch(name string) error {
+	dir := filepath.Join(w.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("open workspace: %w", err)
+	}
+	if strings.HasSuffix(name, "tmp") {
+		if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+			return fmt.Errorf("open workspace: %w", err)
+		}
+	}
+	if err := os.Chown(dir, firstID, firstID); err != nil {
+		return fmt.Errorf("open workspace: %w", err)
+	}
+	return nil
+}
+
+// inputs is the folder that the steps find, read-only, as inputsDir; output is what they see as outputDir.
+func (w *workspace) inputs() string { return filepath.Join(w.dir, "inputs") }
+func (w *workspace) output() string { return filepath.Join(w.dir, "output") }
+
+// close removes the workspace and everything that belongs to it, in reverse order, whatever became of ctx.
+func (w *workspace) close(ctx context.Context) error {
+	ctx, cancel := cleanUp(ctx)
+	defer cancel()
+	var errs []error
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		errs = append(errs, w.closers[i](ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// run does a step. What it prints goes to log as it comes.
+func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
+	if s.online && w.netns == "" {
+		if err := w.connect(ctx); err != nil {
+			return err
+		}
+	}
+	w.steps++
+	id := fmt.Sprintf("%s-%d", w.id, w.steps)
+	spec, err := buildSpec(w.b.config.Namespace, s, w.confinement(id, s))
+	if err != nil {
+		return fmt.Errorf("specify build container: %w", err)
+	}
+	output := newTail(log, s.complaint)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.watchDisk(ctx, cancel)
+	}()
+	status, err := w.b.runContainer(ctx, w.id, id, spec, output)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	<-watched
+	return s.outcome(status, err, output)
+}
+
+func (w *workspace) confinement(id string, s step) confinement {
+	c := confinement{id: id, limits: w.b.config.Limits, limitSwap: w.b.limitSwap}
+	for name, target := range scratchDirs {
+		c.binds = append(c.binds, bind(filepath.Join(w.dir, name), target, "rw"))
+	}
+	c.binds = append(c.binds,
+		bind(w.inputs(), inputsDir, "ro"),
+		bind(w.b.config.CABundle, caBundle, "ro", "noexec"),
+	)
+	if s.online {
+		c.netns = w.netns
+		c.binds = append(c.binds, bind(w.resolvConf, "/etc/resolv.conf", "ro", "noexec"))
+	}
+	return c
+}
+
+// watchDisk ends the build when it takes more than its share of the disk.
+func (w *workspace) watchDisk(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if diskUsage(w.upper, w.dir) > w.b.config.Limits.DiskBytes {
+				cancel(errDiskLimit)
+				return
+			}
+		}
+	}
+}
+
+// commit turns what the steps changed into a layer and its snapshot. The workspace can only be closed afterwards.
+func (w *workspace) commit(ctx context.Context, tags map[string]string) (stack, error) {
+	if diskUsage(w.upper) > w.b.config.Limits.DiskBytes {
+		return nil, errDiskLimit
+	}
+	if err := rebase(w.upper, firstID); err != nil {
+		return nil, fmt.Errorf("take over the layer's files: %w", err)
+	}
+	layer, err := w.b.writeLayer(ctx, tags, func(out io.Writer) error { return tarUpper(ctx, out, w.upper) })
+	if err != nil {
+		return nil, err
+	}
+	return w.commitSnapshot(ctx, layer)
+}
+
+func (w *workspace) commitSnapshot(ctx context.Context, layer rootfs.Layer) (stack, error) {
+	result := w.below.with(layer)
+	err := w.b.snapshots().Commit(ctx, result.chainID(), w.id)
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("commit snapshot: %w", err)
+	}
+	return result, nil
+}
