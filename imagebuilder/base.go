@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -46,7 +47,11 @@ func (b *Builder) ensureBase(ctx context.Context, log io.Writer) (*baseImage, er
 	}
 	base, err := b.findBase(ctx)
 	if errdefs.IsNotFound(err) {
+		start := time.Now()
 		base, err = b.makeBase(ctx, log)
+		if err == nil {
+			b.config.Log.Info("base image made", "image", b.baseName(), "took", time.Since(start))
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("base image: %w", err)
@@ -125,7 +130,7 @@ func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, pro
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	say(log, "base image: unpacking %s", name)
 	layer, err := b.writeLayer(ctx, nil, func(w io.Writer) error {
 		_, err := io.Copy(w, file)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -262,7 +263,9 @@ func TestNewSweeps(t *testing.T) {
 	if _, err := b.openWorkspace(ctx, base.layers); err != nil {
 		t.Fatal(err)
 	}
-	next, err := New(t.Context(), b.config)
+	again := b.config
+	again.CacheDir = filepath.Dir(again.CacheDir)
+	next, err := New(t.Context(), again)
 	if err != nil {
 		t.Fatal(err)
 	}

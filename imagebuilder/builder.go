@@ -49,7 +49,7 @@ func New(ctx context.Context, config Config) (_ *Builder, err error) {
 		return nil, err
 	}
 	for _, dir := range []string{config.WorkDir, config.CacheDir} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("image builder: %w", err)
 		}
 	}
@@ -141,6 +141,9 @@ func (b *Builder) sweep(ctx context.Context) error {
 	left, err := filepath.Glob(filepath.Join(b.config.WorkDir, "build-*"))
 	if err != nil {
 		return fmt.Errorf("list build folders: %w", err)
+	}
+	if len(containers)+len(held)+len(left) > 0 {
+		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held), "folders", len(left))
 	}
 	for _, dir := range left {
 		if err := os.RemoveAll(dir); err != nil {

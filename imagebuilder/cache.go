@@ -28,12 +28,12 @@ func (c cachedFile) Close() error {
 
 // openCached opens a file of the cache folder, after making it where it is missing. A file is there whole or not at all.
 func openCached(path string, produce func(io.Writer) error) (io.ReadCloser, error) {
-	file, err := os.Open(path) //nolint:gosec // the name is ours
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeCached(path, produce); err != nil {
 			return nil, err
 		}
-		file, err = os.Open(path) //nolint:gosec // the name is ours
+		file, err = os.Open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open cached layer: %w", err)
@@ -73,7 +73,7 @@ func makeCached(path string, produce func(io.Writer) error) (err error) {
 
 // lockFile waits for a lock that processes share, so that two of them do not make the same thing.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the name is ours
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock cache: %w", err)
 	}

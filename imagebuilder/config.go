@@ -3,7 +3,9 @@ package imagebuilder
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -16,7 +18,8 @@ type Config struct {
 	Snapshotter string
 	// WorkDir is a folder of this builder alone. What an earlier builder left there is removed.
 	WorkDir string
-	// CacheDir keeps what is the same for every installation of Attune on this host; several builders may share it.
+	// CacheDir keeps what is the same for every installation of Attune on this host, in its folder "images"; several
+	// builders may share it.
 	CacheDir string
 
 	// DebianMirror is where Debian packages come from: an address, or lines as in sources.list. Empty takes the
@@ -32,6 +35,8 @@ type Config struct {
 	// Network is what build containers are attached to; without it, packs that bring all they need can be built.
 	Network Network
 	Limits  BuildLimits
+	// Log gets what is worth knowing beside the logs of single builds; the default drops it.
+	Log *slog.Logger
 }
 
 // BuildLimits are the ceilings of one build.
@@ -67,6 +72,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Snapshotter == "" {
 		c.Snapshotter = "overlayfs"
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.CacheDir = filepath.Join(c.CacheDir, "images")
 	for _, path := range caBundles {
 		if _, err := os.Stat(path); err == nil && c.CABundle == "" {
 			c.CABundle = path

@@ -186,7 +186,7 @@ func (d dependencies) lay(dir string, files fs.FS) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "wheels"), 0o755); err != nil { //nolint:gosec // read by another user
+	if err := os.MkdirAll(filepath.Join(dir, "wheels"), 0o700); err != nil {
 		return err
 	}
 	for name := range d.Wheels {
@@ -198,14 +198,32 @@ func (d dependencies) lay(dir string, files fs.FS) error {
 			return err
 		}
 	}
-	return nil
+	return makeReadable(dir)
+}
+
+// makeReadable opens a tree to the users of the container, whatever umask it was made under.
+func makeReadable(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return root.Chmod(name, 0o755)
+		}
+		return root.Chmod(name, 0o644)
+	})
 }
 
 func layFile(path string, content io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // read by another user
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // read by another user
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func tarFile(w *tar.Writer, tree fs.FS, name, place string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func testConfig(t *testing.T, dir string) Config {
 		Address:   env(t, "ATTUNE_TEST_CONTAINERD_ADDRESS"),
 		Namespace: "test-imagebuilder-" + uuid.NewString()[:8],
 		WorkDir:   filepath.Join(dir, "work"),
-		CacheDir:  filepath.Join(env(t, "ATTUNE_CACHE_DIR"), "images"),
+		CacheDir:  env(t, "ATTUNE_CACHE_DIR"),
 		Network:   devNetwork{},
 	}
 }

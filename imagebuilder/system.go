@@ -43,7 +43,7 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) er
 		args = append(args, b.config.DebianMirror)
 	}
 	complaints := newTail(log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
-	command := exec.CommandContext(ctx, "mmdebstrap", args...) //nolint:gosec // the definition and the configuration are ours
+	command := exec.CommandContext(ctx, "mmdebstrap", args...)
 	command.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",

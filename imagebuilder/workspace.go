@@ -48,7 +48,7 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 		}
 	}()
 	w.dir = filepath.Join(b.config.WorkDir, w.id)
-	if err := os.MkdirAll(w.dir, 0o711); err != nil {
+	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open workspace: %w", err)
 	}
 	w.closers = append(w.closers, func(context.Context) error { return os.RemoveAll(w.dir) })
@@ -57,7 +57,7 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 			return nil, err
 		}
 	}
-	if err := os.Mkdir(w.inputs(), 0o755); err != nil {
+	if err := os.Mkdir(w.inputs(), 0o700); err != nil {
 		return nil, fmt.Errorf("open workspace: %w", err)
 	}
 	mounts, err := b.snapshots().Prepare(ctx, w.id, below.chainID(),
