@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"attune"
 )
@@ -105,7 +106,7 @@ func (a *Archive) Close() error {
 
 // enterTopFolder makes the folder with pack.yaml the pack's own: the root, or the one folder in it.
 func (a *Archive) enterTopFolder() error {
-	if _, err := a.root.Lstat(manifestFile); err == nil {
+	if a.hasFile(manifestFile) {
 		return nil
 	}
 	entries, err := fs.ReadDir(a.root.FS(), ".")
@@ -116,7 +117,7 @@ func (a *Archive) enterTopFolder() error {
 		return archiveError(attune.Problem{File: manifestFile, Message: "is missing: it must be at the root of the archive, or in its one top folder"})
 	}
 	top := entries[0].Name()
-	if _, err := a.root.Lstat(top + "/" + manifestFile); err != nil {
+	if !a.hasFile(top + "/" + manifestFile) {
 		return archiveError(attune.Problem{File: top + "/" + manifestFile, Message: "is missing: every pack has this file"})
 	}
 	root, err := a.root.OpenRoot(top)
@@ -131,6 +132,10 @@ func (a *Archive) enterTopFolder() error {
 		a.files[i].name = a.files[i].name[len(top)+1:]
 	}
 	return nil
+}
+
+func (a *Archive) hasFile(name string) bool {
+	return slices.ContainsFunc(a.files, func(f packFile) bool { return f.name == name })
 }
 
 // archiveError is what a person is told about an archive that is wrong as such.

@@ -22,7 +22,7 @@ const maxArchiveProblems = 50
 
 // unpacker takes entries from an archive of any format and lays down the good ones.
 type unpacker struct {
-	ctx      context.Context //nolint:containedctx // lives for one call of unpack
+	ctx      context.Context // lives for one call of unpack
 	root     *os.Root
 	limits   Limits
 	archived int64 // size of the archive

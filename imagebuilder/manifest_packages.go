@@ -196,7 +196,7 @@ func (r *manifestReader) decodeJSON(file string, text []byte, into any) bool {
 	case isSyntax:
 		r.problem(file, lineAt(text, int(syntax.Offset)), "", "is not valid JSON: %v", syntax)
 	case isKind:
-		r.problem(file, lineAt(text, int(kind.Offset)), kind.Field, "must not be a %s", kind.Value)
+		r.problem(file, lineAt(text, int(kind.Offset)), kind.Field, "has the wrong type: %s", kind.Value)
 	default:
 		r.problem(file, 0, "", "is not valid JSON: %v", err)
 	}

@@ -58,7 +58,7 @@ func TestApplyRefuses(t *testing.T) {
 		problems         []string
 	}{
 		"wrong type": {city, `{"city":5}`, []string{"parameters.city: must be a string, is a number"}},
-		"missing and misspelt": {city, `{"ciyt":"x"}`, []string{
+		"missing and unknown": {city, `{"ciyt":"x"}`, []string{
 			"parameters.city: is required", `parameters.ciyt: is unknown; did you mean "city"?`,
 		}},
 		"unknown":      {city, `{"city":"x","zzzzzz":1}`, []string{"parameters.zzzzzz: is unknown"}},

@@ -51,9 +51,12 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 	if w.visit("", "", document) > maxParts && len(w.problems) == 0 {
 		w.problem("", "has more than %d parts once every $ref is replaced by what it refers to", maxParts)
 	}
-	compiled, problems := compile(document)
+	compiled, problems, err := compile(document)
 	if problems = append(w.problems, problems...); len(problems) > 0 {
 		return nil, invalidSchema(problems...)
+	}
+	if err != nil { // of a kind that the rules above do not know
+		return nil, invalidSchema(attune.Problem{Message: "is not a JSON Schema: " + err.Error()})
 	}
 	s := &Schema{compiled: compiled}
 	if err := s.readDefaults(document); err != nil {
@@ -62,25 +65,25 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 	return s, nil
 }
 
-// compile checks the document against the meta-schema and prepares it.
-func compile(document any) (*santhosh.Schema, []attune.Problem) {
+// compile checks the document against the meta-schema, which gives problems, and prepares it.
+func compile(document any) (*santhosh.Schema, []attune.Problem, error) {
 	c := santhosh.NewCompiler()
 	c.DefaultDraft(santhosh.Draft2020)
 	c.UseLoader(santhosh.SchemeURLLoader{})
 	c.AssertFormat()
 	if err := c.AddResource(schemaURL, closed(document)); err != nil {
-		return nil, []attune.Problem{{Message: err.Error()}}
+		return nil, nil, err
 	}
 	compiled, err := c.Compile(schemaURL)
 	if err == nil {
-		return compiled, nil
+		return compiled, nil, nil
 	}
 	if invalid, ok := errors.AsType[*santhosh.SchemaValidationError](err); ok {
 		if places, ok := errors.AsType[*santhosh.ValidationError](invalid.Err); ok {
-			return nil, problems("", places)
+			return nil, problems("", places), nil
 		}
 	}
-	return nil, []attune.Problem{{Message: "is not a JSON Schema: " + err.Error()}}
+	return nil, nil, err
 }
 
 // closed returns the document with a schema of named properties shut for all others, unless it says otherwise itself.

@@ -10,7 +10,7 @@ func TestName(t *testing.T) {
 	names := []string{"entry_point", "parameters", "runner_type", "ref", "env", "secrets"}
 	for word, want := range map[string]string{
 		"entrypoint":             "entry_point",
-		"paramters":              "parameters",
+		"parameterz":             "parameters",
 		"runner-type":            "runner_type",
 		"rf":                     "ref",
 		"secret":                 "secrets",
