@@ -19,23 +19,30 @@ func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Insta
 		from workers w where i.status = 'installing' and w.name = i.worker and w.lease_expires_at < now()`); err != nil {
 		return nil, attune.Manifest{}, Translate("release installations of lost workers", err)
 	}
-	var claimed attune.Installation
-	var manifest attune.Manifest
-	err := s.pool.QueryRow(ctx, `update installations i set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
+	for {
+		claimed, manifest, err := s.claim(ctx, worker)
+		switch {
+		case IsUnique(err):
+			// Another worker has just taken an installation of the same pack; the next look sees that.
+		case errors.Is(err, pgx.ErrNoRows):
+			return nil, attune.Manifest{}, nil
+		case err != nil:
+			return nil, attune.Manifest{}, Translate("claim installation", err)
+		default:
+			return &claimed, manifest, nil
+		}
+	}
+}
+
+func (s *Installations) claim(ctx context.Context, worker string) (i attune.Installation, m attune.Manifest, err error) {
+	err = s.pool.QueryRow(ctx, `update installations i set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
 		where id = (
 			select id from installations p where status = 'pending'
 			and not exists (select from installations o where o.pack = p.pack and o.status = 'installing')
 			order by created_at, id limit 1 for update skip locked)
-		returning `+installationColumns+`, manifest`, worker).Scan(append(installationFields(&claimed), &manifest)...)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows), IsUnique(err):
-		// Unique: another worker has just taken an installation of the same pack.
-		return nil, attune.Manifest{}, nil
-	case err != nil:
-		return nil, attune.Manifest{}, Translate("claim installation", err)
-	}
-	claimed.Progress = claimed.Phase.Progress()
-	return &claimed, manifest, nil
+		returning `+installationColumns+`, manifest`, worker).Scan(append(installationFields(&i), &m)...)
+	i.Progress = i.Phase.Progress()
+	return i, m, err
 }
 
 // SetPhase records how far the worker has come with what it claimed.

@@ -65,6 +65,7 @@ func openLogsAt(t *testing.T, config storage.S3Config, b bucket) (*storage.Logs,
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(objects.Close)
 	spool := t.TempDir()
 	logs, err := storage.OpenLogs(objects, spool)
 	if err != nil {

@@ -39,20 +39,27 @@ func (c *S3Config) setDefaults() {
 
 // Objects are the two buckets.
 type Objects struct {
-	client *minio.Client
-	config S3Config
+	client    *minio.Client
+	transport *http.Transport
+	config    S3Config
 }
 
-// OpenObjects connects to an S3-compatible service and makes the buckets when they are missing.
+// OpenObjects connects to an S3-compatible service and makes the buckets when they are missing. The caller closes it.
 func OpenObjects(ctx context.Context, config S3Config) (*Objects, error) {
 	config.setDefaults()
 	endpoint, err := url.Parse(config.Endpoint)
 	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
 		return nil, fmt.Errorf("the S3 endpoint %q is not an http or https URL", config.Endpoint)
 	}
+	secure := endpoint.Scheme == "https"
+	transport, err := minio.DefaultTransport(secure)
+	if err != nil {
+		return nil, fmt.Errorf("make S3 transport: %w", err)
+	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
 		Creds:        credentials.NewStaticV4(config.AccessKey, config.SecretKey, ""),
-		Secure:       endpoint.Scheme == "https",
+		Secure:       secure,
+		Transport:    transport,
 		Region:       config.Region,
 		BucketLookup: minio.BucketLookupPath,
 		// We repeat what matters ourselves, with a spool in between; ten silent retries would only hide an outage.
@@ -61,14 +68,18 @@ func OpenObjects(ctx context.Context, config S3Config) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make S3 client: %w", err)
 	}
-	o := &Objects{client, config}
+	o := &Objects{client, transport, config}
 	for _, bucket := range []string{config.LogBucket, config.PackBucket} {
 		if err := o.makeBucket(ctx, bucket); err != nil {
+			o.Close()
 			return nil, err
 		}
 	}
 	return o, nil
 }
+
+// Close gives up the connections that nothing uses.
+func (o *Objects) Close() { o.transport.CloseIdleConnections() }
 
 func (o *Objects) makeBucket(ctx context.Context, bucket string) error {
 	exists, err := o.client.BucketExists(ctx, bucket)

@@ -195,6 +195,7 @@ func TestRecoverAfterACrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(objects.Close)
 	recovering, err := storage.OpenLogs(objects, next)
 	if err != nil {
 		t.Fatal(err)

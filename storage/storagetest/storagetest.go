@@ -100,6 +100,7 @@ func OpenObjects(tb testing.TB) *storage.Objects {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(objects.Close)
 	return objects
 }
 
@@ -132,9 +133,16 @@ func S3Client(tb testing.TB, config storage.S3Config) *minio.Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	secure := endpoint.Scheme == "https"
+	transport, err := minio.DefaultTransport(secure)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(transport.CloseIdleConnections)
 	client, err := minio.New(endpoint.Host, &minio.Options{
-		Creds:  credentials.NewStaticV4(config.AccessKey, config.SecretKey, ""),
-		Secure: endpoint.Scheme == "https",
+		Creds:     credentials.NewStaticV4(config.AccessKey, config.SecretKey, ""),
+		Secure:    secure,
+		Transport: transport,
 	})
 	if err != nil {
 		tb.Fatal(err)
