@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/snapshots"
+)
+
+// Config says which containerd runs the sandboxes, and where this host keeps what belongs to them.
+type Config struct {
+	// Address is the path of containerd's socket.
+	Address string
+	// Namespace of containerd that has the images; default "attune".
+	Namespace string
+	// Owner is written on every sandbox. List and Remove see those of the same owner only; a worker's name does.
+	Owner string
+	// StateDir is a folder for this owner alone: pipes, result files, the container runtime's state.
+	StateDir string
+	// BinDir has runc; without it, or where it lacks runc, the search path is used.
+	BinDir string
+	// CgroupParent is the control group that all sandboxes live below; default "/attune".
+	CgroupParent string
+	// Network is for executions with network: egress. Without one they are refused.
+	Network *Network
+	// Logger hears of what could not be removed; default slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	snapshotter = "overlayfs"
+	// ownerLabel marks the container records of an owner.
+	ownerLabel = "attune.owner"
+	// connectTimeout bounds the first contact, stepTimeout each step of making and removing a sandbox.
+	connectTimeout = 10 * time.Second
+	stepTimeout    = 60 * time.Second
+)
+
+// Containerd is the Runtime that production uses.
+type Containerd struct {
+	config Config
+	runc   string
+	groups cgroups
+	ids    idRanges
+	log    *slog.Logger
+
+	client    *client.Client
+	records   containers.Store
+	snapshots snapshots.Snapshotter
+	tasks     tasks.TasksClient
+	content   content.Provider
+	// chains remembers, by manifest digest, the snapshot that an image's layers add up to.
+	chains sync.Map
+}
+
+var _ Runtime = (*Containerd)(nil)
+
+// New connects to containerd and checks that this host can keep the promises of a sandbox. What is missing is an
+// error that names it: there is no weaker mode.
+func New(ctx context.Context, config Config) (*Containerd, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	runc, err := findTool(config.BinDir, "runc")
+	if err != nil {
+		return nil, err
+	}
+	groups, err := probeHost(ctx, runc)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{config.StateDir, config.runsDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+	}
+	conn, err := client.New(config.Address, client.WithDefaultNamespace(config.Namespace), client.WithTimeout(connectTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("connect to containerd at %s: %w", config.Address, err)
+	}
+	if err := probeContainerd(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &Containerd{
+		config: config, runc: runc, groups: groups, log: config.Logger,
+		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
+		tasks: conn.TaskService(), content: conn.ContentStore(),
+	}, nil
+}
+
+func (c *Config) complete() error {
+	if c.Address == "" || c.Owner == "" || c.StateDir == "" {
+		return errors.New("sandbox: address, owner and state folder are needed")
+	}
+	if c.Namespace == "" {
+		c.Namespace = "attune"
+	}
+	if c.CgroupParent == "" {
+		c.CgroupParent = "/attune"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	var err error
+	if c.StateDir, err = filepath.Abs(c.StateDir); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	return nil
+}
+
+func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
+
+// runcRoot is where runc keeps its state; the default is shared by everybody on the host.
+func (c *Config) runcRoot() string { return filepath.Join(c.StateDir, "runc") }
+
+func probeContainerd(ctx context.Context, conn *client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	version, err := conn.Version(ctx)
+	if err != nil {
+		return fmt.Errorf("ask containerd for its version: %w", err)
+	}
+	if v, err := semver.NewVersion(version.Version); err == nil && v.Major() < 2 {
+		return fmt.Errorf("containerd %s knows no user namespaces; install 2.0 or newer", version.Version)
+	}
+	can, err := conn.GetSnapshotterCapabilities(ctx, snapshotter)
+	if err != nil {
+		return fmt.Errorf("ask containerd's %s snapshotter what it can do: %w", snapshotter, err)
+	}
+	if !slices.Contains(can, "remap-ids") {
+		return fmt.Errorf("containerd's %s snapshotter cannot map ids; it needs kernel 6.3 or newer "+
+			"and a file system that supports it", snapshotter)
+	}
+	return nil
+}
+
+// Close ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
+func (c *Containerd) Close() error {
+	// Only an empty group can be removed, which is just what is wanted.
+	_ = c.groups.remove(c.config.CgroupParent)
+	if err := c.client.Close(); err != nil {
+		return fmt.Errorf("disconnect from containerd: %w", err)
+	}
+	return nil
+}
+
+func (c *Containerd) cgroupPath(id string) string { return filepath.Join(c.config.CgroupParent, id) }
+
+func (c *Containerd) runDir(id string) string { return filepath.Join(c.config.runsDir(), id) }

@@ -1,0 +1,93 @@
+package sandbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// privateNetworks are what nobody outside can mean: this network, private use, carrier-grade translation, loopback,
+// link-local with the clouds' metadata services, benchmarks, multicast and reserved.
+const privateNetworks = "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, " +
+	"192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
+
+// applyRules writes the table as a whole, in one transaction of the kernel.
+func (n *Network) applyRules(ctx context.Context) error {
+	if err := command(ctx, n.rules(), "nft", "-f", "-"); err != nil {
+		return fmt.Errorf("write network rules: %w", err)
+	}
+	return nil
+}
+
+// rules is the table. What comes from the bridge may answer, ask the resolvers, and go where it is allowed to or where
+// everybody can; the host itself is closed. The namespaces have no IPv6 address, and what is sent all the same is dropped.
+func (n *Network) rules() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table inet %[1]s {}\ndelete table inet %[1]s\ntable inet %[1]s {\n", n.table)
+	fmt.Fprintf(&b, "chain forward {\ntype filter hook forward priority -10; policy accept;\niifname != %q return\n", n.bridge)
+	b.WriteString("meta nfproto ipv6 drop\nct state established,related accept\n")
+	for _, r := range n.resolvers {
+		fmt.Fprintf(&b, "ip daddr %[1]s udp dport 53 accept\nip daddr %[1]s tcp dport 53 accept\n", r)
+	}
+	n.allow(&b)
+	fmt.Fprintf(&b, "ip daddr { %s } drop\n}\n", privateNetworks)
+	fmt.Fprintf(&b, "chain input {\ntype filter hook input priority -10; policy accept;\niifname != %q return\n", n.bridge)
+	b.WriteString("ct state established,related accept\n")
+	n.allow(&b)
+	b.WriteString("drop\n}\n")
+	fmt.Fprintf(&b, "chain postrouting {\ntype nat hook postrouting priority 100;\nip saddr %s oifname != %q masquerade\n}\n}\n",
+		n.subnet, n.bridge)
+	return b.String()
+}
+
+func (n *Network) allow(b *strings.Builder) {
+	for _, prefix := range n.allowed {
+		if prefix.Addr().Is4() {
+			fmt.Fprintf(b, "ip daddr %s accept\n", prefix)
+		}
+	}
+}
+
+// resolvConfs are where a host may keep its resolvers; the second has those behind systemd's local stub.
+var resolvConfs = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+
+// writeResolvConf keeps the host's resolvers that can be reached from another network namespace.
+func writeResolvConf(path string) ([]netip.Addr, error) {
+	for _, source := range resolvConfs {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			continue // The next may be there; none at all is an error below.
+		}
+		resolvers, kept := readResolvConf(text)
+		if len(resolvers) == 0 {
+			continue
+		}
+		if err := os.WriteFile(path, kept, 0o644); err != nil { //nolint:gosec // read by everybody inside
+			return nil, fmt.Errorf("write resolv.conf: %w", err)
+		}
+		return resolvers, nil
+	}
+	return nil, errors.New("no name server for sandboxes: none outside of loopback stands in " + strings.Join(resolvConfs, " or "))
+}
+
+func readResolvConf(text []byte) (resolvers []netip.Addr, kept []byte) {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			if len(fields) > 1 && (fields[0] == "search" || fields[0] == "options") {
+				kept = append(kept, lines.Text()+"\n"...)
+			}
+			continue
+		}
+		if address, err := netip.ParseAddr(fields[1]); err == nil && address.Is4() && !address.IsLoopback() {
+			resolvers = append(resolvers, address)
+			kept = append(kept, lines.Text()+"\n"...)
+		}
+	}
+	return resolvers, kept
+}

@@ -1,0 +1,65 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// oomWatch tells when a group of cgroup version 1 runs out of memory. There the kernel kills one process and lets the
+// others live, so somebody has to kill the rest; version 2 does that by itself and needs no watch.
+type oomWatch struct {
+	// hit gets one value when the group was out of memory.
+	hit  chan struct{}
+	done chan struct{}
+	// event becomes readable on each occasion.
+	event *os.File
+}
+
+func (c cgroups) watchOOM(path string) (*oomWatch, error) {
+	watch := &oomWatch{hit: make(chan struct{}, 1), done: make(chan struct{})}
+	if c.v2 {
+		close(watch.done)
+		return watch, nil
+	}
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("watch for out of memory: %w", err)
+	}
+	watch.event = os.NewFile(uintptr(fd), "eventfd")
+	if err := c.registerOOM(path, fd); err != nil {
+		_ = watch.event.Close()
+		return nil, fmt.Errorf("watch for out of memory: %w", err)
+	}
+	go watch.run()
+	return watch, nil
+}
+
+func (c cgroups) registerOOM(path string, event int) error {
+	dir := filepath.Join(c.memory, path)
+	control, err := os.Open(filepath.Join(dir, "memory.oom_control")) //nolint:gosec // a path made of our own parts
+	if err != nil {
+		return err
+	}
+	defer control.Close() //nolint:errcheck // only read
+	line := fmt.Appendf(nil, "%d %d", event, control.Fd())
+	return os.WriteFile(filepath.Join(dir, "cgroup.event_control"), line, 0)
+}
+
+func (w *oomWatch) run() {
+	defer close(w.done)
+	count := make([]byte, 8)
+	if _, err := w.event.Read(count); err == nil {
+		w.hit <- struct{}{}
+	}
+}
+
+// close ends the watch; it must come before the group is removed, which fires the event too.
+func (w *oomWatch) close() {
+	if w.event != nil {
+		_ = w.event.Close()
+	}
+	<-w.done
+}

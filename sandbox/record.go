@@ -1,0 +1,113 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/typeurl/v2"
+)
+
+const runtimeName = "io.containerd.runc.v2"
+
+// record makes the snapshot and containerd's record of the sandbox, which keeps the snapshot from being collected. A
+// second sandbox with an id that is in use fails here.
+func (s *sandbox) record(ctx context.Context, chain string, at placement) (_ []mount.Mount, err error) {
+	ctx, release, err := s.client.WithLease(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lease: %w", err)
+	}
+	defer func() {
+		if released := bounded(context.WithoutCancel(ctx), release); err == nil && released != nil {
+			err = fmt.Errorf("end lease: %w", released)
+		}
+	}()
+	id := s.spec.ID
+	rootfs, err := s.snapshots.View(ctx, id, chain, client.WithRemapperLabels(0, at.idBase, 0, at.idBase, idRangeSize))
+	if err != nil {
+		return nil, fmt.Errorf("make snapshot: %w", err)
+	}
+	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.snapshots.Remove(ctx, id)) })
+
+	spec, err := typeurl.MarshalAny(ociSpec(s.spec, at))
+	if err != nil {
+		return nil, fmt.Errorf("encode specification: %w", err)
+	}
+	runtime, err := typeurl.MarshalAny(&options.Options{
+		BinaryName: s.runc, Root: s.config.runcRoot(), IoUid: at.idBase + nobody, IoGid: at.idBase + nobody,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode runtime options: %w", err)
+	}
+	_, err = s.records.Create(ctx, containers.Container{
+		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
+		Runtime:     containers.RuntimeInfo{Name: runtimeName, Options: runtime},
+		Snapshotter: snapshotter, SnapshotKey: id,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make container record: %w", err)
+	}
+	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.records.Delete(ctx, id)) })
+	return rootfs, nil
+}
+
+// createTask has the container set up, all but the start of its process.
+func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err error) {
+	id := s.spec.ID
+	if s.stdio, err = openStdio(s.files); err != nil {
+		return err
+	}
+	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
+	request := &tasks.CreateTaskRequest{
+		ContainerID: id, Stdin: s.files.stdin(), Stdout: s.files.stdout(), Stderr: s.files.stderr(),
+	}
+	for _, m := range rootfs {
+		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+	}
+	// Also after an error: a task may be there that nobody told us about.
+	s.removal.add(func(ctx context.Context) error { return s.endTask(ctx, id) })
+	err = bounded(ctx, func(ctx context.Context) error {
+		_, err := s.tasks.Create(ctx, request)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create container: %w", err)
+	}
+	if s.oom, err = s.groups.watchOOM(s.cgroupPath(id)); err != nil {
+		return err
+	}
+	s.removal.add(func(context.Context) error { s.oom.close(); return nil })
+	return nil
+}
+
+// endTask kills what is left of a task and deletes it.
+func (c *Containerd) endTask(ctx context.Context, id string) error {
+	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+	if err = errgrpc.ToNative(err); err == nil || errdefs.IsNotFound(err) {
+		return nil
+	}
+	const sigkill = 9
+	if _, err := c.tasks.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: sigkill, All: true}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("kill container: %w", err)
+	}
+	if _, err := c.tasks.Wait(ctx, &tasks.WaitRequest{ContainerID: id}); ignoreNotFound(err) != nil {
+		return fmt.Errorf("wait for container: %w", err)
+	}
+	_, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
+	return ignoreNotFound(err)
+}
+
+// ignoreNotFound takes the absence of what is to be removed for success.
+func ignoreNotFound(err error) error {
+	if errdefs.IsNotFound(errgrpc.ToNative(err)) || errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

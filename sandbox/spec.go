@@ -1,0 +1,185 @@
+package sandbox
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"attune"
+)
+
+const (
+	// nobody is the user inside every sandbox, whatever the image says.
+	nobody = 65534
+	// idRangeSize is how many user and group ids a sandbox has of its own.
+	idRangeSize = 1 << 16
+
+	resolvConfPath = "/etc/resolv.conf"
+	cpuPeriod      = 100_000
+	maxOpenFiles   = 1024
+	// oomScore makes the kernel choose a sandbox before the service when the whole host runs short.
+	oomScore = 500
+	devShm   = 16 << 20
+	devSize  = 64 << 10
+	runSize  = 1 << 20
+)
+
+// placement is what the specification takes from the host: the facts that hold for every run, and the places made for
+// this one.
+type placement struct {
+	cgroups    cgroups
+	cgroupPath string
+	// idBase is the host id that the sandbox's root stands for.
+	idBase uint32
+	// netns is the path of a network namespace made ahead; empty asks for a new and empty one.
+	netns string
+	// resolvConf, result and failure are files on the host; resolvConf is empty without a network.
+	resolvConf, result, failure string
+}
+
+// ociSpec is everything the container runtime is told. It starts from nothing rather than from a library's default,
+// so that whatever is not written here is not granted.
+func ociSpec(spec Spec, at placement) *specs.Spec {
+	return &specs.Spec{
+		Version:  specs.Version,
+		Hostname: "attune",
+		// The path is relative to the bundle, where containerd mounts the snapshot.
+		Root:    &specs.Root{Path: "rootfs", Readonly: true},
+		Process: process(spec),
+		Mounts:  mounts(spec, at),
+		Linux: &specs.Linux{
+			Namespaces:    namespaces(at),
+			UIDMappings:   idMapping(at.idBase),
+			GIDMappings:   idMapping(at.idBase),
+			CgroupsPath:   at.cgroupPath,
+			Resources:     resources(spec.Resources, at.cgroups),
+			MaskedPaths:   maskedPaths(),
+			ReadonlyPaths: readonlyPaths(),
+			// The profile depends on capabilities; there are none, and it comes last for that reason.
+			Seccomp: seccompProfile(),
+		},
+	}
+}
+
+func process(spec Spec) *specs.Process {
+	score := oomScore
+	fileSize := uint64(max(spec.Resources.TmpBytes, MaxResultFileBytes))
+	return &specs.Process{
+		User:            specs.User{UID: nobody, GID: nobody},
+		Args:            spec.Args,
+		Env:             environment(),
+		Cwd:             PackDir,
+		NoNewPrivileges: true,
+		// Empty, not absent: a runtime may read nil as "leave them as they are".
+		Capabilities: &specs.LinuxCapabilities{
+			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},
+		},
+		Rlimits: []specs.POSIXRlimit{
+			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
+			{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
+			{Type: "RLIMIT_NOFILE", Soft: maxOpenFiles, Hard: maxOpenFiles},
+		},
+		OOMScoreAdj: &score,
+	}
+}
+
+// environment is the same for every run. The runner adds what belongs to the execution, after it has read stdin.
+func environment() []string {
+	return []string{
+		"PATH=/opt/attune/venv/bin:/opt/attune/node_modules/.bin:" +
+			"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/tmp",
+		"TMPDIR=/tmp",
+		"LANG=C.UTF-8",
+		"VIRTUAL_ENV=/opt/attune/venv",
+		"ATTUNE_RESULT=" + ResultPath,
+		"ATTUNE_FAILURE=" + FailurePath,
+	}
+}
+
+func mounts(spec Spec, at placement) []specs.Mount {
+	list := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		tmpfs("/dev", devSize, "mode=755", "noexec"),
+		tmpfs("/dev/shm", devShm, "mode=1777", "nodev", "noexec"),
+		tmpfs("/run", runSize, "mode=755", "nodev", "noexec"),
+		tmpfs("/tmp", spec.Resources.TmpBytes, "mode=1777", "nodev"),
+		bindFile(at.result, ResultPath, "rw"),
+		bindFile(at.failure, FailurePath, "rw"),
+	}
+	if at.resolvConf != "" {
+		list = append(list, bindFile(at.resolvConf, resolvConfPath, "ro"))
+	}
+	return list
+}
+
+// tmpfs bounds the number of files as well as their size: empty files cost kernel memory too.
+func tmpfs(path string, size int64, options ...string) specs.Mount {
+	inodes := min(max(size/4096, 1024), 1<<16)
+	return specs.Mount{
+		Destination: path, Type: "tmpfs", Source: "tmpfs",
+		Options: append([]string{
+			"nosuid", "size=" + strconv.FormatInt(size, 10), "nr_inodes=" + strconv.FormatInt(inodes, 10),
+		}, options...),
+	}
+}
+
+func bindFile(source, destination, mode string) specs.Mount {
+	return specs.Mount{
+		Destination: destination, Type: "bind", Source: source,
+		Options: []string{"bind", mode, "nosuid", "nodev", "noexec"},
+	}
+}
+
+// There is no sysfs and no cgroup mount. A sysfs can be mounted only by the owner of the network namespace, which for
+// egress is the host, and no action has business there.
+
+func namespaces(at placement) []specs.LinuxNamespace {
+	return []specs.LinuxNamespace{
+		{Type: specs.UserNamespace}, {Type: specs.PIDNamespace}, {Type: specs.IPCNamespace},
+		{Type: specs.UTSNamespace}, {Type: specs.MountNamespace}, {Type: specs.CgroupNamespace},
+		{Type: specs.NetworkNamespace, Path: at.netns},
+	}
+}
+
+func idMapping(base uint32) []specs.LinuxIDMapping {
+	return []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: idRangeSize}}
+}
+
+func resources(want attune.Resources, on cgroups) *specs.LinuxResources {
+	memory, pids := want.MemoryBytes, want.Pids
+	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
+	res := &specs.LinuxResources{
+		// The runtime adds the harmless ones (null, zero, random, …) to this.
+		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
+		Memory:  &specs.LinuxMemory{Limit: &memory},
+		CPU:     &specs.LinuxCPU{Quota: &quota, Period: &period},
+		Pids:    &specs.LinuxPids{Limit: &pids},
+	}
+	if on.v2 || on.swapLimit {
+		// Memory and swap together: equal to the memory limit, it means no swap.
+		res.Memory.Swap = &memory
+	}
+	if on.v2 {
+		// One process killed for memory takes all of its sandbox with it. Version 1 has no such switch: see oom.go.
+		res.Unified = map[string]string{"memory.oom.group": "1"}
+	}
+	return res
+}
+
+func maskedPaths() []string {
+	return []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/kallsyms", "/proc/modules",
+		"/sys/firmware", "/sys/devices/virtual/powercap",
+	}
+}
+
+func readonlyPaths() []string {
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+}
+
+// snapshotMapping is the id mapping as the snapshotter takes it in a label.
+func snapshotMapping(base uint32) string { return fmt.Sprintf("0:%d:%d", base, idRangeSize) }

@@ -1,0 +1,44 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/opencontainers/go-digest"
+
+	"attune"
+)
+
+// sandboxID keeps ids safe as a path segment and short enough for every name that is made of them.
+var sandboxID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,63}$`)
+
+// Validate tells what is wrong with the specification. Every Runtime refuses what does not pass.
+func (s *Spec) Validate() error {
+	if err := validID(s.ID); err != nil {
+		return err
+	}
+	if err := digest.Digest(s.ImageDigest).Validate(); err != nil {
+		return fmt.Errorf("image digest %q: %w", s.ImageDigest, err)
+	}
+	switch r := s.Resources; {
+	case len(s.Args) == 0:
+		return errors.New("no command")
+	case s.Network != attune.NetworkNone && s.Network != attune.NetworkEgress:
+		return fmt.Errorf("unknown network %q", s.Network)
+	case r.CPU <= 0 || r.MemoryBytes <= 0 || r.Pids <= 0 || r.TmpBytes <= 0:
+		return errors.New("cpu, memory, pids and tmp must all be limited")
+	case s.Timeout <= 0:
+		return errors.New("no timeout")
+	case s.Grace < 0:
+		return errors.New("negative grace")
+	}
+	return nil
+}
+
+func validID(id string) error {
+	if !sandboxID.MatchString(id) {
+		return fmt.Errorf("sandbox id %q is not of letters, digits and dashes", id)
+	}
+	return nil
+}
