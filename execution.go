@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is the state of an execution; docs/state_machine.md draws the machine.
+// Status is the state of an execution; docs/architecture.md draws the machine.
 type Status string
 
 const (

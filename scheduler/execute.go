@@ -1,0 +1,149 @@
+package scheduler
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"attune"
+	"attune/images"
+	"attune/sandbox"
+)
+
+// execute takes a claim to its terminal state. ctx ends with errCancelled or errStopping as its cause when the sandbox is
+// to be stopped; what is said to the database afterwards has a context of its own.
+func (w *Worker) execute(ctx context.Context, c claim) {
+	log := w.Log.With("execution", c.ID, "action", c.Action)
+	o, err := w.run(ctx, c)
+	if errors.Is(err, errNotOurs) {
+		return
+	}
+	if err != nil {
+		log.Error("execution has no sandbox", "error", err)
+		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
+	}
+	if err := w.settle(context.WithoutCancel(ctx), c, o); err != nil {
+		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.
+		log.Error("outcome not recorded", "status", o.Status, "error", err)
+		return
+	}
+	log.Info("execution ended", "status", o.Status, "reason", o.Reason)
+}
+
+// errNotOurs: the execution was cancelled between claim and start.
+var errNotOurs = errors.New("execution is not this worker's any more")
+
+// run prepares, starts and watches the sandbox. An error means that there was none.
+func (w *Worker) run(ctx context.Context, c claim) (outcome, error) {
+	action, err := w.DB.Installations.Action(ctx, c.InstallationID, c.Action)
+	if err != nil {
+		return outcome{}, err
+	}
+	if has, err := w.Images.Has(ctx, c.ImageDigest); err != nil {
+		return outcome{}, err
+	} else if !has {
+		return outcome{Status: attune.StatusFailed, Reason: attune.ReasonImageMissing}, nil
+	}
+	secrets, missing, err := w.DB.Secrets.Resolve(ctx, c.Action, action.Secrets)
+	if err != nil {
+		return outcome{}, err
+	}
+	if len(missing) > 0 {
+		return outcome{Status: attune.StatusFailed, Reason: attune.ReasonSecretMissing}, nil
+	}
+	stdin, err := document(c, action, secrets)
+	if err != nil {
+		return outcome{}, err
+	}
+	ours, err := w.Queue.start(ctx, w.Name, c)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !ours {
+		return outcome{}, errNotOurs
+	}
+	return w.sandboxed(ctx, c, action, stdin)
+}
+
+// sandboxed runs the sandbox with its output going to the log, and stores what it left.
+func (w *Worker) sandboxed(ctx context.Context, c claim, action attune.Action, stdin []byte) (outcome, error) {
+	record, err := w.openRecord(ctx, c, action)
+	if err != nil {
+		return outcome{}, err
+	}
+	exit, runErr := w.Runtime.Run(ctx, sandbox.Spec{
+		ID:          fmt.Sprintf("%s-%d", c.ID, c.Attempt),
+		ImageDigest: c.ImageDigest,
+		Args:        images.Command(action.RunnerType, action.EntryPoint, action.Function),
+		Stdin:       stdin,
+		Stdout:      record.stdout,
+		Stderr:      record.stderr,
+		Network:     action.Network,
+		Resources:   action.Resources,
+		Timeout:     time.Duration(action.TimeoutSeconds) * time.Second,
+		Grace:       w.Grace,
+	})
+	var o outcome
+	if runErr == nil {
+		o = judge(exit, context.Cause(ctx), action)
+	} else {
+		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
+		w.Log.Error("sandbox failed", "execution", c.ID, "error", runErr)
+	}
+	// Stored before the execution is finished: whoever sees a terminal state finds the whole log.
+	if err := record.close(context.WithoutCancel(ctx), o, exit); err != nil {
+		w.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
+	}
+	return o, nil
+}
+
+// document is what the runner reads on stdin (contract 2).
+func document(c claim, action attune.Action, secrets map[string]string) ([]byte, error) {
+	type execution struct {
+		ID      string            `json:"id"`
+		Action  string            `json:"action"`
+		Attempt int               `json:"attempt"`
+		Env     map[string]string `json:"env"`
+	}
+	b, err := json.Marshal(struct {
+		Secrets    map[string]string `json:"secrets"`
+		Parameters json.RawMessage   `json:"parameters"`
+		Execution  execution         `json:"execution"`
+	}{secrets, c.Parameters, execution{c.ID, c.Action, c.Attempt, action.Env}})
+	if err != nil {
+		return nil, fmt.Errorf("encode document of execution %s: %w", c.ID, err)
+	}
+	return b, nil
+}
+
+// settle records the outcome, and keeps trying while the database is away.
+func (w *Worker) settle(ctx context.Context, c claim, o outcome) error {
+	const most = 10 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	pause := 100 * time.Millisecond
+	for {
+		err := w.Queue.finish(ctx, w.Name, c, o)
+		if err == nil || attune.CodeOf(err) != attune.CodeUnavailable {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, 5*time.Second)
+		}
+	}
+}
+
+// trimmed is b without the white space around it, nil when nothing is left.
+func trimmed(b []byte) json.RawMessage {
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

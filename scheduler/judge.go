@@ -1,0 +1,73 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"attune"
+	"attune/internal/jsonschema"
+	"attune/sandbox"
+)
+
+// judge turns the end of a sandbox into the end of its execution. cause is why the sandbox was stopped, if it was.
+func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
+	o := outcome{ExitCode: &exit.Code}
+	switch {
+	case exit.Stopped && errors.Is(cause, errStopping):
+		o.Status, o.Reason = attune.StatusAbandoned, attune.ReasonWorkerStopped
+	case exit.Stopped:
+		o.Status, o.Reason = attune.StatusCancelled, attune.ReasonCancelRequested
+	case exit.TimedOut:
+		o.Status, o.Reason = attune.StatusTimeout, attune.ReasonDeadline
+	case exit.OutOfMemory:
+		o.Status, o.Reason = attune.StatusFailed, attune.ReasonOutOfMemory
+	case exit.Code != 0:
+		o.Status, o.Reason = attune.StatusFailed, attune.ReasonExitCode
+		if o.Failure = failure(exit.Failure); o.Failure != nil {
+			o.Reason = attune.ReasonException
+		}
+	default:
+		o.Status = attune.StatusCompleted
+	}
+	if problem := checkResult(exit.Result, action); problem != nil {
+		if o.Status == attune.StatusCompleted {
+			o.Status, o.Reason = attune.StatusFailed, attune.ReasonInvalidResult
+			o.Failure = &attune.Failure{Error: problem.Error(), ErrorType: "InvalidResult"}
+		}
+		return o
+	}
+	if result := trimmed(exit.Result); len(result) <= attune.MaxResultBytes {
+		o.Result = result
+	}
+	return o
+}
+
+// failure reads what the runner says of an exception; nil when it says nothing that can be read.
+func failure(raw []byte) *attune.Failure {
+	var f attune.Failure
+	if trimmed(raw) == nil || json.Unmarshal(raw, &f) != nil {
+		return nil
+	}
+	return &f
+}
+
+// checkResult says what is wrong with a result, in words for the action's author.
+func checkResult(raw []byte, action attune.Action) error {
+	result := trimmed(raw)
+	switch {
+	case len(raw) > sandbox.MaxResultFileBytes:
+		return fmt.Errorf("the result is larger than %d MiB", sandbox.MaxResultFileBytes>>20)
+	case result == nil:
+		return nil
+	case !json.Valid(result):
+		return errors.New("the result is not JSON")
+	case trimmed(action.OutputSchema) == nil:
+		return nil
+	}
+	schema, err := jsonschema.Compile(action.OutputSchema)
+	if err != nil {
+		return fmt.Errorf("the output schema of %s cannot be used", action.Ref)
+	}
+	return schema.Check("result", result)
+}
