@@ -1,0 +1,166 @@
+package imagebuilder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"attune"
+	"attune/storage"
+)
+
+// InstallChannel is notified, without a payload, when an installation may be waiting or an image may have lost its pack.
+const InstallChannel = "attune_installations"
+
+const (
+	installPoll = 5 * time.Second
+	// LogStream is the name of an installation's only stream.
+	LogStream = "install"
+	// installLogBytes caps it; a resolver that prints more is in a loop.
+	installLogBytes = 10 << 20
+	// settleTimeout bounds what must still be recorded when the context has ended.
+	settleTimeout = 30 * time.Second
+)
+
+// Installer takes installations one after the other and builds them.
+type Installer struct {
+	// Worker is the name under which installations are claimed.
+	Worker  string
+	DB      *storage.DB
+	Objects *storage.Objects
+	Logs    *storage.Logs
+	Builder *Builder
+	// StagingDir holds one archive while it is built.
+	StagingDir string
+	Log        *slog.Logger
+}
+
+// Run builds what waits until ctx ends; a build that ctx interrupts goes back to waiting.
+func (in *Installer) Run(ctx context.Context) error {
+	if err := in.DB.Installations.ResetLost(ctx, in.Worker); err != nil {
+		return err
+	}
+	listener := in.DB.Listen(ctx, InstallChannel)
+	defer listener.Wait()
+	poll := time.NewTicker(installPoll)
+	defer poll.Stop()
+	for ctx.Err() == nil {
+		if err := in.drain(ctx); err != nil && ctx.Err() == nil {
+			in.Log.Error("installer cannot work", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-listener.C(InstallChannel):
+		case <-poll.C:
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return in.DB.Installations.ResetLost(ctx, in.Worker)
+}
+
+// drain builds until nothing waits, then lets go of images that no pack and no execution needs.
+func (in *Installer) drain(ctx context.Context) error {
+	for {
+		installation, manifest, err := in.DB.Installations.Claim(ctx, in.Worker)
+		if err != nil {
+			return err
+		}
+		if installation == nil {
+			break
+		}
+		if err := in.install(ctx, *installation, manifest); err != nil {
+			return err
+		}
+	}
+	// A digest is recorded before its installation is, and only this loop builds: nothing new can be collected.
+	digests, err := in.DB.Installations.Digests(ctx)
+	if err != nil {
+		return err
+	}
+	return in.Builder.Collect(ctx, digests)
+}
+
+// install builds one installation and records how it ended. Its error is about the recording, not the build.
+func (in *Installer) install(ctx context.Context, i attune.Installation, m attune.Manifest) error {
+	log := in.Log.With("pack", i.Pack, "version", i.Version, "installation", i.ID)
+	stream, err := in.Logs.Create(storage.InstallationPrefix(i.Pack, i.ID), LogStream, installLogBytes)
+	if err != nil {
+		return err
+	}
+	digest, buildErr := in.build(ctx, i, m, stream)
+	interrupted := ctx.Err()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	switch {
+	case interrupted != nil:
+		fmt.Fprintln(stream, "interrupted: the service is stopping; the installation goes on when it is back")
+	case buildErr != nil:
+		fmt.Fprintf(stream, "failed: %s\n", sentence(buildErr))
+	default:
+		fmt.Fprintf(stream, "installed %s %s as %s\n", i.Pack, i.Version, digest)
+	}
+	if _, err := stream.Close(ctx); err != nil {
+		log.Error("installation log not stored; it stays in the spool", "error", err)
+	}
+	if interrupted != nil {
+		return interrupted
+	}
+	if buildErr != nil {
+		log.Error("installation failed", "error", buildErr)
+		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(buildErr))
+	}
+	log.Info("installed", "image", digest)
+	return in.DB.Installations.Succeed(ctx, i.ID, in.Worker, digest)
+}
+
+// build fetches the archive and hands it to the builder.
+func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.Manifest, log io.Writer) (_ string, err error) {
+	phase := func(p attune.InstallationPhase) {
+		fmt.Fprintf(log, "== %s\n", p)
+		if err := in.DB.Installations.SetPhase(ctx, i.ID, in.Worker, p); err != nil {
+			in.Log.Warn("phase not recorded", "installation", i.ID, "phase", p, "error", err)
+		}
+	}
+	phase(attune.PhaseFetch)
+	archive, err := in.fetch(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	if archive.Manifest.Ref != m.Ref || archive.Manifest.Version != m.Version {
+		return "", fmt.Errorf("stored archive is of %s %s, not of %s %s", archive.Manifest.Ref, archive.Manifest.Version, m.Ref, m.Version)
+	}
+	image, err := in.Builder.Build(ctx, archive, log, phase)
+	return image.Digest, err
+}
+
+// fetch reads the stored archive and checks it as if it came from outside: the bucket is not ours alone.
+func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *Archive, err error) {
+	object, err := in.Objects.GetArchive(ctx, i.Pack, i.Version, i.ArchiveSHA256)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, object.Close()) }()
+	file, err := os.CreateTemp(in.StagingDir, "archive-*")
+	if err != nil {
+		return nil, fmt.Errorf("stage archive: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	if _, err := io.Copy(file, object); err != nil {
+		return nil, fmt.Errorf("fetch archive: %w", err)
+	}
+	return OpenArchive(ctx, file, in.StagingDir, DefaultLimits())
+}
+
+// sentence is what a person is told about a failed build: an *attune.Error speaks for itself, anything else is ours.
+func sentence(err error) string {
+	if attune.CodeOf(err) != "" {
+		return err.Error()
+	}
+	return "the service could not build the image; its log has the details"
+}
