@@ -1,0 +1,109 @@
+// Package api is the service's face to programs: REST under /api/v1 with its OpenAPI document, and the few routes beside
+// it that operators need.
+//
+// A request passes, in this order: a name for the log, the access log and metrics, a net for panics, security headers,
+// authentication, the router, the role that the operation needs, and the strict reading of its input. What is left for a
+// handler is to ask the layers below and to keep to the packs that the token is limited to. Their errors become problem
+// documents in one function, problemFor.
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+
+	"attune"
+	"attune/imagebuilder"
+	"attune/scheduler"
+	"attune/storage"
+)
+
+// Config is what the API needs of its surroundings.
+type Config struct {
+	DB      *storage.DB
+	Objects *storage.Objects
+	Logs    *storage.Logs
+	Queue   *scheduler.Queue
+	// StagingDir holds uploads while they are checked. It must exist; everything in it is removed again.
+	StagingDir string
+	// Limits bound the archives that are accepted.
+	Limits imagebuilder.Limits
+	// UploadIdle is how long an upload may stand still before it is cut; zero takes the default.
+	UploadIdle time.Duration
+	Version    string
+	Log        *slog.Logger
+}
+
+// defaultUploadIdle cuts a stalled upload, however large the archive and slow the line.
+const defaultUploadIdle = 30 * time.Second
+
+// server is the state that handlers share.
+type server struct {
+	Config
+	log     *slog.Logger
+	metrics *metrics
+	huma    huma.API
+}
+
+// New builds the handler of the whole service.
+func New(c Config) (http.Handler, error) {
+	if c.DB == nil || c.Objects == nil || c.Logs == nil || c.Queue == nil || c.StagingDir == "" || c.Log == nil {
+		return nil, errors.New("api needs a database, objects, logs, a queue, a staging folder and a logger")
+	}
+	if c.UploadIdle == 0 {
+		c.UploadIdle = defaultUploadIdle
+	}
+	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version)}
+
+	router := chi.NewRouter()
+	router.Use(nameCall, observe(s.log, s.metrics), recoverPanics(s.log), secureHeaders, s.authenticate)
+	router.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		newProblem(attune.CodeNotFound, "there is no such route; /docs lists them").write(w)
+	})
+	router.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		newProblem(codeMethodNotAllowed, "the route does not take this method; /docs lists what it takes").write(w)
+	})
+	s.huma = humachi.New(router, humaConfig(c.Version))
+	s.huma.UseMiddleware(s.authorize)
+	s.routes()
+
+	document, docs, err := s.documents()
+	if err != nil {
+		return nil, err
+	}
+	router.Get("/openapi.json", document)
+	router.Get("/docs", docs)
+	router.Get("/healthz", healthz)
+	router.Get("/readyz", s.readyz)
+	router.Method(http.MethodGet, "/metrics", s.metrics.handler())
+	return router, nil
+}
+
+// routes registers every operation, in the order in which the documentation shows them.
+func (s *server) routes() {
+	s.packRoutes()
+	s.actionRoutes()
+	s.executionRoutes()
+	s.secretRoutes()
+	s.tokenRoutes()
+}
+
+// Server wraps a handler of New with the timeouts that keep slow and endless clients from holding connections. Routes
+// that need longer extend their own deadlines.
+func Server(addr string, handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

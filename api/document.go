@@ -1,0 +1,166 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// bearerScheme is the name of the way to authenticate in the OpenAPI document.
+const bearerScheme = "bearer"
+
+// introduction is what a reader of the documentation sees first.
+const introduction = `Attune runs actions out of packs, each execution in a sandbox of its own.
+
+Every request carries a token: "Authorization: Bearer <token>". An answer is {"data": …}; a list adds
+{"pagination": {"next_cursor": "…"}}, and the cursor goes back as the query parameter of that name. An error is a problem
+document (RFC 9457) whose "code" is meant for programs and whose "errors" name each wrong place.`
+
+// humaConfig is huma without its own pages (they load scripts from other hosts) and without schema links.
+func humaConfig(version string) huma.Config {
+	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "Attune", Version: version, Description: introduction},
+			Servers: []*huma.Server{{URL: "/", Description: "This service"}},
+			Tags: []*huma.Tag{
+				{Name: "packs", Description: "What is installed, and how it gets there."},
+				{Name: "actions", Description: "What packs can do, and who waits for it."},
+				{Name: "executions", Description: "Runs of actions, and what they left."},
+				{Name: "secrets", Description: "Values that actions read; they go in and never come out."},
+				{Name: "tokens", Description: "Who may use this API."},
+			},
+			Components: &huma.Components{
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token made with POST /api/v1/tokens."},
+				},
+			},
+			Security: []map[string][]string{{bearerScheme: {}}},
+		},
+		Formats:                      map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// schemaName keeps the names in the document free of Go's habits: the problem document is Problem, a place in it Place.
+func schemaName(t reflect.Type, hint string) string {
+	switch name := huma.DefaultSchemaNamer(t, hint); name {
+	case "Problem":
+		return "ProblemPlace"
+	case "ProblemDocument":
+		return "Problem"
+	default:
+		return name
+	}
+}
+
+// documents renders the OpenAPI document and the page made from it once: neither changes while the process lives.
+func (s *server) documents() (openAPI, docs http.HandlerFunc, err error) {
+	document, err := json.MarshalIndent(s.huma.OpenAPI(), "", "  ")
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode OpenAPI document: %w", err)
+	}
+	html, err := renderDocs(s.huma.OpenAPI())
+	if err != nil {
+		return nil, nil, err
+	}
+	openAPI = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
+		_, _ = w.Write(document)
+	}
+	styleHash := sha256.Sum256([]byte(docsStyle))
+	policy := "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-" +
+		base64.StdEncoding.EncodeToString(styleHash[:]) + "'"
+	docs = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(html)
+	}
+	return openAPI, docs, nil
+}
+
+//go:embed docs.html
+var docsTemplate string
+
+//go:embed docs.css
+var docsStyle string
+
+// docsSection is a tag with its operations.
+type docsSection struct {
+	*huma.Tag
+	Operations []*huma.Operation
+}
+
+// renderDocs writes the page: plain HTML, no script, nothing from another host.
+func renderDocs(document *huma.OpenAPI) ([]byte, error) {
+	page, err := template.New("docs").Funcs(template.FuncMap{
+		"example":  exampleOf,
+		"statuses": statusesOf,
+		"style":    func() template.CSS { return template.CSS(docsStyle) },
+	}).Parse(docsTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("parse documentation page: %w", err)
+	}
+	sections := make([]docsSection, len(document.Tags))
+	for i, tag := range document.Tags {
+		sections[i] = docsSection{Tag: tag, Operations: operationsOf(document, tag.Name)}
+	}
+	var out bytes.Buffer
+	err = page.Execute(&out, struct {
+		*huma.Info
+		Sections []docsSection
+	}{document.Info, sections})
+	if err != nil {
+		return nil, fmt.Errorf("render documentation page: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// operationsOf lists a tag's operations by path and method.
+func operationsOf(document *huma.OpenAPI, tag string) []*huma.Operation {
+	var found []*huma.Operation
+	for _, item := range document.Paths {
+		for _, operation := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
+			if operation != nil && slices.Contains(operation.Tags, tag) {
+				found = append(found, operation)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *huma.Operation) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
+	return found
+}
+
+// exampleOf is the example of a body, "" where there is none.
+func exampleOf(content map[string]*huma.MediaType) (string, error) {
+	media := content["application/json"]
+	if media == nil || media.Example == nil {
+		return "", nil
+	}
+	out, err := json.MarshalIndent(media.Example, "", "  ")
+	return string(out), err
+}
+
+// statusesOf lists the statuses of an operation, success first.
+func statusesOf(operation *huma.Operation) []string {
+	statuses := make([]string, 0, len(operation.Responses))
+	for status, response := range operation.Responses {
+		statuses = append(statuses, status+" "+response.Description)
+	}
+	slices.Sort(statuses)
+	return statuses
+}

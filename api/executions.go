@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"attune"
+	"attune/scheduler"
+	"attune/storage"
+)
+
+// object is any JSON object, kept byte for byte: numbers keep their digits and members their order.
+type object json.RawMessage
+
+// Schema tells huma what to let through.
+func (object) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "Fits the action's parameter schema."}
+}
+
+// UnmarshalJSON keeps the bytes.
+func (o *object) UnmarshalJSON(b []byte) error { return (*json.RawMessage)(o).UnmarshalJSON(b) }
+
+type submitInput struct {
+	Body struct {
+		Action     string `json:"action" minLength:"1" maxLength:"127" doc:"The action's ref or id."`
+		Parameters object `json:"parameters,omitempty"`
+	}
+}
+
+type submitResponse struct {
+	Location string `header:"Location" doc:"Where the execution can be watched."`
+	Body     envelope[attune.Execution]
+}
+
+type executionInput struct {
+	ID string `path:"id" maxLength:"36" doc:"The execution's id."`
+}
+
+type listExecutionsInput struct {
+	Action string   `query:"action" maxLength:"127" doc:"Only executions of this action, by ref."`
+	Pack   string   `query:"pack" maxLength:"63" doc:"Only executions of this pack's actions."`
+	Status []string `query:"status,explode" maxItems:"20" doc:"Only these states; repeatable, or separated by commas."`
+	Since  string   `query:"since" format:"date-time" doc:"Only executions submitted at or after this time, RFC 3339."`
+	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
+	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most executions to return."`
+}
+
+type executionLogInput struct {
+	ID     string `path:"id" maxLength:"36" doc:"The execution's id."`
+	Stream string `path:"stream" maxLength:"16" doc:"stdout or stderr."`
+	Offset int64  `query:"offset" minimum:"0" default:"0" doc:"The byte to begin at; next_offset of the page before."`
+	Limit  int64  `query:"limit" minimum:"1" maximum:"1048576" default:"65536" doc:"The most bytes to return."`
+}
+
+func (s *server) executionRoutes() {
+	register(s, operation{
+		id: "submit-execution", method: http.MethodPost, path: "/executions", tag: "executions", status: http.StatusAccepted,
+		summary: "Run an action",
+		description: "The execution is queued when this returns: it will run when its turn comes, in the order of submission, " +
+			"and reach exactly one terminal state.",
+		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
+		request:  map[string]any{"action": "weather.forecast", "parameters": map[string]any{"city": "Oslo"}},
+		response: envelope[attune.Execution]{Data: exampleExecution},
+	}, s.submit)
+	register(s, operation{
+		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
+		summary: "List executions, newest first", description: "They come without their results.", errors: []int{http.StatusUnprocessableEntity},
+		response: page[attune.Execution]{Data: []attune.Execution{exampleExecution}},
+	}, s.listExecutions)
+	register(s, operation{
+		id: "get-execution", method: http.MethodGet, path: "/executions/{id}", tag: "executions", status: http.StatusOK,
+		summary: "Show an execution", errors: []int{http.StatusNotFound},
+		response: envelope[attune.Execution]{Data: exampleExecution},
+	}, s.getExecution)
+	register(s, operation{
+		id: "cancel-execution", method: http.MethodPost, path: "/executions/{id}/cancel", tag: "executions",
+		status: http.StatusAccepted, summary: "End an execution",
+		description: "One that waits is cancelled at once; one that runs is canceling until its sandbox is gone. Idempotent.",
+		errors:      []int{http.StatusNotFound, http.StatusConflict},
+		response:    envelope[attune.Execution]{Data: exampleExecution},
+	}, s.cancel)
+	register(s, operation{
+		id: "get-execution-log", method: http.MethodGet, path: "/executions/{id}/logs/{stream}", tag: "executions",
+		status: http.StatusOK, summary: "Read what an execution printed",
+		description: "Works while it runs, too: ask again from next_offset.",
+		errors:      []int{http.StatusNotFound},
+		response:    envelope[attune.LogPage]{Data: exampleLogPage},
+	}, s.getExecutionLog)
+}
+
+func (s *server) submit(ctx context.Context, in *submitInput) (*submitResponse, error) {
+	// Looked up here for the token's sake; the queue looks again, under its lock.
+	action, err := s.action(ctx, in.Body.Action)
+	if err != nil {
+		return nil, err
+	}
+	execution, err := s.Queue.Submit(ctx, scheduler.Submission{
+		Action: action.Ref, Parameters: json.RawMessage(in.Body.Parameters),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &submitResponse{
+		Location: prefix + "/executions/" + execution.ID,
+		Body:     envelope[attune.Execution]{Data: execution},
+	}, nil
+}
+
+func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*listResponse[attune.Execution], error) {
+	filter, err := in.filter()
+	if err != nil {
+		return nil, err
+	}
+	filter.Allowed = allowed(ctx)
+	executions, next, err := s.DB.Executions.List(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	return respondList(executions, next), nil
+}
+
+// filter checks what huma's schemas cannot say.
+func (in *listExecutionsInput) filter() (storage.ExecutionFilter, error) {
+	filter := storage.ExecutionFilter{Action: in.Action, Pack: in.Pack, Cursor: in.Cursor, Limit: in.Limit}
+	if err := checkRefs(in.Pack, in.Action); err != nil {
+		return filter, err
+	}
+	for _, given := range in.Status {
+		for name := range strings.SplitSeq(given, ",") {
+			status := attune.Status(name)
+			if !status.Valid() {
+				return filter, wrongValue("status", "is not a state of executions")
+			}
+			filter.Statuses = append(filter.Statuses, status)
+		}
+	}
+	if in.Since != "" {
+		since, err := time.Parse(time.RFC3339, in.Since)
+		if err != nil {
+			return filter, wrongValue("since", "is not a time like 2026-03-01T09:30:00Z")
+		}
+		filter.Since = since
+	}
+	return filter, nil
+}
+
+func (s *server) getExecution(ctx context.Context, in *executionInput) (*response[attune.Execution], error) {
+	execution, err := s.execution(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return respond(execution), nil
+}
+
+func (s *server) cancel(ctx context.Context, in *executionInput) (*response[attune.Execution], error) {
+	if _, err := s.execution(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	execution, err := s.Queue.Cancel(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return respond(execution), nil
+}
+
+func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*response[attune.LogPage], error) {
+	execution, err := s.execution(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !attune.Stream(in.Stream).Valid() {
+		return nil, notFound("stream", in.Stream)
+	}
+	// The place in the bucket comes from the record, never from the request.
+	_, name, _ := attune.SplitActionRef(execution.Action)
+	logPrefix := storage.ExecutionPrefix(execution.Pack, name, execution.CreatedAt, execution.ID)
+	page, err := s.Logs.Page(ctx, logPrefix, in.Stream, in.Offset, in.Limit, !execution.Status.Terminal())
+	if err != nil {
+		return nil, err
+	}
+	return respond(page), nil
+}
+
+// execution finds an execution whose pack the caller's token reaches.
+func (s *server) execution(ctx context.Context, id string) (attune.Execution, error) {
+	if !isID(id) {
+		return attune.Execution{}, notFound("execution", id)
+	}
+	execution, err := s.DB.Executions.Get(ctx, id)
+	if err != nil {
+		return attune.Execution{}, err
+	}
+	if !sees(ctx, execution.Pack) {
+		return attune.Execution{}, notFound("execution", id)
+	}
+	return execution, nil
+}

@@ -1,0 +1,60 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"attune"
+)
+
+// readyTimeout bounds the look at the dependencies, so that whoever asks gets an answer while they hang.
+const readyTimeout = 3 * time.Second
+
+// healthz says that the process lives and serves; it asks nobody else.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, envelope[map[string]string]{Data: map[string]string{"status": "ok"}})
+}
+
+// readyz says whether what the service needs answers, too. Needing no token, it names what does not and not why.
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	checks := []struct {
+		name string
+		ping func(context.Context) error
+	}{{"postgresql", s.DB.Ping}, {"s3", s.Objects.Ping}}
+
+	failures := make([]error, len(checks))
+	var group errgroup.Group
+	for i, check := range checks {
+		group.Go(func() error {
+			failures[i] = check.ping(ctx)
+			return nil
+		})
+	}
+	_ = group.Wait()
+
+	var down []string
+	for i, err := range failures {
+		if err != nil {
+			down = append(down, checks[i].name)
+			s.log.WarnContext(ctx, "not ready", "dependency", checks[i].name, "error", err)
+		}
+	}
+	if len(down) > 0 {
+		doc := newProblem(attune.CodeUnavailable, "does not answer: "+strings.Join(down, ", "))
+		doc.retryAfter = defaultRetryAfterSeconds
+		doc.write(w)
+		return
+	}
+	writeJSON(w, envelope[map[string]string]{Data: map[string]string{"status": "ready"}})
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = jsonFormat.Marshal(w, v)
+}

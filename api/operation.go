@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"attune"
+)
+
+// prefix is where contract 6 puts every operation.
+const prefix = "/api/v1"
+
+// Limits of a JSON request: size of the body, and how long a client may take to send it.
+const (
+	maxBodyBytes    = 1 << 20
+	bodyReadTimeout = 15 * time.Second
+)
+
+// envelope is the body of every answer that is one thing.
+type envelope[T any] struct {
+	Data T `json:"data"`
+}
+
+// response is an answer with a body.
+type response[T any] struct {
+	Body envelope[T]
+}
+
+func respond[T any](data T) *response[T] {
+	return &response[T]{Body: envelope[T]{Data: data}}
+}
+
+// pagination leads to the rest of a list.
+type pagination struct {
+	NextCursor string `json:"next_cursor" doc:"Give it as cursor to get what follows; empty at the end."`
+}
+
+// page is the body of every answer that is a list.
+type page[T any] struct {
+	Data       []T        `json:"data" nullable:"false"`
+	Pagination pagination `json:"pagination"`
+}
+
+// listResponse is an answer with a list in its body.
+type listResponse[T any] struct {
+	Body page[T]
+}
+
+func respondList[T any](items []T, nextCursor string) *listResponse[T] {
+	if items == nil {
+		items = []T{} // A list is [] when it is empty, never null.
+	}
+	return &listResponse[T]{Body: page[T]{Data: items, Pagination: pagination{NextCursor: nextCursor}}}
+}
+
+// operation describes a route: what huma serves and what people read about it.
+type operation struct {
+	id, method, path string
+	tag              string
+	summary          string
+	description      string
+	// status is the one of success.
+	status int
+	// errors are the statuses of failure beyond those that every operation may have.
+	errors []int
+	// request and response are examples; nil where there is no body.
+	request, response any
+}
+
+// register adds an operation. The handler returns the errors of the layers below as they are.
+func register[I, O any](s *server, o operation, handle func(context.Context, *I) (*O, error)) {
+	described := o.describe()
+	huma.Register(s.huma, described, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, problemFor(ctx, s.log, err)
+		}
+		return out, nil
+	})
+}
+
+func (o operation) describe() huma.Operation {
+	success := &huma.Response{Description: o.summary}
+	if o.response != nil {
+		success.Content = map[string]*huma.MediaType{"application/json": {Example: plain(o.response)}}
+	}
+	described := huma.Operation{
+		OperationID: o.id, Method: o.method, Path: prefix + o.path, Tags: []string{o.tag},
+		Summary: o.summary, Description: o.description,
+		DefaultStatus:   o.status,
+		MaxBodyBytes:    maxBodyBytes,
+		BodyReadTimeout: bodyReadTimeout,
+		Responses:       map[string]*huma.Response{strconv.Itoa(o.status): success},
+		Errors: append([]int{
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable,
+		}, o.errors...),
+		Security: []map[string][]string{{bearerScheme: {}}},
+	}
+	described.Description += "\n\nNeeds the role " + string(neededRole[o.id]) + "."
+	if o.request != nil {
+		described.RequestBody = &huma.RequestBody{
+			Content: map[string]*huma.MediaType{"application/json": {Example: plain(o.request)}},
+		}
+	}
+	return described
+}
+
+// plain turns an example into maps and slices, the only values that huma's document writer shows as they are meant.
+func plain(example any) any {
+	raw, err := json.Marshal(example)
+	if err != nil {
+		panic(err) // An example is a constant of this package.
+	}
+	var out any
+	if err := json.Unmarshal(raw, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// notFound is the answer for a thing that does not exist, and for one that the caller's token must not know of.
+func notFound(kind, name string) error {
+	return attune.Errorf(attune.CodeNotFound, "there is no %s %q", kind, name)
+}
+
+// wrongValue is the answer to a parameter or member whose value cannot be.
+func wrongValue(field, message string) error {
+	return attune.Invalid("the request has wrong values", attune.Problem{Field: field, Message: message})
+}
+
+// checkRefs checks what narrows a listing or a scope; either may be empty.
+func checkRefs(pack, action string) error {
+	if pack != "" && !attune.ValidPackRef(pack) {
+		return wrongValue("pack", "is not the ref of a pack")
+	}
+	if _, _, ok := attune.SplitActionRef(action); action != "" && !ok {
+		return wrongValue("action", "is not the ref of an action, <pack>.<name>")
+	}
+	return nil
+}
+
+// isID tells whether s can be an id of ours, in the one spelling that we use.
+func isID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}

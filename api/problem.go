@@ -1,0 +1,206 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
+
+	"attune"
+)
+
+// Codes of problems that only HTTP knows; the rest of the service has no use for them.
+const (
+	codeInternal         attune.Code = "internal"
+	codeMethodNotAllowed attune.Code = "method_not_allowed"
+	codeRequestTimeout   attune.Code = "request_timeout"
+	codeUnsupportedMedia attune.Code = "unsupported_media_type"
+)
+
+// statusOf is the one place where codes become HTTP statuses.
+func statusOf(code attune.Code) int {
+	switch code {
+	case attune.CodeMalformed:
+		return http.StatusBadRequest
+	case attune.CodeUnauthenticated:
+		return http.StatusUnauthorized
+	case attune.CodeForbidden:
+		return http.StatusForbidden
+	case attune.CodeNotFound:
+		return http.StatusNotFound
+	case codeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case codeRequestTimeout:
+		return http.StatusRequestTimeout
+	case attune.CodeConflict:
+		return http.StatusConflict
+	case attune.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case codeUnsupportedMedia:
+		return http.StatusUnsupportedMediaType
+	case attune.CodeInvalid:
+		return http.StatusUnprocessableEntity
+	case attune.CodeRejected:
+		return http.StatusTooManyRequests
+	case attune.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// codeOf is the way back, for the errors that the HTTP layer itself finds.
+func codeOf(status int) attune.Code {
+	for _, code := range []attune.Code{
+		attune.CodeMalformed, attune.CodeUnauthenticated, attune.CodeForbidden, attune.CodeNotFound, codeMethodNotAllowed,
+		codeRequestTimeout, attune.CodeConflict, attune.CodeTooLarge, codeUnsupportedMedia, attune.CodeInvalid,
+		attune.CodeRejected, attune.CodeUnavailable,
+	} {
+		if statusOf(code) == status {
+			return code
+		}
+	}
+	return codeInternal
+}
+
+// problemDocument is the body of every error: RFC 9457 with three members of our own.
+type problemDocument struct {
+	Type      string           `json:"type" example:"about:blank" doc:"Always about:blank; the code tells problems apart."`
+	Title     string           `json:"title" example:"Unprocessable Entity" doc:"The HTTP status in words."`
+	Status    int              `json:"status" example:"422" doc:"The HTTP status."`
+	Detail    string           `json:"detail" doc:"What happened, and to what, in one sentence."`
+	Code      attune.Code      `json:"code" example:"invalid" doc:"The kind of trouble; stable, meant for programs."`
+	RequestID string           `json:"request_id,omitempty" doc:"There when the cause is internal: what to look for in the service's log."`
+	Errors    []attune.Problem `json:"errors,omitempty" doc:"Each wrong place, as file and line of an archive or as field of a request."`
+
+	retryAfter int
+}
+
+func newProblem(code attune.Code, detail string, places ...attune.Problem) *problemDocument {
+	status := statusOf(code)
+	return &problemDocument{
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code, Errors: places,
+	}
+}
+
+// Error, GetStatus, GetHeaders and ContentType make the document an error that huma knows how to send.
+func (p *problemDocument) Error() string { return p.Detail }
+
+// GetStatus is the HTTP status.
+func (p *problemDocument) GetStatus() int { return p.Status }
+
+// GetHeaders are the headers that belong to the status.
+func (p *problemDocument) GetHeaders() http.Header {
+	header := http.Header{}
+	if p.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	return header
+}
+
+// ContentType is the media type of RFC 9457.
+func (p *problemDocument) ContentType(string) string { return "application/problem+json" }
+
+// write sends the document where no huma operation is at work: in middleware and from the router.
+func (p *problemDocument) write(w http.ResponseWriter) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	// The client that does not want to read its error is the only one who could be told about it.
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// problemFor turns an error of the layers below into what the client gets. An error that is not meant for people is
+// logged here, once, and leaves only the request's id.
+func problemFor(ctx context.Context, log *slog.Logger, err error) *problemDocument {
+	told, ok := errors.AsType[*attune.Error](err)
+	if !ok {
+		return internalProblem(ctx, log, "request failed", slog.Any("error", err))
+	}
+	doc := newProblem(told.Code, told.Message, told.Problems...)
+	if doc.Status == http.StatusInternalServerError {
+		return internalProblem(ctx, log, "error with a code that has no status", slog.Any("error", err))
+	}
+	if told.Code == attune.CodeUnavailable {
+		log.WarnContext(ctx, "dependency unavailable", "request_id", callOf(ctx).id, "error", err, "cause", told.Cause)
+		doc.retryAfter = defaultRetryAfterSeconds
+	}
+	if told.RetryAfter > 0 {
+		doc.retryAfter = int(math.Ceil(told.RetryAfter.Seconds()))
+	}
+	return doc
+}
+
+// defaultRetryAfterSeconds is what a client is told when a dependency is down: most come back within seconds.
+const defaultRetryAfterSeconds = 5
+
+func internalProblem(ctx context.Context, log *slog.Logger, what string, attrs ...slog.Attr) *problemDocument {
+	doc := newProblem(codeInternal, "the service failed; its log has the details under this request id")
+	doc.RequestID = callOf(ctx).id
+	level := slog.LevelError
+	if ctx.Err() != nil {
+		level = slog.LevelInfo // The client went away; whatever broke, broke because of that.
+	}
+	log.LogAttrs(ctx, level, what, append(attrs, slog.String("request_id", doc.RequestID))...)
+	return doc
+}
+
+// init replaces huma's error model. It is a package variable there, so that all of a process's APIs share it.
+func init() {
+	huma.NewError = requestProblem
+	huma.ValidateStrictCasing = true // A member that differs in case is an unknown one.
+}
+
+// requestProblem makes the document for what huma finds wrong with a request. It takes the place and the words of each
+// error and never its value, which may be a secret.
+func requestProblem(status int, message string, errs ...error) huma.StatusError {
+	var places []attune.Problem
+	for _, err := range errs {
+		detail, ok := errors.AsType[*huma.ErrorDetail](err)
+		if !ok {
+			continue // The text of a read error is not for the client.
+		}
+		if detail.Message == validation.MsgUnexpectedProperty || strings.HasPrefix(detail.Message, "unknown query") {
+			status = http.StatusBadRequest
+		}
+		places = append(places, attune.Problem{Field: fieldOf(detail.Location), Message: detail.Message})
+	}
+	if status == http.StatusInternalServerError {
+		status, message = http.StatusBadRequest, "the request body ended before it was complete"
+	}
+	if message == "validation failed" {
+		message = validationMessage(status)
+	}
+	return newProblem(codeOf(status), message, places...)
+}
+
+func validationMessage(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return "the request cannot be read"
+	case http.StatusUnsupportedMediaType:
+		return "the request body must be application/json"
+	default:
+		return "the request has wrong values"
+	}
+}
+
+// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city".
+func fieldOf(location string) string {
+	part, field, _ := strings.Cut(location, ".")
+	switch part {
+	case "body", "query", "path", "header":
+		return field
+	default:
+		return location
+	}
+}
