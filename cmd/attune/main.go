@@ -5,15 +5,23 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"attune/storage"
 )
 
 // commands is the command line: what stands here is what `attune --help` shows, in this order.
 type commands struct {
 	connection
+
+	Up      upCommand      `cmd:"" group:"service" help:"Run everything on this host: API, worker, and the daemons that are not configured."`
+	Server  serverCommand  `cmd:"" group:"service" help:"Run the REST API."`
+	Worker  workerCommand  `cmd:"" group:"service" help:"Run executions and build images on this host."`
+	Migrate migrateCommand `cmd:"" group:"service" help:"Bring the database schema up to date."`
 
 	Pack      packCommands      `cmd:"" group:"client" help:"Install, inspect and remove packs."`
 	Run       runCommand        `cmd:"" group:"client" help:"Run an action."`
@@ -62,6 +70,7 @@ func run(ctx context.Context, s *session, args []string) int {
 			{Key: "client", Title: "Client"},
 			{Key: "connection", Title: "Connection and output"},
 		}),
+		kong.Vars{"log_cap": strconv.Itoa(storage.DefaultLogBytes)},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"attune/api"
+	"attune/imagebuilder"
+	"attune/scheduler"
+)
+
+// serverCommand is the REST API without workers.
+type serverCommand struct {
+	storeFlags
+	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API."`
+}
+
+// Run serves until the process is told to end.
+func (c *serverCommand) Run(ctx context.Context, s *session) error {
+	log := s.logger()
+	st, err := c.open(ctx, c.addresses(s.getenv))
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	listener, err := listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	queue := scheduler.NewQueue(st.db, log)
+	fmt.Fprintf(s.stdout, "ready http://%s\n", listener.Addr())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return queue.Run(ctx) })
+	group.Go(func() error { return c.serve(ctx, st, queue, listener, log) })
+	return group.Wait()
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, &userError{message: err.Error(), hint: "choose another address with --listen", status: exitOther}
+	}
+	return listener, nil
+}
+
+// shutdownGrace is how long open requests may go on when the server ends.
+const shutdownGrace = 5 * time.Second
+
+// serve answers requests until ctx ends, then lets the open ones finish.
+func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, log *slog.Logger) error {
+	staging, err := f.folder("uploads")
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	handler, err := api.New(api.Config{
+		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging,
+		Limits: imagebuilder.DefaultLimits(), Version: versionText(), Log: log,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := api.Server(listener.Addr().String(), handler, log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close() // Streams that did not end in time are cut.
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

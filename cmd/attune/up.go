@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"attune/internal/daemon"
+	"attune/scheduler"
+)
+
+// upCommand is everything on one host: the daemons that are not configured, the API and a worker.
+type upCommand struct {
+	storeFlags
+	hostFlags
+	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API; port 0 chooses a free one."`
+}
+
+// Run brings everything up, prints "ready <url>", and stays until the process is told to end.
+func (c *upCommand) Run(ctx context.Context, s *session) (err error) {
+	openModes()
+	log := s.logger()
+	if err := c.setDefaults(); err != nil {
+		return err
+	}
+	a := c.addresses(s.getenv)
+	daemons, err := c.startDaemons(ctx, &a, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeDaemons(ctx, daemons)) }()
+	if c.KeyFile == "" {
+		c.KeyFile = filepath.Join(c.DataDir, "secret.key")
+	}
+	if err := ensureKeyFile(c.KeyFile); err != nil {
+		return err
+	}
+	st, err := c.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	return c.serveAndWork(ctx, s, st, a, log)
+}
+
+// startDaemons starts what is not configured and fills in where it is.
+func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Logger) (*daemon.Set, error) {
+	daemons, err := daemon.Start(ctx, daemon.Config{
+		Dir: c.DataDir, BinDir: c.BinDir, Log: log,
+		Postgres: a.databaseURL == "", MinIO: a.s3Endpoint == "", Containerd: c.ContainerdAddress == "",
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.databaseURL == "" {
+		a.databaseURL = daemons.DatabaseURL
+	}
+	if a.s3Endpoint == "" {
+		a.s3Endpoint, a.s3AccessKey, a.s3SecretKey = daemons.S3Endpoint, daemons.S3AccessKey, daemons.S3SecretKey
+	}
+	if c.ContainerdAddress == "" {
+		c.ContainerdAddress = daemons.ContainerdAddress
+	}
+	return daemons, nil
+}
+
+// closeDaemons ends the daemons although the context that started them has ended.
+func closeDaemons(ctx context.Context, daemons *daemon.Set) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return daemons.Close(ctx)
+}
+
+// serveAndWork runs API and worker. The API ends first, then the worker drains.
+func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a addresses, log *slog.Logger) (err error) {
+	lock, err := lockWorker(c.storeFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	queue := scheduler.NewQueue(st.db, log)
+	h, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	listener, err := listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	url, err := c.announce(ctx, st, a, listener)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stopWork()
+		return c.serve(ctx, st, queue, listener, log)
+	})
+	group.Go(func() error { return h.run(working, queue) })
+	fmt.Fprintf(s.stdout, "ready %s\n", url)
+	return group.Wait()
+}
+
+// announce makes sure that there is an administrator's token, and writes connections.env.
+func (c *upCommand) announce(ctx context.Context, st *stores, a addresses, listener net.Listener) (url string, err error) {
+	url = "http://" + listener.Addr().String()
+	path := filepath.Join(c.DataDir, "connections.env")
+	kept, err := readSetting(path, tokenVariable)
+	if err != nil {
+		return "", err
+	}
+	token, err := st.db.Tokens.EnsureAdmin(ctx, kept)
+	if err != nil {
+		return "", err
+	}
+	return url, writeConnections(path, []setting{
+		{"ATTUNE_URL", url},
+		{tokenVariable, token},
+		{"ATTUNE_DATABASE_URL", a.databaseURL},
+		{"ATTUNE_S3_ENDPOINT", a.s3Endpoint},
+		{"ATTUNE_S3_LOG_BUCKET", c.S3LogBucket},
+		{"AWS_ACCESS_KEY_ID", a.s3AccessKey},
+		{"AWS_SECRET_ACCESS_KEY", a.s3SecretKey},
+		{"ATTUNE_CONTAINERD_ADDRESS", c.ContainerdAddress},
+	})
+}

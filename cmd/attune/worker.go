@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"attune"
+	"attune/imagebuilder"
+	"attune/sandbox"
+	"attune/scheduler"
+)
+
+// hostFlags are what it takes to run sandboxes on this host.
+type hostFlags struct {
+	ContainerdAddress string   `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
+	Namespace         string   `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
+	BinDir            string   `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
+	CacheDir          string   `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
+	Capacity          int      `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
+	LogCap            int64    `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of a stream whose action sets no cap."`
+	PythonIndex       string   `group:"service" env:"ATTUNE_PYTHON_INDEX" placeholder:"URL" help:"Python package index for builds."`
+	NPMRegistry       string   `name:"npm-registry" group:"service" env:"ATTUNE_NPM_REGISTRY" placeholder:"URL" help:"npm registry for builds."`
+	DebianMirror      string   `group:"service" env:"ATTUNE_DEBIAN_MIRROR" placeholder:"URL" help:"Debian mirror for base images and builds."`
+	AllowCIDRs        []string `name:"allow-cidr" group:"service" env:"ATTUNE_ALLOW_CIDRS" placeholder:"CIDR" help:"Private addresses that builds and actions with network: egress may reach."`
+}
+
+// workerCommand runs executions and builds images on this host.
+type workerCommand struct {
+	storeFlags
+	hostFlags
+}
+
+// Run works until the process is told to end, then drains.
+func (c *workerCommand) Run(ctx context.Context, s *session) error {
+	openModes()
+	log := s.logger()
+	if err := c.setDefaults(); err != nil {
+		return err
+	}
+	lock, err := lockWorker(c.storeFlags)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	st, err := c.open(ctx, c.addresses(s.getenv))
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	queue := scheduler.NewQueue(st.db, log)
+	host, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "ready worker %s\n", host.worker.Name)
+	return errors.Join(host.run(ctx, queue), host.close())
+}
+
+// lockWorker makes sure that one worker at a time has the name that is kept in the data folder.
+func lockWorker(f storeFlags) (*os.File, error) {
+	dir, err := f.folder("worker")
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the worker's lock: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = file.Close()
+		return nil, attune.Errorf(attune.CodeConflict, "another worker uses the data folder %s; give each its own --data-dir", f.DataDir)
+	}
+	return file, nil
+}
+
+// host is the part of Attune that needs containerd.
+type host struct {
+	worker    *scheduler.Worker
+	installer *imagebuilder.Installer
+	closers   []func() error
+}
+
+// openHost connects to containerd and puts worker and installer together.
+func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue *scheduler.Queue, log *slog.Logger) (_ *host, err error) {
+	h := &host{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	name, err := workerName(f)
+	if err != nil {
+		return nil, err
+	}
+	builder, runtime, err := h.openContainerd(ctx, f, hf, name, log)
+	if err != nil {
+		return nil, err
+	}
+	staging, err := f.folder("staging")
+	if err != nil {
+		return nil, err
+	}
+	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
+		Name: name, Capacity: hf.Capacity, DB: st.db, Queue: queue, Runtime: runtime, Images: builder,
+		Logs: st.logs, LogBytes: hf.LogCap, Log: log,
+	})
+	h.installer = &imagebuilder.Installer{
+		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, StagingDir: staging, Log: log,
+	}
+	return h, err
+}
+
+// openContainerd opens what speaks to containerd; close lets go of it in reverse order.
+func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, name string, log *slog.Logger) (*imagebuilder.Builder, sandbox.Runtime, error) {
+	network, err := sandbox.OpenNetwork(sandbox.NetworkConfig{
+		BinDir: hf.BinDir, StateDir: filepath.Join(f.DataDir, "network"), AllowCIDRs: hf.AllowCIDRs,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closers = append(h.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		return network.Close(ctx)
+	})
+	builder, err := imagebuilder.New(ctx, imagebuilder.Config{
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: network,
+		PythonIndex: hf.PythonIndex, NPMRegistry: hf.NPMRegistry, DebianMirror: hf.DebianMirror, Log: log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closers = append(h.closers, builder.Close)
+	runtime, err := sandbox.New(ctx, sandbox.Config{
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Network: network,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closers = append(h.closers, runtime.Close)
+	return builder, runtime, nil
+}
+
+// run works until ctx ends and everything has come to rest. Wake-ups are sent to the very end of the drain.
+func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
+	notify, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	notifier := make(chan error, 1)
+	go func() { notifier <- queue.Run(notify) }()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.worker.Run(ctx) })
+	group.Go(func() error { return h.installer.Run(ctx) })
+	err := group.Wait()
+	stop()
+	return errors.Join(err, <-notifier)
+}
+
+func (h *host) close() error {
+	var errs []error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		errs = append(errs, h.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// setDefaults fills in where "make deps" puts what it builds.
+func (hf *hostFlags) setDefaults() error {
+	if hf.CacheDir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("find the cache folder; set ATTUNE_CACHE_DIR: %w", err)
+		}
+		hf.CacheDir = filepath.Join(cache, "attune")
+	}
+	if hf.BinDir == "" {
+		hf.BinDir = filepath.Join(hf.CacheDir, "bin")
+	}
+	if hf.Capacity == 0 {
+		hf.Capacity = perProcessor * runtime.NumCPU()
+	}
+	return nil
+}
+
+// perProcessor is how many executions a processor gets by default: most of them wait for somebody else.
+const perProcessor = 4
+
+// workerName is made once and kept, so that the next life of this worker finds what this one leaves.
+func workerName(f storeFlags) (string, error) {
+	dir, err := f.folder("worker")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "name")
+	switch kept, err := os.ReadFile(path); {
+	case err == nil:
+		return strings.TrimSpace(string(kept)), nil
+	case !errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("read the worker's name: %w", err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("make the worker's name: %w", err)
+	}
+	name := hostname + "-" + strings.ToLower(rand.Text()[:8])
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the worker's name: %w", err)
+	}
+	return name, nil
+}
