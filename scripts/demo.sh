@@ -49,11 +49,12 @@ look() {
 }
 
 step() { printf '\n%s%s%s\n' "$bold" "$*" "$normal"; }
-show() { sed "s/^/  $faint|$normal /"; }
+say() { printf '%s\n' "$*"; }
+typed() { printf '%s$ %s%s\n' "$faint" "$*" "$normal"; }
 
 # told COMMAND… prints the command, as a person would type it, and runs it.
 told() {
-  printf '  %s$ attune %s%s\n' "$faint" "${*//$repository\//}" "$normal"
+  typed "attune ${*//$repository\//}"
   "$attune" "$@"
 }
 
@@ -77,7 +78,7 @@ start() {
   source "$folder/connections.env"
   # Programs see the arguments of others, so the token and the keys reach curl and s3cmd in files of ours alone.
   (umask 077 && printf 'Authorization: Bearer %s\n' "$ATTUNE_TOKEN" >"$folder/token.header")
-  printf '  %s is ready, with PostgreSQL, MinIO and containerd of its own (%d s)\n' "$ATTUNE_URL" "$SECONDS"
+  say "ready at $ATTUNE_URL, with PostgreSQL, MinIO and containerd of its own, after $SECONDS s"
 }
 
 # The values are random and nobody needs to see them: they go from one program's stdout to another's stdin.
@@ -109,13 +110,12 @@ run_actions() {
 # run_action ACTION FLAG… runs it, and shows its result and the first page of its log from the API.
 run_action() {
   local execution=$folder/execution.json id
-  printf '  %s$ attune run %s -p … --wait%s\n' "$faint" "$1" "$normal"
+  typed "attune run $1 -p … --wait"
   "$attune" run "$@" --wait --json >"$execution" || die "$1 did not complete: $(jq -c '{status, reason, failure}' "$execution")"
   id=$(jq -r .id "$execution")
-  printf '  %scompleted%s, with this result:\n' "$green" "$normal"
-  jq .result "$execution" | show
-  printf '  %s$ curl …/api/v1/executions/%s/logs/stdout%s\n' "$faint" "$id" "$normal"
-  api "executions/$id/logs/stdout" | jq .data | show
+  jq .result "$execution"
+  typed "curl $ATTUNE_URL/api/v1/executions/$id/logs/stdout"
+  api "executions/$id/logs/stdout" | jq .
 }
 
 api() { curl --fail --silent --show-error --header "@$folder/token.header" "$ATTUNE_URL/api/v1/$1"; }
@@ -135,12 +135,12 @@ run_in_order() {
     [[ $(jq -r .status "$folder/execution.json") == completed ]] || die "run $id did not complete"
     next_started=$(microseconds .started_at)
     next_finished=$(microseconds .finished_at)
-    printf '  run %d: started %s, finished %s\n' $((++run)) \
+    printf 'run %d: started %s, finished %s\n' $((++run)) \
       "$(jq -r .started_at "$folder/execution.json")" "$(jq -r .finished_at "$folder/execution.json")"
     ((next_started >= finished)) || die "run $run started before the one in front of it had finished"
     finished=$next_finished
   done
-  printf '  each started after the one in front of it had finished\n'
+  say 'each started after the one in front of it had finished'
 }
 
 microseconds() { date --date "$(jq -r "$1" "$folder/execution.json")" +%s%6N; }
@@ -155,9 +155,9 @@ host_base = ${ATTUNE_S3_ENDPOINT#*://}
 host_bucket = ${ATTUNE_S3_ENDPOINT#*://}
 use_https = $([[ $ATTUNE_S3_ENDPOINT == https:* ]] && echo True || echo False)
 END
-  printf '  %s$ s3cmd ls --recursive s3://%s%s\n' "$faint" "$ATTUNE_S3_LOG_BUCKET" "$normal"
+  typed "s3cmd ls --recursive s3://$ATTUNE_S3_LOG_BUCKET"
   s3cmd --config "$folder/s3cfg" ls --recursive "s3://$ATTUNE_S3_LOG_BUCKET" >"$folder/listing"
-  show <"$folder/listing"
+  cat "$folder/listing"
   local count
   count=$(grep -c '/executions/.*/manifest.json$' "$folder/listing")
   ((count == 6)) || die "the bucket has the logs of $count executions, not of 6"
@@ -166,14 +166,14 @@ END
 farewell() {
   step "${green}Everything worked.$normal"
   if [[ -z $keep ]]; then
-    printf '  To go on from here: make demo KEEP=1, or make up\n'
+    say 'To go on from here: make demo KEEP=1, or make up'
     return
   fi
   cat <<END
-  Use it from another shell:   source $folder/connections.env
-  Read about the API:          $ATTUNE_URL/docs
-  Browse logs with S3:         $ATTUNE_S3_ENDPOINT, bucket $ATTUNE_S3_LOG_BUCKET
-  End it and remove its data:  Ctrl-C
+Use it from another shell:   source $folder/connections.env
+Read about the API:          $ATTUNE_URL/docs
+Browse the logs with S3:     $ATTUNE_S3_ENDPOINT, bucket $ATTUNE_S3_LOG_BUCKET
+End it and remove its data:  Ctrl-C
 END
   wait "$service"
 }
