@@ -204,3 +204,18 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// The packs that the documentation shows are good ones.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"inventory", "tickets", "weather"} {
+		var data bytes.Buffer
+		w := tar.NewWriter(&data)
+		if err := errors.Join(w.AddFS(os.DirFS("../examples/"+name)), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if archive := mustOpen(t, gzipped(t, data.Bytes())); archive.Manifest.Ref != name {
+			t.Errorf("%s: the manifest is of %q", name, archive.Manifest.Ref)
+		}
+	}
+}
