@@ -33,14 +33,14 @@ type Config struct {
 	StagingDir string
 	// Limits bound the archives that are accepted.
 	Limits imagebuilder.Limits
-	// UploadIdle is how long an upload may stand still before it is cut; zero takes the default.
-	UploadIdle time.Duration
-	Version    string
-	Log        *slog.Logger
+	// SendTimeout is how long a client may take to send a JSON body, and how long an upload may stand still; zero takes
+	// the default.
+	SendTimeout time.Duration
+	Version     string
+	Log         *slog.Logger
 }
 
-// defaultUploadIdle cuts a stalled upload, however large the archive and slow the line.
-const defaultUploadIdle = 30 * time.Second
+const defaultSendTimeout = 20 * time.Second
 
 // server is the state that handlers share.
 type server struct {
@@ -55,8 +55,8 @@ func New(c Config) (http.Handler, error) {
 	if c.DB == nil || c.Objects == nil || c.Logs == nil || c.Queue == nil || c.StagingDir == "" || c.Log == nil {
 		return nil, errors.New("api needs a database, objects, logs, a queue, a staging folder and a logger")
 	}
-	if c.UploadIdle == 0 {
-		c.UploadIdle = defaultUploadIdle
+	if c.SendTimeout == 0 {
+		c.SendTimeout = defaultSendTimeout
 	}
 	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version)}
 

@@ -118,7 +118,7 @@ func TestNobodyGetsInWithoutAToken(t *testing.T) {
 	}
 	credentials := map[string]func(*http.Request){
 		"none": as(""), "revoked": as(revoked), "unknown": as("att_000000000000_" + strings.Repeat("A", 43)),
-		"one character off": as(s.admin[:len(s.admin)-1] + "!"), "its prefix alone": as(s.admin[:17]), "rubbish": as("\x7f"),
+		"one character off": as(s.admin[:len(s.admin)-1] + "!"), "its prefix alone": as(s.admin[:17]), "rubbish": as("\xff\xfe"),
 		"no scheme": header(s.admin), "other scheme": header("Token " + s.admin), "basic": basic, "empty": header("Bearer "),
 	}
 	paths := []string{"/metrics", "/nothing", "/", "/docs/", "/healthz/x", "/api/v1/", "/api/v1/nothing"}

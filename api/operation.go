@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -16,11 +15,8 @@ import (
 // prefix is where contract 6 puts every operation.
 const prefix = "/api/v1"
 
-// Limits of a JSON request: size of the body, and how long a client may take to send it.
-const (
-	maxBodyBytes    = 1 << 20
-	bodyReadTimeout = 15 * time.Second
-)
+// maxBodyBytes bounds a JSON body.
+const maxBodyBytes = 1 << 20
 
 // envelope is the body of every answer that is one thing.
 type envelope[T any] struct {
@@ -76,6 +72,7 @@ type operation struct {
 // register adds an operation. The handler returns the errors of the layers below as they are.
 func register[I, O any](s *server, o operation, handle func(context.Context, *I) (*O, error)) {
 	described := o.describe()
+	described.BodyReadTimeout = s.SendTimeout
 	huma.Register(s.huma, described, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -93,10 +90,9 @@ func (o operation) describe() huma.Operation {
 	described := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: prefix + o.path, Tags: []string{o.tag},
 		Summary: o.summary, Description: o.description,
-		DefaultStatus:   o.status,
-		MaxBodyBytes:    maxBodyBytes,
-		BodyReadTimeout: bodyReadTimeout,
-		Responses:       map[string]*huma.Response{strconv.Itoa(o.status): success},
+		DefaultStatus: o.status,
+		MaxBodyBytes:  maxBodyBytes,
+		Responses:     map[string]*huma.Response{strconv.Itoa(o.status): success},
 		Errors: append([]int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable,
 		}, o.errors...),

@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -152,11 +154,10 @@ func TestSlowRequestBodyIsCut(t *testing.T) {
 		server.MaxHeaderBytes == 0 {
 		t.Errorf("a client may hold a connection for ever: %+v", server)
 	}
-	s := setup(t)
+	s := setup(t, func(c *api.Config) { c.SendTimeout = 100 * time.Millisecond })
 	conn := s.dial()
 	fmt.Fprintf(conn, "POST /api/v1/executions HTTP/1.1\r\nHost: attune\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{", s.admin)
-	start := time.Now()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -167,9 +168,6 @@ func TestSlowRequestBodyIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantProblem(t, answer{response, body}, http.StatusRequestTimeout, "request_timeout")
-	if took := time.Since(start); took > 18*time.Second {
-		t.Errorf("it took %s", took)
-	}
 }
 
 func TestOpenAPI(t *testing.T) {
@@ -238,8 +236,7 @@ func TestOpenAPI(t *testing.T) {
 				}
 			}
 			for _, status := range []string{"401", "403", "503"} {
-				if operation.Responses[status].Content["application/problem+json"] == (struct{ Example any }{}) &&
-					len(operation.Responses[status].Content) == 0 {
+				if _, ok := operation.Responses[status].Content["application/problem+json"]; !ok {
 					t.Errorf("%s %s: no problem document for %s", method, path, status)
 				}
 			}
@@ -279,7 +276,11 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(text)
-	if len(style) != 2 || !strings.Contains(style[1], "color-scheme") {
-		t.Error("the page has no style")
+	if len(style) != 2 {
+		t.Fatal("the page has no style")
+	}
+	hash := sha256.Sum256([]byte(style[1]))
+	if allowed := "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"; !strings.Contains(page.Header.Get("Content-Security-Policy"), allowed) {
+		t.Errorf("the policy keeps the page's own style out: %s", page.Header.Get("Content-Security-Policy"))
 	}
 }

@@ -72,7 +72,7 @@ func (s *server) removeStaging(ctx context.Context, dir string) {
 func (s *server) receive(in *uploadInput, path string) error {
 	control := http.NewResponseController(in.writer)
 	body := &idleReader{
-		control: control, idle: s.UploadIdle, end: time.Now().Add(maxUploadTime),
+		control: control, idle: s.SendTimeout, end: time.Now().Add(maxUploadTime),
 		source: http.MaxBytesReader(in.writer, in.request.Body, s.Limits.ArchiveBytes+multipartOverhead),
 	}
 	in.request.Body = body

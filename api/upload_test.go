@@ -65,7 +65,7 @@ func TestUploadRefusesBadForms(t *testing.T) {
 
 func TestStalledUploadIsCut(t *testing.T) {
 	t.Parallel()
-	s := setup(t, func(c *api.Config) { c.UploadIdle = 100 * time.Millisecond })
+	s := setup(t, func(c *api.Config) { c.SendTimeout = 100 * time.Millisecond })
 	conn := s.dial()
 	fmt.Fprintf(conn, "POST /api/v1/packs/upload HTTP/1.1\r\nHost: attune\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n", s.admin)
