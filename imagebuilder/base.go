@@ -126,15 +126,15 @@ func (b *Builder) nodeLayer(ctx context.Context, below stack, log io.Writer) (st
 
 // cachedLayer puts a layer on a stack that is made once and then kept in the cache folder.
 func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error, log io.Writer) (stack, error) {
-	file, err := openCached(filepath.Join(b.config.CacheDir, name+".tar.zst"), produce)
+	file, diff, err := openCached(b.config.CacheDir, name, produce)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	say(log, "base image: unpacking %s", name)
-	layer, err := b.writeLayer(ctx, nil, func(w io.Writer) error {
+	layer, err := b.storeLayer(ctx, nil, func(w io.Writer) (digest.Digest, error) {
 		_, err := io.Copy(w, file)
-		return err
+		return diff, err // unpacking it checks that
 	})
 	if err != nil {
 		return nil, err

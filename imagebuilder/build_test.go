@@ -9,6 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,6 +136,56 @@ func TestMissingDependency(t *testing.T) {
 	}
 }
 
+func TestPythonFromAnIndex(t *testing.T) {
+	t.Parallel()
+	sharedBuilder(t)
+	// The host's address inside exists as long as somebody is attached.
+	if _, err := shared.network.Attach(t.Context(), "index"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := shared.network.Detach(context.Background(), "index"); err != nil {
+			t.Error(err)
+		}
+	}()
+	files := map[string]string{
+		"/simple/indexed/":              `<a href="/indexed-3.0-py3-none-any.whl">indexed-3.0-py3-none-any.whl</a>`,
+		"/indexed-3.0-py3-none-any.whl": wheel(t, "indexed", "3.0"),
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, ok := files[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/") {
+			w.Header().Set("Content-Type", "text/html")
+		}
+		_, _ = io.WriteString(w, text)
+	}))
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(shared.network.Gateway(), 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Listener = listener
+	server.Start()
+	defer server.Close()
+	b := ownBuilder(t, func(c *Config) { c.PythonIndex = server.URL + "/simple/" })
+
+	p := newPack("indexed", map[string]string{"wheels/greeter-1.5-py3-none-any.whl": wheel(t, "greeter", "1.5")})
+	p.manifest.Dependencies.Python = &attune.LanguageDependencies{Packages: []string{"greeter", "indexed>=3"}}
+	image, log := mustBuild(t, b, p)
+	got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import greeter, indexed; print(greeter.version, indexed.version)'`)
+	if got != "1.5 3.0\n" {
+		t.Errorf("got %q\n%s", got, log)
+	}
+	p.manifest.Dependencies.Python.Packages = []string{"nowhere-to-be-found"}
+	_, log, err = build(t, b, p)
+	if err == nil || !strings.Contains(err.Error(), "nowhere-to-be-found") || !strings.Contains(log, "No matching distribution found") {
+		t.Errorf("error is %v\n%s", err, log)
+	}
+}
+
 // A source distribution runs its own code while it is built. It must find nothing of the host there.
 func TestBuildSeesNothingOfTheHost(t *testing.T) {
 	t.Setenv("ATTUNE_TEST_CANARY", "canary-in-the-host-environment")
@@ -172,9 +226,6 @@ sys.exit("enough seen")
 func TestCancelledBuildLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := ownBuilder(t, nil)
-	if err := b.EnsureBase(t.Context(), testLog{t}); err != nil {
-		t.Fatal(err)
-	}
 	p := newPack("endless", map[string]string{
 		"requirements.txt":          "endless\n",
 		"wheels/endless-1.0.tar.gz": sdistWith(t, "endless", "1.0", "import time\nwhile True: time.sleep(1)\n"),

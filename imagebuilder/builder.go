@@ -123,7 +123,11 @@ func (b *Builder) sweep(ctx context.Context) error {
 		return fmt.Errorf("list build containers: %w", err)
 	}
 	for _, container := range containers {
-		if err := b.removeContainer(ctx, container); err != nil {
+		task, err := container.Task(ctx, nil)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("find build task: %w", err)
+		}
+		if err := removeContainer(ctx, container, task); err != nil {
 			return err
 		}
 	}
@@ -146,6 +150,11 @@ func (b *Builder) sweep(ctx context.Context) error {
 		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held), "folders", len(left))
 	}
 	for _, dir := range left {
+		if b.config.Network != nil {
+			if err := b.config.Network.Detach(ctx, filepath.Base(dir)); err != nil {
+				return err
+			}
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove build folder: %w", err)
 		}

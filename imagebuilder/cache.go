@@ -5,70 +5,66 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
 
-// cachedFile reads a compressed file of the cache folder.
-type cachedFile struct {
-	*zstd.Decoder
-	file *os.File
-}
+const cacheSuffix = ".tar.zst"
 
-// Close ends the reading.
-func (c cachedFile) Close() error {
-	c.Decoder.Close()
-	return c.file.Close()
-}
-
-// openCached opens a file of the cache folder, after making it where it is missing. A file is there whole or not at all.
-func openCached(path string, produce func(io.Writer) error) (io.ReadCloser, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeCached(path, produce); err != nil {
-			return nil, err
+// openCached opens a layer of the cache folder, after making it where it is missing. Its file is compressed, has the
+// digest of its content in its name, and is there whole or not at all.
+func openCached(dir, name string, produce func(io.Writer) error) (*os.File, digest.Digest, error) {
+	prefix := filepath.Join(dir, name) + "-"
+	found, err := filepath.Glob(prefix + "*" + cacheSuffix)
+	if err != nil {
+		return nil, "", fmt.Errorf("look up cached layer: %w", err)
+	}
+	if len(found) == 0 {
+		path, err := makeCached(prefix, produce)
+		if err != nil {
+			return nil, "", err
 		}
-		file, err = os.Open(path)
+		found = append(found, path)
 	}
+	file, err := os.Open(found[0])
 	if err != nil {
-		return nil, fmt.Errorf("open cached layer: %w", err)
+		return nil, "", fmt.Errorf("open cached layer: %w", err)
 	}
-	decoder, err := zstd.NewReader(file)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open cached layer: %w", err), file.Close())
-	}
-	return cachedFile{decoder, file}, nil
+	hex := strings.TrimSuffix(strings.TrimPrefix(found[0], prefix), cacheSuffix)
+	return file, digest.NewDigestFromEncoded(digest.Canonical, hex), nil
 }
 
-func makeCached(path string, produce func(io.Writer) error) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+func makeCached(prefix string, produce func(io.Writer) error) (path string, err error) {
+	file, err := os.CreateTemp(filepath.Dir(prefix), ".layer-*")
 	if err != nil {
-		return fmt.Errorf("make cached layer: %w", err)
+		return "", fmt.Errorf("make cached layer: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
 		}
 	}()
-	packed, err := zstd.NewWriter(file)
+	diff, err := compress(file, zstd.SpeedDefault, produce)
 	if err != nil {
-		return fmt.Errorf("make cached layer: %w", err)
+		return "", err
 	}
-	if err := errors.Join(produce(packed), packed.Close()); err != nil {
-		return err
+	if err := file.Sync(); err != nil {
+		return "", fmt.Errorf("make cached layer: %w", err)
 	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("make cached layer: %w", err)
-	}
+	path = prefix + diff.Encoded() + cacheSuffix
 	if err := os.Rename(file.Name(), path); err != nil {
-		return fmt.Errorf("make cached layer: %w", err)
+		return "", fmt.Errorf("make cached layer: %w", err)
 	}
-	return nil
+	if err := file.Close(); err != nil {
+		return "", errors.Join(fmt.Errorf("make cached layer: %w", err), os.Remove(path))
+	}
+	return path, nil
 }
 
 // lockFile waits for a lock that processes share, so that two of them do not make the same thing.

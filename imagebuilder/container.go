@@ -17,10 +17,12 @@ import (
 	"attune"
 )
 
-// errDiskLimit and errTimeLimit are the causes with which a build is stopped for its limits.
+// errDiskLimit and errTimeLimit are the causes with which a build is stopped for its limits; errStepFailed is that of a
+// step that ended by itself.
 var (
-	errDiskLimit = errors.New("disk limit reached")
-	errTimeLimit = errors.New("time limit reached")
+	errStepFailed = errors.New("step failed")
+	errDiskLimit  = errors.New("disk limit reached")
+	errTimeLimit  = errors.New("time limit reached")
 )
 
 // ownerLabel marks containers, leases and images with the builder that they belong to.
@@ -38,14 +40,14 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	if err != nil {
 		return 0, fmt.Errorf("create build container: %w", err)
 	}
-	defer func() { err = errors.Join(err, b.removeContainer(ctx, container)) }()
+	var task containerd.Task
+	defer func() { err = errors.Join(err, removeContainer(ctx, container, task)) }()
 
 	streams := cio.NewCreator(
 		cio.WithStreams(nil, output, output),
 		cio.WithFIFODir(filepath.Join(b.config.WorkDir, snapshot, "fifo")),
 	)
-	task, err := container.NewTask(ctx, streams)
-	if err != nil {
+	if task, err = container.NewTask(ctx, streams); err != nil {
 		return 0, fmt.Errorf("create build task: %w", err)
 	}
 	// Not on ctx: the end must be learned also when ctx is what ends it.
@@ -69,16 +71,15 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	}
 }
 
-// removeContainer kills what runs in a container and removes it.
-func (b *Builder) removeContainer(ctx context.Context, container containerd.Container) error {
+// removeContainer kills the task of a container, where there is one, and removes both. When it returns, the task's output
+// has been copied.
+func removeContainer(ctx context.Context, container containerd.Container, task containerd.Task) error {
 	ctx, cancel := cleanUp(ctx)
 	defer cancel()
-	task, err := container.Task(ctx, nil)
-	if err == nil {
-		_, err = task.Delete(ctx, containerd.WithProcessKill)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("remove build task: %w", err)
+	if task != nil {
+		if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("remove build task: %w", err)
+		}
 	}
 	if err := container.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove build container: %w", err)
@@ -93,21 +94,26 @@ func cleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // outcome turns the end of a step into an error that a person can read, or nil.
 func (s step) outcome(status uint32, err error, output *tail) error {
+	told := func(cause error, format string, args ...any) error {
+		sentence := attune.Errorf(attune.CodeInvalid, s.name+" "+format, args...)
+		sentence.Cause = cause
+		return sentence
+	}
 	switch {
 	case errors.Is(err, errDiskLimit):
-		return attune.Errorf(attune.CodeInvalid, "%s took more disk space than a build may", s.name)
+		return told(err, "took more disk space than a build may")
 	case errors.Is(err, errTimeLimit):
-		return attune.Errorf(attune.CodeInvalid, "%s took longer than a build may", s.name)
+		return told(err, "took longer than a build may")
 	case err != nil:
 		return fmt.Errorf("%s: %w", s.name, err)
 	case status == 0:
 		return nil
 	case status == 128+uint32(syscall.SIGKILL):
-		return attune.Errorf(attune.CodeInvalid, "%s was killed, most likely for using more memory than a build may", s.name)
+		return told(nil, "was killed, most likely for using more memory than a build may")
 	}
 	reason := output.reason()
 	if reason == "" {
 		reason = fmt.Sprintf("exit status %d", status)
 	}
-	return attune.Errorf(attune.CodeInvalid, "%s failed: %s", s.name, reason)
+	return told(errStepFailed, "failed: %s", reason)
 }

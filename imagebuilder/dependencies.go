@@ -266,8 +266,8 @@ func (d dependencies) installPython(ctx context.Context, w *workspace, log io.Wr
 	if len(d.Wheels) > 0 {
 		say(log, "installing Python packages from wheels/")
 		err := w.run(ctx, pipStep(d, false, nil), log)
-		if attune.CodeOf(err) == "" {
-			return err // nil, or trouble of our own
+		if !errors.Is(err, errStepFailed) {
+			return err // nil, or something that trying again would not mend
 		}
 		say(log, "wheels/ alone does not do; installing Python packages from the index, too")
 	} else {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"time"
 
@@ -41,8 +42,28 @@ func (s stack) with(layer rootfs.Layer) stack { return append(s[:len(s):len(s)],
 // epoch stands as the time of files whose time nobody needs, so that the same files make the same layer.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// compress writes what produce writes, compressed, and returns the digest of what came in.
+func compress(w io.Writer, level zstd.EncoderLevel, produce func(io.Writer) error) (digest.Digest, error) {
+	packed, err := zstd.NewWriter(w, zstd.WithEncoderLevel(level))
+	if err != nil {
+		return "", err
+	}
+	diff := digest.Canonical.Digester()
+	err = errors.Join(produce(io.MultiWriter(packed, diff.Hash())), packed.Close())
+	return diff.Digest(), err
+}
+
 // writeLayer puts a layer into the content store, compressed while it is produced. The context must hold a lease.
-func (b *Builder) writeLayer(ctx context.Context, tags map[string]string, produce func(io.Writer) error) (_ rootfs.Layer, err error) {
+func (b *Builder) writeLayer(ctx context.Context, tags map[string]string, produce func(io.Writer) error) (rootfs.Layer, error) {
+	return b.storeLayer(ctx, tags, func(w io.Writer) (digest.Digest, error) {
+		return compress(w, zstd.SpeedFastest, produce)
+	})
+}
+
+// storeLayer puts a layer that is already compressed into the content store. The context must hold a lease.
+func (b *Builder) storeLayer(
+	ctx context.Context, tags map[string]string, write func(io.Writer) (diff digest.Digest, err error),
+) (_ rootfs.Layer, err error) {
 	store := b.client.ContentStore()
 	ref := "attune-layer-" + uuid.NewString()
 	writer, err := store.Writer(ctx, content.WithRef(ref))
@@ -57,27 +78,21 @@ func (b *Builder) writeLayer(ctx context.Context, tags map[string]string, produc
 			_ = store.Abort(ctx, ref) // what is left of it is collected with the lease
 		}
 	}()
-	packed, err := zstd.NewWriter(writer, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	diff, err := write(writer)
 	if err != nil {
 		return rootfs.Layer{}, fmt.Errorf("write layer: %w", err)
 	}
-	diff := digest.Canonical.Digester()
-	if err := errors.Join(produce(io.MultiWriter(packed, diff.Hash())), packed.Close()); err != nil {
-		return rootfs.Layer{}, fmt.Errorf("write layer: %w", err)
-	}
-	all := map[string]string{labels.LabelUncompressed: diff.Digest().String()}
-	for key, value := range tags {
-		all[key] = value
-	}
+	tagged := map[string]string{labels.LabelUncompressed: diff.String()}
+	maps.Copy(tagged, tags)
 	blob := writer.Digest()
-	if err := writer.Commit(ctx, 0, blob, content.WithLabels(all)); err != nil && !errdefs.IsAlreadyExists(err) {
+	if err := writer.Commit(ctx, 0, blob, content.WithLabels(tagged)); err != nil && !errdefs.IsAlreadyExists(err) {
 		return rootfs.Layer{}, fmt.Errorf("commit layer: %w", err)
 	}
 	info, err := store.Info(ctx, blob)
 	if err != nil {
 		return rootfs.Layer{}, fmt.Errorf("look up layer: %w", err)
 	}
-	return layerOf(blob, info.Size, diff.Digest()), nil
+	return layerOf(blob, info.Size, diff), nil
 }
 
 func layerOf(blob digest.Digest, size int64, diff digest.Digest) rootfs.Layer {

@@ -37,7 +37,8 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 	for _, p := range packages {
 		fetch.args = append(fetch.args, p.Name+"@"+p.Version)
 	}
-	if err := w.run(ctx, aptStep("installing npm", "npm"), log); err != nil {
+	// Hundreds of packages that nobody asked for, gone a moment later, are not worth reading about.
+	if err := w.run(ctx, aptStep("installing npm", "npm"), io.Discard); err != nil {
 		return err
 	}
 	if err := w.run(ctx, fetch, log); err != nil {

@@ -3,6 +3,8 @@ package imagebuilder
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"attune"
+	"attune/sandbox"
 )
 
 // shared is one builder with a base image, for the tests that do not look at what else is in its namespace: unpacking
@@ -22,6 +25,7 @@ import (
 var shared struct {
 	once    sync.Once
 	builder *Builder
+	network *sandbox.Network
 	err     error
 	dir     string
 }
@@ -30,6 +34,12 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if shared.builder != nil {
 		if err := emptyNamespace(shared.builder); err != nil {
+			code = 1
+			println("clean up:", err.Error())
+		}
+	}
+	if shared.network != nil {
+		if err := shared.network.Close(context.Background()); err != nil {
 			code = 1
 			println("clean up:", err.Error())
 		}
@@ -56,7 +66,7 @@ func testConfig(t *testing.T, dir string) Config {
 		Namespace: "test-imagebuilder-" + uuid.NewString()[:8],
 		WorkDir:   filepath.Join(dir, "work"),
 		CacheDir:  env(t, "ATTUNE_CACHE_DIR"),
-		Network:   devNetwork{},
+		Network:   shared.network,
 	}
 }
 
@@ -65,6 +75,15 @@ func sharedBuilder(t *testing.T) *Builder {
 	t.Helper()
 	shared.once.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "attune-imagebuilder-"); shared.err != nil {
+			return
+		}
+		shared.network, shared.err = sandbox.OpenNetwork(sandbox.NetworkConfig{
+			BinDir:   env(t, "ATTUNE_TEST_BIN_DIR"),
+			StateDir: filepath.Join(shared.dir, "network"),
+			// The addresses that networks have on this host: a test serves an index there.
+			AllowCIDRs: []string{"10.192.0.0/10"},
+		})
+		if shared.err != nil {
 			return
 		}
 		shared.builder, shared.err = New(t.Context(), testConfig(t, shared.dir))
@@ -78,10 +97,11 @@ func sharedBuilder(t *testing.T) *Builder {
 	return shared.builder
 }
 
-// ownBuilder returns a builder with a namespace that nobody else uses.
+// ownBuilder returns a builder that shares the base image with the others and nothing else.
 func ownBuilder(t *testing.T, change func(*Config)) *Builder {
 	t.Helper()
 	config := testConfig(t, t.TempDir())
+	config.Namespace = sharedBuilder(t).config.Namespace
 	if change != nil {
 		change(&config)
 	}
@@ -90,7 +110,7 @@ func ownBuilder(t *testing.T, change func(*Config)) *Builder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := emptyNamespace(b); err != nil {
+		if err := errors.Join(b.Collect(context.Background(), nil), b.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -201,14 +221,15 @@ func leftovers(t *testing.T, b *Builder) []string {
 	t.Helper()
 	ctx := b.context(t.Context())
 	var left []string
-	containers, err := b.client.Containers(ctx)
+	mine := fmt.Sprintf("labels.%q==%s", ownerLabel, b.owner)
+	containers, err := b.client.Containers(ctx, mine)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range containers {
 		left = append(left, "container "+c.ID())
 	}
-	all, err := b.client.LeasesService().List(ctx)
+	all, err := b.client.LeasesService().List(ctx, mine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +237,7 @@ func leftovers(t *testing.T, b *Builder) []string {
 		left = append(left, "lease "+l.ID)
 	}
 	err = b.snapshots().Walk(ctx, func(_ context.Context, info snapshots.Info) error {
-		if info.Kind != snapshots.KindCommitted {
+		if strings.HasPrefix(info.Name, b.workspaceID("")) {
 			left = append(left, "snapshot "+info.Name)
 		}
 		return nil

@@ -1,6 +1,7 @@
 package imagebuilder
 
 import (
+	"net/url"
 	"strings"
 
 	"attune/images"
@@ -96,6 +97,10 @@ func (b *Builder) pipEnvironment() []string {
 	env := []string{"PIP_RETRIES=2", "PIP_TIMEOUT=20"}
 	if b.config.PythonIndex != "" {
 		env = append(env, "PIP_INDEX_URL="+b.config.PythonIndex)
+	}
+	// Whoever configures an index without TLS means it; pip would ignore it.
+	if index, err := url.Parse(b.config.PythonIndex); err == nil && index.Scheme == "http" {
+		env = append(env, "PIP_TRUSTED_HOST="+index.Host)
 	}
 	return env
 }

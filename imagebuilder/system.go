@@ -19,7 +19,7 @@ var debianKeyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg", 
 
 // makeSystem writes a Debian root as a tar. The tool runs on the host: it unpacks Debian's signed packages and nobody
 // else's code.
-func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) error {
+func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (err error) {
 	args := []string{
 		"--variant=apt",
 		"--architectures=" + b.definition.Architecture,
@@ -42,12 +42,18 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) er
 	if b.config.DebianMirror != "" {
 		args = append(args, b.config.DebianMirror)
 	}
+	// Swept by name, should it be killed before it could clean up.
+	dir, err := os.MkdirTemp(b.config.WorkDir, b.workspaceID("system-*"))
+	if err != nil {
+		return fmt.Errorf("install Debian: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	complaints := newTail(log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
 	command := exec.CommandContext(ctx, "mmdebstrap", args...)
 	command.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
-		"TMPDIR=" + b.config.WorkDir,
+		"TMPDIR=" + dir,
 		"SOURCE_DATE_EPOCH=" + strconv.FormatInt(epoch.Unix(), 10),
 	}
 	command.Stdin = bytes.NewReader(nil)

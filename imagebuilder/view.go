@@ -11,7 +11,7 @@ import (
 
 // withView mounts a stack, read-only, for as long as look takes.
 func (b *Builder) withView(ctx context.Context, layers stack, look func(root string) error) (err error) {
-	key := "view-" + uuid.NewString()
+	key := b.workspaceID("view-" + uuid.NewString())
 	mounts, err := b.snapshots().View(ctx, key, layers.chainID())
 	if err != nil {
 		return fmt.Errorf("view snapshot: %w", err)

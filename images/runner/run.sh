@@ -56,12 +56,15 @@ unset -v attune_pairs attune_i
   source "$0" </dev/null
 ) </dev/null &
 attune_child=$!
-trap 'kill -TERM "$attune_child" 2>/dev/null' TERM
+attune_heard=
+trap 'attune_heard=yes; kill -TERM "$attune_child" 2>/dev/null' TERM
 wait "$attune_child"
 attune_status=$?
-# A signal ends the wait before the action has ended.
-while kill -0 "$attune_child" 2>/dev/null; do
+# A signal ends the wait before the action has ended; 127 means that it had ended all the same.
+while [[ $attune_heard ]]; do
+  attune_heard=
   wait "$attune_child"
-  attune_status=$?
+  attune_again=$?
+  ((attune_again == 127)) || attune_status=$attune_again
 done
 exit "$attune_status"
