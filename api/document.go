@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"attune"
 )
 
 // bearerScheme is the name of the way to authenticate in the OpenAPI document.
@@ -69,6 +71,7 @@ func schemaName(t reflect.Type, hint string) string {
 
 // documents renders the OpenAPI document and the page made from it once: neither changes while the process lives.
 func (s *server) documents() (openAPI, docs http.HandlerFunc, err error) {
+	refineSchemas(s.huma.OpenAPI().Components.Schemas.Map())
 	document, err := json.MarshalIndent(s.huma.OpenAPI(), "", "  ")
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode OpenAPI document: %w", err)
@@ -90,6 +93,33 @@ func (s *server) documents() (openAPI, docs http.HandlerFunc, err error) {
 		_, _ = w.Write(html)
 	}
 	return openAPI, docs, nil
+}
+
+// refineSchemas says what Go's types cannot: which words a member can be, and that answers may grow new members while
+// requests must not have unknown ones.
+func refineSchemas(schemas map[string]*huma.Schema) {
+	for name, schema := range schemas {
+		if !strings.HasSuffix(name, "InputBody") {
+			schema.AdditionalProperties = nil
+		}
+	}
+	enum(schemas["Execution"], "status", attune.Statuses()...)
+	enum(schemas["Installation"], "status", attune.InstallationPending, attune.InstallationInstalling,
+		attune.InstallationInstalled, attune.InstallationFailed)
+	enum(schemas["Installation"], "phase", attune.PhaseQueued, attune.PhaseFetch, attune.PhaseBase,
+		attune.PhaseDependencies, attune.PhaseFiles, attune.PhaseImage, attune.PhaseDone)
+	enum(schemas["Action"], "runner_type", attune.RunnerPython, attune.RunnerNodeJS, attune.RunnerShell)
+	enum(schemas["Action"], "network", attune.NetworkNone, attune.NetworkEgress)
+	for _, name := range []string{"Token", "CreatedToken"} {
+		enum(schemas[name], "role", attune.RoleAdmin, attune.RoleOperator, attune.RoleViewer)
+	}
+	enum(schemas["Problem"], "code", append(codes(), codeInternal)...)
+}
+
+func enum[T ~string](schema *huma.Schema, member string, words ...T) {
+	for _, word := range words {
+		schema.Properties[member].Enum = append(schema.Properties[member].Enum, string(word))
+	}
 }
 
 //go:embed docs.html

@@ -83,7 +83,7 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *I)
 }
 
 func (o operation) describe() huma.Operation {
-	success := &huma.Response{Description: o.summary}
+	success := &huma.Response{Description: http.StatusText(o.status)}
 	if o.response != nil {
 		success.Content = map[string]*huma.MediaType{"application/json": {Example: plain(o.response)}}
 	}
@@ -100,6 +100,8 @@ func (o operation) describe() huma.Operation {
 	}
 	described.Description += "\n\nNeeds the role " + string(neededRole[o.id]) + "."
 	if o.request != nil {
+		described.Errors = append(described.Errors,
+			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		described.RequestBody = &huma.RequestBody{
 			Content: map[string]*huma.MediaType{"application/json": {Example: plain(o.request)}},
 		}

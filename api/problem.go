@@ -56,13 +56,18 @@ func statusOf(code attune.Code) int {
 	}
 }
 
-// codeOf is the way back, for the errors that the HTTP layer itself finds.
-func codeOf(status int) attune.Code {
-	for _, code := range []attune.Code{
+// codes lists those that have a status of their own; every other error is internal.
+func codes() []attune.Code {
+	return []attune.Code{
 		attune.CodeMalformed, attune.CodeUnauthenticated, attune.CodeForbidden, attune.CodeNotFound, codeMethodNotAllowed,
 		codeRequestTimeout, attune.CodeConflict, attune.CodeTooLarge, codeUnsupportedMedia, attune.CodeInvalid,
 		attune.CodeRejected, attune.CodeUnavailable,
-	} {
+	}
+}
+
+// codeOf is the way back, for the errors that the HTTP layer itself finds.
+func codeOf(status int) attune.Code {
+	for _, code := range codes() {
 		if statusOf(code) == status {
 			return code
 		}
