@@ -160,7 +160,8 @@ func TestSilentStreamIsAnEmptyObject(t *testing.T) {
 	}
 }
 
-func TestLargeLogInConstantMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
+// Not parallel: it measures the heap.
+func TestLargeLogInConstantMemory(t *testing.T) {
 	logs, _, b := openLogs(t)
 	w := create(t, logs, "stdout", storage.DefaultLogBytes)
 	line := bytes.Repeat([]byte("0123456789abcdef"), 2<<10)
@@ -266,6 +267,8 @@ func TestFollowerMissesAndRepeatsNothing(t *testing.T) {
 	var written strings.Builder
 	done := make(chan error, 1)
 	go func() {
+		pace := time.NewTicker(2 * time.Millisecond)
+		defer pace.Stop()
 		for i := range 300 {
 			line := fmt.Sprintf("line %d äöü€😀\n", i)
 			written.WriteString(line)
@@ -273,7 +276,7 @@ func TestFollowerMissesAndRepeatsNothing(t *testing.T) {
 				done <- err
 				return
 			}
-			time.Sleep(2 * time.Millisecond)
+			<-pace.C
 		}
 		_, err := w.Close(t.Context())
 		done <- err

@@ -83,8 +83,7 @@ func (u *segmentUploader) run(ctx context.Context, w *LogWriter) {
 			return
 		case <-u.dirty:
 		}
-		pause := min(max(time.Since(begin)/segmentPauses, segmentPauseMin), segmentPauseMax)
-		if u.pause(pause, u.full) {
+		if u.pause(segmentPause(time.Since(begin)), u.full) {
 			return
 		}
 		for !u.caughtUp(w) {
@@ -100,6 +99,11 @@ func (u *segmentUploader) run(ctx context.Context, w *LogWriter) {
 			backoff = min(2*backoff, retryPauseMax)
 		}
 	}
+}
+
+// segmentPause is how long a stream of this age gathers before it cuts a segment.
+func segmentPause(age time.Duration) time.Duration {
+	return min(max(age/segmentPauses, segmentPauseMin), segmentPauseMax)
 }
 
 // pause ends early when it is interrupted, and returns true when the uploader is to stop.
