@@ -175,10 +175,12 @@ Read about the API:          $ATTUNE_URL/docs
 Browse the logs with S3:     $ATTUNE_S3_ENDPOINT, bucket $ATTUNE_S3_LOG_BUCKET
 End it and remove its data:  Ctrl-C
 END
+  trap 'exit 0' INT TERM # This is how a demo that stays is meant to end.
   wait "$service"
 }
 
-# finish ends what was started and removes what was made. After a failure the folder stays, for its logs.
+# finish ends what was started and removes what was made. After a failure the folder stays, for its logs; after Ctrl-C
+# (130) nobody needs them.
 finish() {
   local status=$? ended=0
   trap - EXIT INT TERM
@@ -186,14 +188,11 @@ finish() {
     kill -TERM "$service" 2>/dev/null || true
     wait "$service" || ended=$?
   fi
-  if [[ -n $keep ]] && ((status == 130)); then
-    status=0 # Ctrl-C is how a demo that stays is meant to end.
-  fi
-  if ((ended && !status)); then
+  if ((ended && (!status || status == 130))); then
     echo "demo: attune up ended with exit status $ended" >&2
     status=1
   fi
-  if ((status)); then
+  if ((status && status != 130)); then
     tail -n 20 "$folder/up.log" >&2 || true
     printf 'demo: failed; what the service said is in %s\n' "$folder/up.log" >&2
     exit "$status"
@@ -202,7 +201,7 @@ finish() {
     die "something is still mounted below $folder"
   fi
   rm -rf --one-file-system "$folder"
-  exit 0
+  exit "$status"
 }
 
 service='' folder=''
