@@ -188,7 +188,7 @@ finish() {
     kill -TERM "$service" 2>/dev/null || true
     wait "$service" || ended=$?
   fi
-  if ((ended && (!status || status == 130))); then
+  if ((ended && ended != 130 && (!status || status == 130))); then # 130: told to end while it was starting.
     echo "demo: attune up ended with exit status $ended" >&2
     status=1
   fi
