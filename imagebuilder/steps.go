@@ -12,7 +12,7 @@ func aptStep(name string, packages ...string) step {
 	// Lists and downloads go to folders that are not part of the layer, so there is nothing to clean afterwards.
 	const script = `set -e
 options=(-q -y -o APT::Sandbox::User=root -o Acquire::https::CAInfo=` + caBundle + `
-  -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io)
+  -o Acquire::Languages=none -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io)
 apt-get "${options[@]}" update
 apt-get "${options[@]}" install --no-install-recommends -- "$@"`
 	return step{
