@@ -106,7 +106,7 @@ func hintFor(err *attune.Error) string {
 	case err.Code == attune.CodeUnauthenticated:
 		return "set ATTUNE_TOKEN or --token-file; `source DIR/connections.env` sets the token of `attune up`"
 	case err.Code == attune.CodeForbidden:
-		return "the token's role or packs do not allow this; `attune token list` shows what each may do"
+		return "it takes another token: set ATTUNE_TOKEN or --token-file"
 	default:
 		return ""
 	}
