@@ -144,7 +144,14 @@ func TestPoolLimitsItself(t *testing.T) {
 	if got := db.Pool().Config().MaxConns; got != 16 {
 		t.Errorf("%d connections by default", got)
 	}
-	if got := storagetest.ReopenDB(t, databaseURL+"?pool_max_conns=3").Pool().Config().MaxConns; got != 3 {
+	own, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := own.Query()
+	query.Set("pool_max_conns", "3")
+	own.RawQuery = query.Encode()
+	if got := storagetest.ReopenDB(t, own.String()).Pool().Config().MaxConns; got != 3 {
 		t.Errorf("%d connections, 3 were asked for", got)
 	}
 	var name, timeout string
