@@ -67,7 +67,7 @@ func writeResolvConf(path string) ([]netip.Addr, error) {
 		if len(resolvers) == 0 {
 			continue
 		}
-		if err := os.WriteFile(path, kept, 0o644); err != nil { //nolint:gosec // read by everybody inside
+		if err := os.WriteFile(path, kept, 0o644); err != nil {
 			return nil, fmt.Errorf("write resolv.conf: %w", err)
 		}
 		return resolvers, nil

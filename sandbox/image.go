@@ -44,7 +44,7 @@ func (c *Containerd) readJSON(ctx context.Context, blob digest.Digest, into any)
 	if err != nil {
 		return err
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close()
 	if reader.Size() > maxManifestBytes {
 		return fmt.Errorf("%d bytes are too many", reader.Size())
 	}

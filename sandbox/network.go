@@ -31,7 +31,7 @@ type NetworkConfig struct {
 }
 
 // Network is a bridge with address translation: from it the public internet can be reached, and neither the host, nor
-// its neighbours, nor anything private. It makes network namespaces ahead of the containers that use them.
+// its neighbors, nor anything private. It makes network namespaces ahead of the containers that use them.
 type Network struct {
 	config         NetworkConfig
 	bridge, table  string
@@ -49,7 +49,7 @@ func OpenNetwork(config NetworkConfig) (_ *Network, err error) {
 	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
 		return nil, fmt.Errorf("network state folder: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(config.StateDir, "netns"), 0o755); err != nil { //nolint:gosec // resolv.conf in it is for everybody
+	if err := os.MkdirAll(filepath.Join(config.StateDir, "netns"), 0o755); err != nil {
 		return nil, fmt.Errorf("make network state folder: %w", err)
 	}
 	sum := sha256.Sum256([]byte(config.StateDir))
@@ -184,7 +184,7 @@ func (n *Network) Close(ctx context.Context) error {
 
 // command runs a tool of the host; what it complains about is the error.
 func command(ctx context.Context, stdin, name string, args ...string) error {
-	c := exec.CommandContext(ctx, name, args...) //nolint:gosec // the arguments are ours
+	c := exec.CommandContext(ctx, name, args...)
 	c.Stdin = strings.NewReader(stdin)
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(out))

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types"
@@ -87,21 +89,35 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 	return nil
 }
 
+// endAttempts bounds how often a task's end is tried: its shim may go away while it is being asked.
+const endAttempts = 3
+
 // endTask kills what is left of a task and deletes it.
 func (c *Containerd) endTask(ctx context.Context, id string) error {
-	_, err := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
-	if err = errgrpc.ToNative(err); err == nil || errdefs.IsNotFound(err) {
-		return nil
+	var err error
+	for range endAttempts {
+		// Most have ended by themselves.
+		if _, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id}); ignoreNotFound(err) == nil {
+			return nil
+		}
+		err = c.killTask(ctx, id)
 	}
-	const sigkill = 9
-	if _, err := c.tasks.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: sigkill, All: true}); ignoreNotFound(err) != nil {
+	if _, last := c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id}); ignoreNotFound(last) != nil {
+		return errors.Join(fmt.Errorf("delete container: %w", last), err)
+	}
+	return nil
+}
+
+// killTask kills every process of a task and waits for its end.
+func (c *Containerd) killTask(ctx context.Context, id string) error {
+	_, err := c.tasks.Kill(ctx, &tasks.KillRequest{ContainerID: id, Signal: uint32(syscall.SIGKILL), All: true})
+	if ignoreNotFound(err) != nil {
 		return fmt.Errorf("kill container: %w", err)
 	}
-	if _, err := c.tasks.Wait(ctx, &tasks.WaitRequest{ContainerID: id}); ignoreNotFound(err) != nil {
+	if _, err = c.tasks.Wait(ctx, &tasks.WaitRequest{ContainerID: id}); ignoreNotFound(err) != nil {
 		return fmt.Errorf("wait for container: %w", err)
 	}
-	_, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id})
-	return ignoreNotFound(err)
+	return nil
 }
 
 // ignoreNotFound takes the absence of what is to be removed for success.

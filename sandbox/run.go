@@ -83,7 +83,7 @@ type sandbox struct {
 	files runFiles
 	stdio *stdio
 	oom   *oomWatch
-	// killed undoes everything that involves the process, so that only our own files are left.
+	// removal undoes everything that involves the process, so that only our own files are left.
 	removal *teardown
 }
 
@@ -153,7 +153,7 @@ func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	exit.OutOfMemory = kills > 0
+	exit.OutOfMemory = exit.OutOfMemory || kills > 0
 	return exit, nil
 }
 
@@ -180,13 +180,15 @@ func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Ex
 		case <-grace:
 			s.signal(life, syscall.SIGKILL)
 		case <-s.oom.hit:
+			// Our signal may come before the kernel's, and then the kernel counts nothing.
+			exit.OutOfMemory = true
 			s.signal(life, syscall.SIGKILL)
 		}
 	}
 }
 
 // signal reaches every process of the sandbox for SIGKILL, and the first for anything else. One that has just ended by itself
-// cannot be signalled, which is as well.
+// cannot be signaled, which is as well.
 func (s *sandbox) signal(life context.Context, signal syscall.Signal) {
 	err := bounded(life, func(ctx context.Context) error {
 		_, err := s.tasks.Kill(ctx, &tasks.KillRequest{

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
@@ -180,6 +179,3 @@ func maskedPaths() []string {
 func readonlyPaths() []string {
 	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 }
-
-// snapshotMapping is the id mapping as the snapshotter takes it in a label.
-func snapshotMapping(base uint32) string { return fmt.Sprintf("0:%d:%d", base, idRangeSize) }

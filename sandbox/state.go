@@ -32,7 +32,7 @@ func (f runFiles) create(owner int) error {
 		}
 	}
 	for _, path := range []string{f.result(), f.failure()} {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of our own
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("make result file: %w", err)
 		}
@@ -45,11 +45,11 @@ func (f runFiles) create(owner int) error {
 
 // readLimited reads what a sandbox that is gone left in a file of ours; nil when that is nothing.
 func readLimited(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) //nolint:gosec // a path of our own
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open result: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("look at result: %w", err)

@@ -17,9 +17,9 @@ const WakeChannel = "attune_executions"
 
 // Advisory lock classes: the first half of the two-part key. All are transaction-level.
 const (
-	// lockAdmission (second half 0) serialises whoever gives out slots.
+	// lockAdmission (second half 0) serializes whoever gives out slots.
 	lockAdmission = 1
-	// lockQueue (second half queues.id) serialises whoever draws tickets of one queue.
+	// lockQueue (second half queues.id) serializes whoever draws tickets of one queue.
 	lockQueue = 2
 )
 
@@ -36,7 +36,7 @@ func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
 }
 
 // Run sends wake-ups until ctx ends. They are sent from here and not from the transactions that cause them, since NOTIFY
-// inside a transaction serialises commits; those that come while one is being sent become one.
+// inside a transaction serializes commits; those that come while one is being sent become one.
 func (q *Queue) Run(ctx context.Context) error {
 	for {
 		select {

@@ -63,7 +63,7 @@ type Worker struct {
 	mu sync.Mutex
 	// running maps execution ids to the functions that stop them.
 	running map[string]context.CancelCauseFunc
-	// ended is signalled when an execution has ended and its slot here is free.
+	// ended is signaled when an execution has ended and its slot here is free.
 	ended chan struct{}
 	group sync.WaitGroup
 }

@@ -274,7 +274,7 @@ func badInput(t *testing.T, s *service) {
 			t.Errorf("submit %s: %d, want %d", action, got, want)
 		}
 	}
-	if out, status := s.cli(t, "", "pack", "install", writePack(t, files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolour: red\n"})); status == 0 {
+	if out, status := s.cli(t, "", "pack", "install", writePack(t, files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolor: red\n"})); status == 0 {
 		t.Errorf("a pack with an unknown field was accepted: %s", out)
 	}
 }

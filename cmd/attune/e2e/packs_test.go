@@ -20,10 +20,10 @@ func writePack(tb testing.TB, pack files) string {
 	dir := tb.TempDir()
 	for name, content := range pack {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // A pack is public.
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			tb.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // A pack is public.
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -1,0 +1,264 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/sandbox"
+	"attune/sandbox/sandboxtest"
+)
+
+func TestContainerd(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	sandboxtest.Suite(t, func(t *testing.T) sandboxtest.Subject {
+		own := h
+		own.config.Owner, own.config.StateDir = strings.ReplaceAll(t.Name(), "/", "-"), t.TempDir()
+		return own.subject(own.open(t))
+	})
+}
+
+// look runs the probe in a sandbox of its own and returns what it printed.
+func look(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec) (sandbox.Exit, string) {
+	t.Helper()
+	var out bytes.Buffer
+	spec.Stdout, spec.Stderr = &out, &out
+	exit, err := s.Runtime.Run(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exit, out.String()
+}
+
+func TestInside(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	t.Run("parts", func(t *testing.T) {
+		for name, part := range map[string]func(*testing.T, sandboxtest.Subject){
+			"no privileges":         hasNoPrivileges,
+			"fixed environment":     hasFixedEnvironment,
+			"writable places":       writesOnlyToTmp,
+			"tmp is full in time":   tmpIsLimited,
+			"processes are limited": processesAreLimited,
+			"memory is limited":     memoryIsLimited,
+			"forbidden calls":       forbiddenCalls,
+			"no network":            hasNoNetwork,
+			"daemons die, too":      daemonsDie,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				part(t, s)
+			})
+		}
+	})
+}
+
+func hasNoPrivileges(t *testing.T, s sandboxtest.Subject) {
+	_, out := look(t, s, s.Spec("privileges", "cat", "/proc/self/status", "/proc/self/uid_map", "/proc/self/limits"))
+	for _, want := range []string{
+		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
+		"CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Uid:\t65534\t65534",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the status:\n%s", want, out)
+		}
+	}
+	var inside, outside, size uint32
+	_, mapping, _ := strings.Cut(out, "         0 ")
+	if _, err := fmt.Sscan("0 "+mapping, &inside, &outside, &size); err != nil || outside < 1<<20 || size != 1<<16 {
+		t.Errorf("ids are mapped to %d+%d (%v)", outside, size, err)
+	}
+	if core := strings.Join(strings.Fields(out[strings.Index(out, "Max core"):])[:6], " "); core != "Max core file size 0 0" {
+		t.Errorf("core limit is %q", core)
+	}
+}
+
+func hasFixedEnvironment(t *testing.T, s sandboxtest.Subject) {
+	_, out := look(t, s, s.Spec("environment", "environment"))
+	if strings.Contains(out, "FROM_IMAGE") || !strings.Contains(out, "cwd "+sandbox.PackDir+" uid 65534 gid 65534") {
+		t.Errorf("the image has its way:\n%s", out)
+	}
+}
+
+func writesOnlyToTmp(t *testing.T, s sandboxtest.Subject) {
+	places := []string{"/", "/etc", "/run", "/run/attune", "/proc", "/dev", sandbox.PackDir}
+	_, out := look(t, s, s.Spec("places", append([]string{"write", "/tmp"}, places...)...))
+	want := "/tmp true\n"
+	for _, place := range places {
+		want += place + " false\n"
+	}
+	if out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
+
+func tmpIsLimited(t *testing.T, s sandboxtest.Subject) {
+	if _, out := look(t, s, s.Spec("fill", "fill", "/tmp")); !strings.Contains(out, "no space left on device") || !strings.HasPrefix(out, "1") {
+		t.Errorf("filling /tmp of 16 MiB said %q", out)
+	}
+}
+
+func processesAreLimited(t *testing.T, s sandboxtest.Subject) {
+	if exit, out := look(t, s, s.Spec("fork", "fork")); out != "refused true\n" || exit.Code != 0 {
+		t.Errorf("exit %+v, said %q", exit, out)
+	}
+}
+
+func memoryIsLimited(t *testing.T, s sandboxtest.Subject) {
+	for _, mode := range []string{"memory", "child-memory"} {
+		began := time.Now()
+		exit, _ := look(t, s, s.Spec(mode, mode))
+		if !exit.OutOfMemory || exit.Code == 0 || exit.TimedOut || time.Since(began) > 30*time.Second {
+			t.Errorf("%s ended with %+v", mode, exit)
+		}
+	}
+}
+
+func forbiddenCalls(t *testing.T, s sandboxtest.Subject) {
+	if _, out := look(t, s, s.Spec("syscalls", "syscalls")); out != "tried\n" {
+		t.Errorf("let through:\n%s", out)
+	}
+}
+
+func hasNoNetwork(t *testing.T, s sandboxtest.Subject) {
+	if _, out := look(t, s, s.Spec("interfaces", "interfaces")); strings.TrimSpace(out) != "lo true" && strings.TrimSpace(out) != "lo false" {
+		t.Errorf("interfaces are\n%s", out)
+	}
+}
+
+func daemonsDie(t *testing.T, s sandboxtest.Subject) {
+	spec := s.Spec("daemon", "daemon")
+	spec.Timeout = 500 * time.Millisecond
+	began := time.Now()
+	if exit, _ := look(t, s, spec); !exit.TimedOut || exit.Code != 137 || time.Since(began) > 20*time.Second {
+		t.Errorf("exit %+v after %v", exit, time.Since(began))
+	}
+}
+
+// TestDocumentStaysSecret looks for what was fed on stdin wherever the host could have kept it, while the run holds it.
+func TestDocumentStaysSecret(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	canary := []byte("canary-" + rand.Text())
+	spec := s.Spec("canary", "wait")
+	spec.Stdin = canary
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	spec.Started = func() {
+		defer cancel()
+		record, err := h.client.ContainerService().Get(t.Context(), "canary")
+		if err != nil || bytes.Contains(record.Spec.GetValue(), canary) {
+			t.Errorf("record: %v, or it has the secret", err)
+		}
+		for _, dir := range []string{h.config.StateDir, filepath.Dir(h.config.Address)} {
+			searchFiles(t, dir, canary)
+		}
+	}
+	if _, err := s.Runtime.Run(ctx, spec); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func searchFiles(t *testing.T, dir string, canary []byte) {
+	t.Helper()
+	looked := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || strings.Contains(path, "/rootfs/") {
+			return nil //nolint:nilerr // Others come and go while we look.
+		}
+		if content, err := os.ReadFile(path); err == nil {
+			looked++
+			if bytes.Contains(content, canary) {
+				t.Errorf("%s has the secret", path)
+			}
+		}
+		return nil
+	})
+	if err != nil || looked == 0 {
+		t.Errorf("looked at %d files of %s: %v", looked, dir, err)
+	}
+}
+
+// TestRemoveWhatACrashLeft plays a worker that dies while a sandbox runs, and its next life.
+func TestRemoveWhatACrashLeft(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	started, ended := make(chan struct{}), make(chan error, 1)
+	crashed := h.open(t)
+	go func() {
+		spec := h.subject(crashed).Spec("orphan", "stubborn")
+		spec.Started = func() { close(started) }
+		_, err := crashed.Run(ctx, spec)
+		ended <- err
+	}()
+	<-started
+	next := h.open(t)
+	if ids, err := next.List(t.Context()); err != nil || len(ids) != 1 || ids[0] != "orphan" {
+		t.Fatalf("list is %v, %v", ids, err)
+	}
+	other := h
+	other.config.Owner, other.config.StateDir = "somebody-else", t.TempDir()
+	if err := other.open(t).Remove(t.Context(), "orphan"); err == nil {
+		t.Error("somebody else could remove it")
+	}
+	if err := next.Remove(t.Context(), "orphan"); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := next.List(t.Context()); err != nil || len(ids) != 0 {
+		t.Errorf("after the removal the list is %v, %v", ids, err)
+	}
+	cancel()
+	<-ended // However it sees its sandbox vanish, it must not hang.
+	if left, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), "orphan"); err == nil {
+		t.Errorf("snapshot %v is left", left)
+	}
+}
+
+func TestEgressReachesOnlyWhatItMay(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	dir := t.TempDir()
+	config := sandbox.NetworkConfig{BinDir: h.config.BinDir, StateDir: dir}
+	closed, err := sandbox.OpenNetwork(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The host listens on every address; the bridge's own is one of them.
+	listener := listenEverywhere(t)
+	gateway := fmt.Sprintf("%s:%d", closed.Gateway(), listener)
+	dial := func(network *sandbox.Network, id string) string {
+		own := h
+		own.config.Network, own.config.Owner, own.config.StateDir = network, id, t.TempDir()
+		s := own.subject(own.open(t))
+		spec := s.Spec(id, "dial", gateway, "169.254.169.254:80")
+		spec.Network = attune.NetworkEgress
+		_, out := look(t, s, spec)
+		return out
+	}
+	if out, want := dial(closed, "closed"), gateway+" false\n169.254.169.254:80 false\n"; out != want {
+		t.Errorf("closed network: got %q, want %q", out, want)
+	}
+	config.AllowCIDRs = []string{closed.Gateway().String() + "/32"}
+	open, err := sandbox.OpenNetwork(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, want := dial(open, "open"), gateway+" true\n169.254.169.254:80 false\n"; out != want {
+		t.Errorf("with the gateway allowed: got %q, want %q", out, want)
+	}
+	if err := open.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

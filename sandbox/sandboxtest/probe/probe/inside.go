@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// inside are the modes that look at a real sandbox from within.
+var inside = map[string]func(args []string) int{
+	"cat": func(args []string) int {
+		for _, path := range args[1:] {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				fmt.Println(err)
+			}
+			_, _ = os.Stdout.Write(content)
+		}
+		return 0
+	},
+	"environment": func([]string) int {
+		for _, variable := range os.Environ() {
+			fmt.Println(variable)
+		}
+		wd, _ := os.Getwd()
+		fmt.Println("cwd", wd, "uid", os.Getuid(), "gid", os.Getgid())
+		return 0
+	},
+	// write tells which of the places can be written.
+	"write": func(args []string) int {
+		for _, path := range args[1:] {
+			fmt.Println(path, os.WriteFile(path+"/probe", []byte("x"), 0o600) == nil)
+		}
+		return 0
+	},
+	// fill writes files of a mebibyte until it is refused.
+	"fill": func(args []string) int {
+		for n := 0; ; n++ {
+			if err := os.WriteFile(fmt.Sprint(args[1], "/", n), make([]byte, 1<<20), 0o600); err != nil {
+				fmt.Println(n, err)
+				return 0
+			}
+		}
+	},
+	// fork starts children until it is refused, and tells how many there were.
+	"fork": func([]string) int {
+		for n := 0; n < 1000; n++ {
+			if err := exec.Command("/probe", "exec-wait").Start(); err != nil {
+				fmt.Println("refused", n > 0)
+				return 0
+			}
+		}
+		fmt.Println("not refused")
+		return 0
+	},
+	"exec-wait": func([]string) int { time.Sleep(time.Hour); return 0 },
+	"memory": func([]string) int {
+		fmt.Println("begun")
+		var hold [][]byte
+		for {
+			hold = append(hold, bytes.Repeat([]byte("x"), 1<<20))
+		}
+	},
+	// child-memory has a child reach the limit: the sandbox as a whole must die of it.
+	"child-memory": func([]string) int {
+		_ = exec.Command("/probe", "memory").Run()
+		time.Sleep(time.Hour)
+		return 0
+	},
+	// daemon leaves a process of another session behind that ignores every request to end, and holds the streams.
+	"daemon": func([]string) int {
+		child := exec.Command("/probe", "deaf")
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Start(); err != nil {
+			return 1
+		}
+		signal.Ignore(syscall.SIGTERM)
+		time.Sleep(time.Hour)
+		return 0
+	},
+	"deaf":     func([]string) int { signal.Ignore(syscall.SIGTERM); time.Sleep(time.Hour); return 0 },
+	"syscalls": func([]string) int { return forbidden() },
+	"interfaces": func([]string) int {
+		all, _ := net.Interfaces()
+		for _, i := range all {
+			fmt.Println(i.Name, i.Flags&net.FlagUp != 0)
+		}
+		return 0
+	},
+	// dial tells for each address whether it can be reached.
+	"dial": func(args []string) int {
+		for _, address := range args[1:] {
+			conn, err := net.DialTimeout("tcp", address, time.Second)
+			fmt.Println(address, err == nil)
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+		return 0
+	},
+}
+
+// forbidden tries what no action may do and prints what was let through.
+func forbidden() int {
+	call := func(name string, number uintptr, args ...uintptr) {
+		var a [3]uintptr
+		copy(a[:], args)
+		if _, _, errno := unix.RawSyscall(number, a[0], a[1], a[2]); errno != unix.EPERM && errno != unix.ENOSYS {
+			fmt.Println("allowed", name, errno)
+		}
+	}
+	call("io_uring_setup", unix.SYS_IO_URING_SETUP, 1, 0)
+	call("keyctl", unix.SYS_KEYCTL, 0, 0)
+	call("add_key", unix.SYS_ADD_KEY, 0, 0)
+	call("bpf", unix.SYS_BPF, 0, 0)
+	call("userfaultfd", unix.SYS_USERFAULTFD, 0)
+	call("perf_event_open", unix.SYS_PERF_EVENT_OPEN, 0)
+	call("unshare", unix.SYS_UNSHARE, unix.CLONE_NEWUSER)
+	call("setns", unix.SYS_SETNS, 0, 0)
+	call("mount", unix.SYS_MOUNT, 0, 0)
+	call("clone3", unix.SYS_CLONE3, 0, 0)
+	call("chroot", unix.SYS_CHROOT, 0)
+	for name, family := range map[string]int{"AF_ALG": unix.AF_ALG, "AF_VSOCK": unix.AF_VSOCK} {
+		if fd, err := unix.Socket(family, unix.SOCK_STREAM, 0); err == nil {
+			_ = unix.Close(fd)
+			fmt.Println("allowed", name)
+		}
+	}
+	fmt.Println("tried")
+	return 0
+}

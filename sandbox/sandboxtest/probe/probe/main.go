@@ -1,0 +1,39 @@
+// Command probe is the static program in the image of the sandbox's tests.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"attune/sandbox/sandboxtest/probe"
+)
+
+func main() {
+	args := os.Args[1:]
+	if look, known := inside[args[0]]; known {
+		os.Exit(look(args))
+	}
+	terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	os.Exit(probe.Run(terminated, probe.Process{
+		Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Result: file(os.Getenv("ATTUNE_RESULT")), Failure: file(os.Getenv("ATTUNE_FAILURE")),
+	}))
+}
+
+// file opens one of the contract's files when it is written to.
+type file string
+
+func (f file) Write(p []byte) (int, error) {
+	opened, err := os.OpenFile(string(f), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return 0, err
+	}
+	n, err := opened.Write(p)
+	if closeErr := opened.Close(); err == nil {
+		err = closeErr
+	}
+	return n, err
+}
