@@ -123,8 +123,8 @@ var shellCases = []runnerCase{
 	{name: "names of the script", code: `echo "$0 ${BASH_SOURCE[0]} $#"`, stdout: "actions/action.sh actions/action.sh 0\n"},
 	{name: "stdin is empty", code: `read -r line; echo "$? [$line]"`, stdout: "1 []\n"},
 	{name: "exit trap", code: "trap 'echo bye' EXIT\nexit 3", stdout: "bye\n", status: 3},
-	{name: "terminated", code: "kill -TERM $PPID\nsleep 60", status: 143},
-	{name: "terminated with a trap", code: "trap 'echo cleaned; exit 5' TERM\nkill -TERM $PPID\nfor i in {1..600}; do sleep 0.1; done", stdout: "cleaned\n", status: 5},
+	{name: "terminated", code: "kill -TERM $$\nsleep 60", status: 143},
+	{name: "terminated with a trap", code: "trap 'echo cleaned; exit 5' TERM\nkill -TERM $$\nfor i in {1..600}; do sleep 0.1; done", stdout: "cleaned\n", status: 5},
 	{
 		name: "hostile values", document: `{"parameters":{"quotes":"a'b\"c` + "`d`" + `$(touch /tmp/pwned)\\","lines":"x\ny\n","nul":"a\u0000SECRET_fake\u0000b","glob":"*","json":{"a":[1,null,true,"x y"]},
 			"big":12.5,"no":false,"none":null,"empty":""},"secrets":{"k":"-n"},"execution":{"env":{}}}`,

@@ -13,6 +13,11 @@ set +o allexport
 attune_script=$1
 set --
 
+# The kernel withholds SIGTERM from the first process of a sandbox unless it asks for it. It is passed on to the action,
+# which runs in a fork of this shell: bash hears nothing while it waits for a command of its own.
+attune_child= attune_early= attune_heard=
+trap 'attune_heard=yes; if [[ $attune_child ]]; then kill -TERM "$attune_child"; else attune_early=yes; fi' TERM
+
 # Pairs of a variable and its value, each ended by a NUL, which is taken out of the values themselves: bash could not
 # hold it, and what follows it would pass for the next name. Names that fit as they are come last, so that they win.
 mapfile -d '' -t attune_pairs < <(exec jq -j '
@@ -48,16 +53,13 @@ for ((attune_i = 0; attune_i < ${#attune_pairs[@]}; attune_i += 2)); do
 done
 unset -v attune_pairs attune_i
 
-# A fork of this shell, so that it has the variables, and so that the first process is free to hear SIGTERM, which the
-# kernel withholds from it otherwise, while the action waits for a command.
 (
   BASH_ARGV0=$attune_script
-  unset -v attune_script
+  unset -v "${!attune_@}"
   source "$0" </dev/null
 ) </dev/null &
 attune_child=$!
-attune_heard=
-trap 'attune_heard=yes; kill -TERM "$attune_child" 2>/dev/null' TERM
+if [[ $attune_early ]]; then kill -TERM "$attune_child"; fi
 wait "$attune_child"
 attune_status=$?
 # A signal ends the wait before the action has ended; 127 means that it had ended all the same.
