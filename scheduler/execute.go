@@ -33,30 +33,19 @@ func (w *Worker) execute(ctx context.Context, c claim) {
 	log.Info("execution ended", "status", o.Status, "reason", o.Reason)
 }
 
-// errNotOurs: the execution was cancelled between claim and start.
+// errNotOurs: the execution was cancelled between claim and start, or goes back to the queue with the worker's end.
 var errNotOurs = errors.New("execution is not this worker's any more")
 
 // run prepares, starts and watches the sandbox. An error means that there was none.
 func (w *Worker) run(ctx context.Context, c claim) (outcome, error) {
-	action, err := w.DB.Installations.Action(ctx, c.InstallationID, c.Action)
-	if err != nil {
+	action, stdin, missing, err := w.prepare(ctx, c)
+	switch {
+	case ctx.Err() != nil:
+		return outcome{}, errNotOurs
+	case err != nil:
 		return outcome{}, err
-	}
-	if has, err := w.Images.Has(ctx, c.ImageDigest); err != nil {
-		return outcome{}, err
-	} else if !has {
-		return outcome{Status: attune.StatusFailed, Reason: attune.ReasonImageMissing}, nil
-	}
-	secrets, missing, err := w.DB.Secrets.Resolve(ctx, c.Action, action.Secrets)
-	if err != nil {
-		return outcome{}, err
-	}
-	if len(missing) > 0 {
-		return outcome{Status: attune.StatusFailed, Reason: attune.ReasonSecretMissing}, nil
-	}
-	stdin, err := document(c, action, secrets)
-	if err != nil {
-		return outcome{}, err
+	case missing != "":
+		return outcome{Status: attune.StatusFailed, Reason: missing}, nil
 	}
 	ours, err := w.Queue.start(ctx, w.Name, c)
 	if err != nil {
@@ -66,6 +55,29 @@ func (w *Worker) run(ctx context.Context, c claim) (outcome, error) {
 		return outcome{}, errNotOurs
 	}
 	return w.sandboxed(ctx, c, action, stdin)
+}
+
+// prepare gathers what a sandbox needs; missing says what is not there any more.
+func (w *Worker) prepare(ctx context.Context, c claim) (action attune.Action, stdin []byte, missing attune.Reason, err error) {
+	if action, err = w.DB.Installations.Action(ctx, c.InstallationID, c.Action); err != nil {
+		return action, nil, "", err
+	}
+	has, err := w.Images.Has(ctx, c.ImageDigest)
+	if err != nil {
+		return action, nil, "", err
+	}
+	if !has {
+		return action, nil, attune.ReasonImageMissing, nil
+	}
+	secrets, unset, err := w.DB.Secrets.Resolve(ctx, c.Action, action.Secrets)
+	if err != nil {
+		return action, nil, "", err
+	}
+	if len(unset) > 0 {
+		return action, nil, attune.ReasonSecretMissing, nil
+	}
+	stdin, err = document(c, action, secrets)
+	return action, stdin, "", err
 }
 
 // sandboxed runs the sandbox with its output going to the log, and stores what it left.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"attune"
 	"attune/internal/jsonschema"
@@ -60,8 +61,8 @@ func checkResult(raw []byte, action attune.Action) error {
 		return fmt.Errorf("the result is larger than %d MiB", sandbox.MaxResultFileBytes>>20)
 	case result == nil:
 		return nil
-	case !json.Valid(result):
-		return errors.New("the result is not JSON")
+	case !utf8.Valid(result) || !json.Valid(result):
+		return errors.New("the result is not JSON in UTF-8")
 	case trimmed(action.OutputSchema) == nil:
 		return nil
 	}

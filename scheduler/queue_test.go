@@ -21,7 +21,8 @@ func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
 	ctx := tb.Context()
 	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
 	for _, a := range actions {
-		a.Pack, a.RunnerType, a.TimeoutSeconds = "ops", attune.RunnerShell, 60
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
 		manifest.Actions = append(manifest.Actions, a)
 	}
 	if _, err := db.Installations.Create(ctx, manifest, strings.Repeat("0", 64)); err != nil {

@@ -35,9 +35,13 @@ func (w *Worker) recover(ctx context.Context) error {
 	if len(begun) > 0 || len(left) > 0 {
 		w.Log.Warn("settled what an earlier life left", "abandoned", len(begun), "sandboxes", len(left))
 	}
-	if err := w.Logs.Recover(ctx); err != nil {
-		// Storage may be away; the spool keeps what it has until the next start.
-		w.Log.Error("logs left in the spool were not stored", "error", err)
-	}
+	w.storeSpool(ctx)
 	return nil
+}
+
+// storeSpool uploads what is left of finished logs. Object storage may still be away; the spool keeps them.
+func (w *Worker) storeSpool(ctx context.Context) {
+	if err := w.Logs.Recover(ctx); err != nil && ctx.Err() == nil {
+		w.Log.Error("logs in the spool were not stored", "error", err)
+	}
 }

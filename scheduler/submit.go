@@ -89,7 +89,9 @@ func missingSecrets(actionRef string, names []string) error {
 }
 
 // enqueue draws the ticket under the queue's lock. The lock is a statement of its own: a snapshot taken in the same
-// statement would be older than the lock. pgx.ErrNoRows means that the installation does not serve any more.
+// statement would be older than the lock. The action's row is locked, too, against a version that is about to replace
+// it: nothing may be queued for an image that is already being let go of. pgx.ErrNoRows means that the installation does
+// not serve any more.
 func (q *Queue) enqueue(ctx context.Context, action storage.InstalledAction, parameters json.RawMessage) (string, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -107,6 +109,7 @@ func (q *Queue) enqueue(ctx context.Context, action storage.InstalledAction, par
 			join installations i on i.id = a.installation_id
 			join queues q on q.action = a.ref and q.key = ''
 			where a.ref = $3 and i.id = $4
+			for share of a
 			returning id`, id, parameters, action.Ref, action.InstallationID).Scan(nil)
 	})
 	return id.String(), err

@@ -47,6 +47,9 @@ const (
 	DefaultGrace        = 5 * time.Second
 )
 
+// spoolInterval is how often logs are looked for that object storage could not take when their executions ended.
+const spoolInterval = time.Minute
+
 // leaseTime is how long a worker counts as alive after its last heartbeat.
 const leaseTime = 15 * time.Second
 
@@ -100,6 +103,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer listener.Wait()
 	poll := time.NewTicker(w.PollInterval)
 	defer poll.Stop()
+	spool := time.NewTicker(spoolInterval)
+	defer spool.Stop()
 	for ctx.Err() == nil {
 		if err := w.step(ctx); err != nil && ctx.Err() == nil {
 			// The database may be away for a while; what runs goes on.
@@ -110,6 +115,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-listener.C(WakeChannel):
 		case <-w.ended:
 		case <-poll.C:
+		case <-spool.C:
+			w.storeSpool(ctx)
 		}
 	}
 	return w.drain(context.WithoutCancel(ctx))

@@ -80,7 +80,10 @@ func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
 	return &stores{db: db, objects: objects, logs: logs}, nil
 }
 
-func (s *stores) close() { s.db.Close() }
+func (s *stores) close() {
+	s.objects.Close()
+	s.db.Close()
+}
 
 // openModes lets the modes that files are made with stand: containerd and PostgreSQL run under our umask, and a tight one
 // makes root file systems that sandboxes cannot read. What is private says so itself.

@@ -1,0 +1,62 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"attune"
+	"attune/sandbox"
+)
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	schema := attune.Action{Ref: "ops.a", OutputSchema: json.RawMessage(`{"type":"object","required":["n"]}`)}
+	large := []byte(`"` + strings.Repeat("x", attune.MaxResultBytes) + `"`)
+	for name, test := range map[string]struct {
+		exit   sandbox.Exit
+		cause  error
+		action attune.Action
+		status attune.Status
+		reason attune.Reason
+		result string
+	}{
+		"completed":               {exit: sandbox.Exit{}, status: attune.StatusCompleted},
+		"with a result":           {exit: sandbox.Exit{Result: []byte(" {\"n\":1}\n")}, action: schema, status: attune.StatusCompleted, result: `{"n":1}`},
+		"null is a result":        {exit: sandbox.Exit{Result: []byte("null")}, status: attune.StatusCompleted, result: "null"},
+		"large, in the bucket":    {exit: sandbox.Exit{Result: large}, status: attune.StatusCompleted},
+		"exit code":               {exit: sandbox.Exit{Code: 3}, status: attune.StatusFailed, reason: attune.ReasonExitCode},
+		"exception":               {exit: sandbox.Exit{Code: 1, Failure: []byte(`{"error":"e","error_type":"T"}`)}, status: attune.StatusFailed, reason: attune.ReasonException},
+		"failure that is no JSON": {exit: sandbox.Exit{Code: 1, Failure: []byte(`oops`)}, status: attune.StatusFailed, reason: attune.ReasonExitCode},
+		"result of a failed one":  {exit: sandbox.Exit{Code: 1, Result: []byte(`1`)}, status: attune.StatusFailed, reason: attune.ReasonExitCode, result: "1"},
+		"out of memory":           {exit: sandbox.Exit{Code: 137, OutOfMemory: true}, status: attune.StatusFailed, reason: attune.ReasonOutOfMemory},
+		"timeout":                 {exit: sandbox.Exit{Code: 143, TimedOut: true}, status: attune.StatusTimeout, reason: attune.ReasonDeadline},
+		"cancelled":               {exit: sandbox.Exit{Code: 143, Stopped: true}, cause: errCancelled, status: attune.StatusCancelled, reason: attune.ReasonCancelRequested},
+		"worker stopped":          {exit: sandbox.Exit{Code: 143, Stopped: true}, cause: errStopping, status: attune.StatusAbandoned, reason: attune.ReasonWorkerStopped},
+		"result is not JSON":      {exit: sandbox.Exit{Result: []byte("{")}, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
+		"result is not UTF-8":     {exit: sandbox.Exit{Result: []byte("\"\xff\"")}, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
+		"result does not fit":     {exit: sandbox.Exit{Result: []byte(`{}`)}, action: schema, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := judge(test.exit, test.cause, test.action)
+			if got.Status != test.status || got.Reason != test.reason || string(got.Result) != test.result {
+				t.Errorf("got %s for %q with result %.20s, want %s for %q with %q",
+					got.Status, got.Reason, got.Result, test.status, test.reason, test.result)
+			}
+			if (got.Failure != nil) != (test.reason == attune.ReasonException || test.reason == attune.ReasonInvalidResult) {
+				t.Errorf("failure is %+v", got.Failure)
+			}
+		})
+	}
+}
+
+func TestDocumentHasWhatTheRunnersRead(t *testing.T) {
+	t.Parallel()
+	c := claim{ID: "id", Action: "ops.a", Attempt: 1, Parameters: json.RawMessage(`{"n":1}`)}
+	got, err := document(c, attune.Action{Env: map[string]string{"LEVEL": "info"}}, map[string]string{"key": "v"})
+	const want = `{"secrets":{"key":"v"},"parameters":{"n":1},"execution":{"id":"id","action":"ops.a","attempt":1,"env":{"LEVEL":"info"}}}`
+	if err != nil || string(got) != want {
+		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+}
