@@ -184,13 +184,15 @@ func secretIsNowhere(t *testing.T, s *service) {
 
 func floodIsCapped(t *testing.T, s *service) {
 	const total, limit, tail = 50 << 20, 10 << 20, 64 << 10
-	before := residentMiB(t, s.process.Pid)
+	before := memoryMiB(t, s.process.Pid, "VmRSS:")
 	e := s.submit(t, "ops.flood", nil)
 	if e = s.await(t, e.ID, over); e.Status != attune.StatusCompleted {
 		t.Fatalf("flood ended as %s for %s", e.Status, e.Reason)
 	}
-	if after := residentMiB(t, s.process.Pid); after > before+64 {
-		t.Errorf("attune grew from %d to %d MiB over a log of 50 MiB", before, after)
+	if peak := memoryMiB(t, s.process.Pid, "VmHWM:"); peak > before+40 {
+		t.Errorf("attune grew from %d to %d MiB over a log of 50 MiB", before, peak)
+	} else {
+		t.Logf("attune had %d MiB before a log of 50 MiB, and %d at its peak", before, peak)
 	}
 	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded 10 MiB limit]\n", total-limit-tail)
 	head := s.page(t, e.ID, "stdout", 0, 4)
@@ -203,14 +205,14 @@ func floodIsCapped(t *testing.T, s *service) {
 	}
 }
 
-// residentMiB is the memory of a process.
-func residentMiB(tb testing.TB, pid int) int {
+// memoryMiB is a figure of a process's memory: VmRSS for now, VmHWM for the most it ever had.
+func memoryMiB(tb testing.TB, pid int, figure string) int {
 	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), figure)
 	kib, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		tb.Fatal(err)

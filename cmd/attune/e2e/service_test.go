@@ -140,7 +140,7 @@ func (s *service) stop(tb testing.TB) {
 	case <-time.After(time.Minute):
 		tb.Error("attune did not end within a minute of SIGTERM")
 		_ = process.Kill()
-		<-s.exited
+		_ = <-s.exited // It is known to have gone wrong.
 	}
 }
 
@@ -152,7 +152,9 @@ func (s *service) kill(tb testing.TB) {
 	if err := process.Kill(); err != nil {
 		tb.Fatal(err)
 	}
-	<-s.exited
+	if err := <-s.exited; err == nil {
+		tb.Error("attune was killed and says that all is well")
+	}
 }
 
 // connections sources connections.env the way a shell does.

@@ -64,9 +64,10 @@ var inside = map[string]func(args []string) int{
 	"memory": func([]string) int {
 		fmt.Println("begun")
 		var hold [][]byte
-		for {
+		for len(hold) < 1<<14 {
 			hold = append(hold, bytes.Repeat([]byte("x"), 1<<20))
 		}
+		return len(hold)
 	},
 	// child-memory has a child reach the limit: the sandbox as a whole must die of it.
 	"child-memory": func([]string) int {

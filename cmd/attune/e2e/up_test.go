@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"attune"
+)
+
+// steadyPack waits until it is stopped, one at a time.
+func steadyPack() files {
+	return files{
+		"pack.yaml":         "ref: steady\nversion: 1.0.0\n",
+		"actions/hold.yaml": "ref: hold\nentry_point: hold.sh\npolicy: {concurrency: {limit: 1}}\n",
+		"actions/hold.sh":   "echo begun\nwhile true; do sleep 0.1; done\n",
+	}
+}
+
+// TestUpSurvivesItsOwnDeath runs attune with private daemons, kills it without a word while an execution runs and one
+// waits, and starts it again on the same folder.
+func TestUpSurvivesItsOwnDeath(t *testing.T) {
+	t.Parallel()
+	binary, dir := build(t), tempDir(t)
+	first := start(t, binary, dir)
+	for _, name := range []string{
+		"ATTUNE_URL", "ATTUNE_TOKEN", "ATTUNE_DATABASE_URL", "ATTUNE_S3_ENDPOINT", "ATTUNE_S3_LOG_BUCKET",
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ATTUNE_CONTAINERD_ADDRESS",
+	} {
+		if !slices.ContainsFunc(first.client, func(setting string) bool { return strings.HasPrefix(setting, name+"=") }) {
+			t.Errorf("connections.env lacks %s", name)
+		}
+	}
+	refused := exec.CommandContext(t.Context(), binary, "up", "--data-dir", dir, "--listen", "127.0.0.1:0")
+	if out, err := refused.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("another attune is running")) {
+		t.Errorf("a second attune on the folder: %v, %s", err, out)
+	}
+	first.install(t, steadyPack())
+	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
+	first.await(t, runs.ID, running)
+	first.kill(t)
+
+	second := start(t, binary, dir)
+	if second.token != first.token {
+		t.Error("the administrator's token has changed")
+	}
+	if e := second.await(t, runs.ID, over); e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonWorkerLost {
+		t.Errorf("what ran is %s for %s, want abandoned", e.Status, e.Reason)
+	}
+	second.await(t, waits.ID, running)
+	if found := daemons(t, dir); !slices.Equal(found, []string{"containerd", "minio", "postgres"}) {
+		t.Errorf("daemons on the folder: %v, want one of each", found)
+	}
+	second.stop(t)
+	if found := daemons(t, dir); len(found) > 0 {
+		t.Errorf("daemons after the end: %v", found)
+	}
+}
+
+// daemons names the heads of the daemons whose command line names the folder.
+func daemons(tb testing.TB, dir string) []string {
+	tb.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var found []string
+	for _, path := range paths {
+		line, err := os.ReadFile(path)
+		if err != nil {
+			continue // It has ended.
+		}
+		args := strings.Split(string(line), "\x00")
+		name := filepath.Base(args[0])
+		if strings.Contains(string(line), dir) && slices.Contains([]string{"containerd", "minio", "postgres"}, name) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
