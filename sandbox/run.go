@@ -126,11 +126,12 @@ func (c *Containerd) create(ctx context.Context, spec Spec, undo *teardown) (*sa
 
 // run starts the process and stays until it and its output have ended.
 func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
+	// Taken before the call, for the process may have ended before the call has.
+	exit := Exit{StartedAt: time.Now()}
 	ended, err := s.start(life)
 	if err != nil {
 		return Exit{}, err
 	}
-	exit := Exit{StartedAt: time.Now()}
 	if s.spec.Started != nil {
 		s.spec.Started()
 	}
