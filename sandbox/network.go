@@ -148,10 +148,20 @@ func (n *Network) Detach(ctx context.Context, id string) error {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if err := n.cni.Remove(ctx, id, path); err != nil {
+		namespace := netns.LoadNetNS(path)
+		gone, err := namespace.Closed()
+		if err != nil {
+			return fmt.Errorf("look at network namespace: %w", err)
+		}
+		inside := path
+		if gone {
+			// The host was started anew. Without a path, CNI frees what it has on record: the address.
+			inside = ""
+		}
+		if err := n.cni.Remove(ctx, id, inside); err != nil {
 			return fmt.Errorf("disconnect network namespace: %w", err)
 		}
-		if err := netns.LoadNetNS(path).Remove(); err != nil {
+		if err := namespace.Remove(); err != nil {
 			return fmt.Errorf("remove network namespace: %w", err)
 		}
 	}

@@ -66,7 +66,6 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 	if s.stdio, err = openStdio(s.files); err != nil {
 		return err
 	}
-	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
 	request := &tasks.CreateTaskRequest{
 		ContainerID: id, Stdin: s.files.stdin(), Stdout: s.files.stdout(), Stderr: s.files.stderr(),
 	}
@@ -74,7 +73,11 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
 	}
 	// Also after an error: a task may be there that nobody told us about.
-	s.removal.add(func(ctx context.Context) error { return s.endTask(ctx, id) })
+	s.removal.add(func(ctx context.Context) error {
+		// The streams are read until then, as a full pipe holds up the end.
+		defer s.stdio.abandon()
+		return s.endTask(ctx, id)
+	})
 	err = bounded(ctx, func(ctx context.Context) error {
 		_, err := s.tasks.Create(ctx, request)
 		return err

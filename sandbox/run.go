@@ -20,15 +20,18 @@ type teardown struct{ steps []func(context.Context) error }
 
 func (t *teardown) add(step func(context.Context) error) { t.steps = append(t.steps, step) }
 
-// run undoes everything, last step first, whatever became of ctx.
+// run undoes everything, last step first, whatever became of ctx. It ends at a step that fails and keeps it for another
+// try: what the earlier steps made still serves, and shows List that there is something left.
 func (t *teardown) run(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	var errs []error
-	for i := len(t.steps) - 1; i >= 0; i-- {
-		errs = append(errs, bounded(ctx, t.steps[i]))
+	for len(t.steps) > 0 {
+		last := len(t.steps) - 1
+		if err := bounded(ctx, t.steps[last]); err != nil {
+			return err
+		}
+		t.steps = t.steps[:last]
 	}
-	t.steps = nil
-	return errors.Join(errs...)
+	return nil
 }
 
 // bounded gives one step its time.
@@ -45,6 +48,10 @@ func (c *Containerd) Run(ctx context.Context, spec Spec) (_ Exit, err error) {
 	}
 	if spec.Network == attune.NetworkEgress && c.config.Network == nil {
 		return Exit{}, fmt.Errorf("sandbox %s: this host has no egress network", spec.ID)
+	}
+	// It may have changed since New.
+	if err := checkCorePattern(corePatternFile); err != nil {
+		return Exit{}, fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
 	// Making and watching outlive the caller's wish to stop: a sandbox that was begun is taken to its end.
 	life := context.WithoutCancel(ctx)
@@ -128,6 +135,10 @@ func (c *Containerd) create(ctx context.Context, spec Spec, undo *teardown) (*sa
 func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
 	// Taken before the call, for the process may have ended before the call has.
 	exit := Exit{StartedAt: time.Now()}
+	if ctx.Err() != nil {
+		exit.Stopped, exit.Code, exit.FinishedAt = true, StoppedCode, exit.StartedAt
+		return exit, nil
+	}
 	ended, err := s.start(life)
 	if err != nil {
 		return Exit{}, err
@@ -158,17 +169,35 @@ func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
 	return exit, nil
 }
 
+const (
+	// killPause is the time between two SIGKILLs: containerd may have been away when the first was due.
+	killPause = time.Second
+	// lostTime is how long a killed process may take to end. One that waits for a device withstands even SIGKILL; then
+	// nobody can say that it is gone.
+	lostTime = time.Minute
+)
+
+var errLost = errors.New("the process did not end after SIGKILL")
+
 // watch waits for the end of the process and hurries it where need be.
 func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Exit) (*tasks.WaitResponse, error) {
 	timeout := time.NewTimer(s.spec.Timeout)
 	defer timeout.Stop()
-	var grace <-chan time.Time
+	var grace, lost <-chan time.Time
 	stopAsked, timedOut := ctx.Done(), timeout.C
 	stop := func(why *bool) {
 		*why = true
 		stopAsked, timedOut = nil, nil
 		s.signal(life, syscall.SIGTERM)
 		grace = time.After(s.spec.Grace)
+	}
+	kill := func() {
+		stopAsked, timedOut = nil, nil
+		if lost == nil {
+			lost = time.After(lostTime)
+		}
+		s.signal(life, syscall.SIGKILL)
+		grace = time.After(killPause)
 	}
 	for {
 		select {
@@ -179,11 +208,13 @@ func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Ex
 		case <-timedOut:
 			stop(&exit.TimedOut)
 		case <-grace:
-			s.signal(life, syscall.SIGKILL)
+			kill()
+		case <-lost:
+			return nil, errLost
 		case <-s.oom.hit:
 			// Our signal may come before the kernel's, and then the kernel counts nothing.
 			exit.OutOfMemory = true
-			s.signal(life, syscall.SIGKILL)
+			kill()
 		}
 	}
 }

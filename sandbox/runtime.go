@@ -18,7 +18,8 @@ type Runtime interface {
 	// it returns, the sandbox is gone: no process, mount or network namespace of it is left.
 	//
 	// When ctx is cancelled, the sandbox gets SIGTERM, Spec.Grace, then SIGKILL for all of it; Run still collects the
-	// output and returns an Exit with Stopped set. The error is non-nil only when the sandbox could not be made or
+	// output and returns an Exit with Stopped set; a ctx that is cancelled early enough keeps the process from starting,
+	// and Code is then StoppedCode. The error is non-nil only when the sandbox could not be made or
 	// its end could not be learned; then Exit is meaningless.
 	Run(ctx context.Context, spec Spec) (Exit, error)
 
@@ -68,6 +69,9 @@ type Exit struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 }
+
+// StoppedCode is 128 + SIGTERM: the status of a process that ends when it is asked to.
+const StoppedCode = 143
 
 // MaxResultFileBytes bounds what the host reads of a result.
 const MaxResultFileBytes = 16 << 20

@@ -44,6 +44,10 @@ func (f *Fake) Run(ctx context.Context, spec sandbox.Spec) (sandbox.Exit, error)
 	}
 	defer func() { _ = f.Remove(ctx, spec.ID) }()
 	exit := sandbox.Exit{StartedAt: time.Now()}
+	if ctx.Err() != nil {
+		exit.Stopped, exit.Code, exit.FinishedAt = true, sandbox.StoppedCode, exit.StartedAt
+		return exit, nil
+	}
 	if spec.Started != nil {
 		spec.Started()
 	}

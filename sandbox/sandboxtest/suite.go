@@ -41,6 +41,7 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"a flood arrives whole":                   floodArrives,
 		"timeout":                                 timesOut,
 		"cancel":                                  cancels,
+		"cancel before the start":                 cancelsEarly,
 		"one that will not end is killed":         killsStubborn,
 		"a document nobody reads holds up nobody": unreadDocument,
 		"an id is used once at a time":            uniqueIDs,
@@ -143,6 +144,16 @@ func cancels(t *testing.T, s Subject) {
 	exit, err := s.Runtime.Run(ctx, spec)
 	if err != nil || !exit.Stopped || exit.TimedOut || exit.Code != 143 {
 		t.Errorf("exit %+v, %v", exit, err)
+	}
+}
+
+func cancelsEarly(t *testing.T, s Subject) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	spec := s.Spec("early", "answer")
+	spec.Started = func() { t.Error("the process was started") }
+	if exit, _, _ := run(ctx, t, s, spec); !exit.Stopped || exit.Code != sandbox.StoppedCode || exit.Result != nil {
+		t.Errorf("exit %+v", exit)
 	}
 }
 
