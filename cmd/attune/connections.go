@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -16,10 +18,36 @@ const tokenVariable = "ATTUNE_TOKEN"
 // setting is one line of connections.env.
 type setting struct{ name, value string }
 
+// announce makes sure that there is an administrator's token, and writes connections.env into the data folder.
+func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, containerd string) error {
+	path := filepath.Join(f.DataDir, "connections.env")
+	kept, err := readSetting(path, tokenVariable)
+	if err != nil {
+		return err
+	}
+	token, err := st.db.Tokens.EnsureAdmin(ctx, kept)
+	if err != nil {
+		return err
+	}
+	return writeConnections(path, []setting{
+		{"ATTUNE_URL", url},
+		{tokenVariable, token},
+		{"ATTUNE_DATABASE_URL", a.databaseURL},
+		{"ATTUNE_S3_ENDPOINT", a.s3Endpoint},
+		{"ATTUNE_S3_LOG_BUCKET", f.S3LogBucket},
+		{"AWS_ACCESS_KEY_ID", a.s3AccessKey},
+		{"AWS_SECRET_ACCESS_KEY", a.s3SecretKey},
+		{"ATTUNE_CONTAINERD_ADDRESS", containerd},
+	})
+}
+
 // writeConnections writes the file that a shell can source. It is replaced as a whole, so that nobody reads half of it.
 func writeConnections(path string, settings []setting) error {
 	var b bytes.Buffer
 	for _, s := range settings {
+		if s.value == "" {
+			continue // A server has no containerd.
+		}
 		fmt.Fprintf(&b, "export %s=%s\n", s.name, quote(s.value))
 	}
 	next := path + ".next"

@@ -24,8 +24,13 @@ type serverCommand struct {
 
 // Run serves until the process is told to end.
 func (c *serverCommand) Run(ctx context.Context, s *session) error {
+	openModes()
 	log := s.logger()
-	st, err := c.open(ctx, c.addresses(s.getenv))
+	if _, err := c.folder(""); err != nil {
+		return err
+	}
+	a := c.addresses(s.getenv)
+	st, err := c.open(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -34,8 +39,12 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	url := "http://" + listener.Addr().String()
+	if err := c.announce(ctx, st, a, url, ""); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	queue := scheduler.NewQueue(st.db, log)
-	fmt.Fprintf(s.stdout, "ready http://%s\n", listener.Addr())
+	fmt.Fprintf(s.stdout, "ready %s\n", url)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return queue.Run(ctx) })
 	group.Go(func() error { return c.serve(ctx, st, queue, listener, log) })

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -94,8 +93,8 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	if err != nil {
 		return err
 	}
-	url, err := c.announce(ctx, st, a, listener)
-	if err != nil {
+	url := "http://" + listener.Addr().String()
+	if err := c.announce(ctx, st, a, url, c.ContainerdAddress); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
@@ -108,28 +107,4 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	group.Go(func() error { return h.run(working, queue) })
 	fmt.Fprintf(s.stdout, "ready %s\n", url)
 	return group.Wait()
-}
-
-// announce makes sure that there is an administrator's token, and writes connections.env.
-func (c *upCommand) announce(ctx context.Context, st *stores, a addresses, listener net.Listener) (url string, err error) {
-	url = "http://" + listener.Addr().String()
-	path := filepath.Join(c.DataDir, "connections.env")
-	kept, err := readSetting(path, tokenVariable)
-	if err != nil {
-		return "", err
-	}
-	token, err := st.db.Tokens.EnsureAdmin(ctx, kept)
-	if err != nil {
-		return "", err
-	}
-	return url, writeConnections(path, []setting{
-		{"ATTUNE_URL", url},
-		{tokenVariable, token},
-		{"ATTUNE_DATABASE_URL", a.databaseURL},
-		{"ATTUNE_S3_ENDPOINT", a.s3Endpoint},
-		{"ATTUNE_S3_LOG_BUCKET", c.S3LogBucket},
-		{"AWS_ACCESS_KEY_ID", a.s3AccessKey},
-		{"AWS_SECRET_ACCESS_KEY", a.s3SecretKey},
-		{"ATTUNE_CONTAINERD_ADDRESS", c.ContainerdAddress},
-	})
 }

@@ -22,7 +22,7 @@ import (
 // service.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
-	s := up(t)
+	s := start(t, build(t), tempDir(t), environment(t)...)
 	s.install(t, opsPack())
 	t.Run("parts", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *service){

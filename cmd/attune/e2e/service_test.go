@@ -24,11 +24,11 @@ import (
 	"attune/storage/storagetest"
 )
 
-// service is an `attune up` that serves.
+// service is an attune that serves.
 type service struct {
-	binary, dir string
-	url, token  string
-	process     *os.Process
+	binary     string
+	url, token string
+	process    *os.Process
 	// client is the environment of client commands.
 	client []string
 	exited chan error
@@ -56,26 +56,33 @@ func build(tb testing.TB) string {
 	return binary
 }
 
-// up starts attune on the test's own database, buckets and containerd namespace.
-func up(tb testing.TB) *service {
+// environment is the test's own database, buckets and containerd namespace.
+func environment(tb testing.TB) []string {
 	tb.Helper()
 	s3 := storagetest.S3Config(tb)
-	env := []string{
+	return []string{
 		"ATTUNE_DATABASE_URL=" + storagetest.EmptyDatabaseURL(tb),
 		"ATTUNE_S3_ENDPOINT=" + s3.Endpoint, "AWS_ACCESS_KEY_ID=" + s3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3.SecretKey,
 		"ATTUNE_S3_LOG_BUCKET=" + s3.LogBucket, "ATTUNE_S3_PACK_BUCKET=" + s3.PackBucket,
 		"ATTUNE_CONTAINERD_ADDRESS=" + variable(tb, "ATTUNE_TEST_CONTAINERD_ADDRESS"),
 		"ATTUNE_CONTAINERD_NAMESPACE=" + namespace(tb),
 	}
-	return start(tb, build(tb), tempDir(tb), env...)
 }
 
-// start runs `attune up` and waits until it is ready. When the test ends, attune gets SIGTERM and must end well.
+// start runs `attune up` and waits until it is ready.
 func start(tb testing.TB, binary, dir string, env ...string) *service {
 	tb.Helper()
-	s := &service{binary: binary, dir: dir, exited: make(chan error, 1)}
+	s := launch(tb, binary, env, "up", "--data-dir", dir, "--listen", "127.0.0.1:0", "--capacity", "8")
+	s.connect(tb, dir)
+	return s
+}
+
+// launch runs attune until it says that it is ready. When the test ends, it gets SIGTERM and must end well.
+func launch(tb testing.TB, binary string, env []string, args ...string) *service {
+	tb.Helper()
+	s := &service{binary: binary, exited: make(chan error, 1)}
 	// Not the test's context: that would kill attune before it can end in order.
-	command := exec.CommandContext(context.WithoutCancel(tb.Context()), binary, "up", "--data-dir", dir, "--listen", "127.0.0.1:0", "--capacity", "8")
+	command := exec.CommandContext(context.WithoutCancel(tb.Context()), binary, args...)
 	command.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
 		"ATTUNE_BIN_DIR=" + variable(tb, "ATTUNE_TEST_BIN_DIR"), "ATTUNE_CACHE_DIR=" + variable(tb, "ATTUNE_CACHE_DIR"),
@@ -101,17 +108,23 @@ func start(tb testing.TB, binary, dir string, env ...string) *service {
 		s.exited <- errors.Join(command.Wait(), copyErr)
 	}()
 	tb.Cleanup(func() { s.stop(tb) })
-	url, found := strings.CutPrefix(lines.Text(), "ready ")
+	said, found := strings.CutPrefix(lines.Text(), "ready ")
 	if !ready || !found {
-		tb.Fatalf("attune up said %q, want ready and its URL", lines.Text())
+		tb.Fatalf("attune %s said %q, want that it is ready", args[0], lines.Text())
 	}
-	s.url, s.client = url, connections(tb, dir)
+	s.url = said
+	return s
+}
+
+// connect makes client commands use what attune wrote into its data folder.
+func (s *service) connect(tb testing.TB, dir string) {
+	tb.Helper()
+	s.client = connections(tb, dir)
 	for _, setting := range s.client {
 		if token, found := strings.CutPrefix(setting, "ATTUNE_TOKEN="); found {
 			s.token = token
 		}
 	}
-	return s
 }
 
 func showLog(tb testing.TB, log *os.File) {
