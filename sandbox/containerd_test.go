@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,12 +153,19 @@ func TestDocumentStaysSecret(t *testing.T) {
 	h := newHost(t)
 	s := h.subject(h.open(t))
 	canary := []byte("canary-" + rand.Text())
-	spec := s.Spec("canary", "wait")
-	spec.Stdin = canary
+	spec := s.Spec("canary", "hold")
+	spec.Stdin, spec.Grace = canary, time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	spec.Started = func() {
+	said, says := io.Pipe()
+	spec.Stdout = says
+	var search sync.WaitGroup
+	search.Go(func() {
 		defer cancel()
+		holding := make([]byte, len("holding 33"))
+		if _, err := io.ReadFull(said, holding); err != nil || string(holding) != fmt.Sprint("holding ", len(canary)) {
+			t.Errorf("it said %q, %v", holding, err)
+		}
 		record, err := h.client.ContainerService().Get(t.Context(), "canary")
 		if err != nil || bytes.Contains(record.Spec.GetValue(), canary) {
 			t.Errorf("record: %v, or it has the secret", err)
@@ -164,9 +173,28 @@ func TestDocumentStaysSecret(t *testing.T) {
 		for _, dir := range []string{h.config.StateDir, filepath.Dir(h.config.Address)} {
 			searchFiles(t, dir, canary)
 		}
+		searchProcesses(t, canary)
+	})
+	if exit, err := s.Runtime.Run(ctx, spec); err != nil || exit.Code != 143 {
+		t.Errorf("%+v, %v", exit, err)
 	}
-	if _, err := s.Runtime.Run(ctx, spec); err != nil {
-		t.Fatal(err)
+	_ = says.Close()
+	search.Wait()
+}
+
+func searchProcesses(t *testing.T, canary []byte) {
+	t.Helper()
+	for _, name := range []string{"environ", "cmdline"} {
+		paths, err := filepath.Glob("/proc/[0-9]*/" + name)
+		if err != nil || len(paths) == 0 {
+			t.Errorf("%d processes, %v", len(paths), err)
+		}
+		for _, path := range paths {
+			// Others end while we look.
+			if content, err := os.ReadFile(path); err == nil && bytes.Contains(content, canary) {
+				t.Errorf("%s has the secret", path)
+			}
+		}
 	}
 }
 

@@ -42,6 +42,13 @@ var portable = map[string]mode{
 		<-terminated.Done()
 		return 143 | status(err)
 	},
+	// hold keeps what it read until it is asked to end.
+	"hold": func(terminated context.Context, p Process) int {
+		document, readErr := io.ReadAll(p.Stdin)
+		_, err := fmt.Fprintf(p.Stdout, "holding %d", len(document))
+		<-terminated.Done()
+		return 143 | status(readErr) | status(err)
+	},
 	// stubborn has heard the request to end and goes on.
 	"stubborn": func(_ context.Context, p Process) int {
 		_, _ = io.WriteString(p.Stdout, "waiting")
