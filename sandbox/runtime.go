@@ -62,7 +62,8 @@ type Exit struct {
 	TimedOut, Stopped bool
 	// OutOfMemory: the memory limit was reached and the kernel killed for it.
 	OutOfMemory bool
-	// Result is what the action left in $ATTUNE_RESULT, nil when it left nothing, at most MaxResultFileBytes.
+	// Result is what the action left in $ATTUNE_RESULT, nil when it left nothing. One byte more than MaxResultFileBytes
+	// says that there was more.
 	Result []byte
 	// Failure is what the runner left in $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when there was none.
 	Failure    []byte

@@ -57,7 +57,7 @@ func readLimited(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("result %s is not a file", path)
 	}
-	text, err := io.ReadAll(io.LimitReader(file, MaxResultFileBytes))
+	text, err := io.ReadAll(io.LimitReader(file, MaxResultFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read result: %w", err)
 	}

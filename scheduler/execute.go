@@ -25,7 +25,13 @@ func (w *Worker) execute(ctx context.Context, c claim) {
 		log.Error("execution has no sandbox", "error", err)
 		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
 	}
-	if err := w.settle(context.WithoutCancel(ctx), c, o); err != nil {
+	err = w.settle(context.WithoutCancel(ctx), c, o)
+	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
+		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
+		log.Error("outcome not recorded in full", "status", o.Status, "error", err)
+		err = w.settle(context.WithoutCancel(ctx), c, outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode})
+	}
+	if err != nil {
 		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.
 		log.Error("outcome not recorded", "status", o.Status, "error", err)
 		return

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"attune"
@@ -44,27 +45,37 @@ func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
 	return o
 }
 
+// Bounds of what a record keeps of an exception; all of it is in stderr.log.
+const (
+	maxErrorBytes     = 8 << 10
+	maxTracebackBytes = 64 << 10
+)
+
 // failure reads what the runner says of an exception; nil when it says nothing that can be read.
 func failure(raw []byte) *attune.Failure {
 	var f attune.Failure
 	if trimmed(raw) == nil || json.Unmarshal(raw, &f) != nil {
 		return nil
 	}
+	f.Error = strings.ToValidUTF8(f.Error[:min(len(f.Error), maxErrorBytes)], "")
+	f.ErrorType = strings.ToValidUTF8(f.ErrorType[:min(len(f.ErrorType), maxErrorBytes)], "")
+	// The end of a traceback says where it happened.
+	f.Traceback = strings.ToValidUTF8(f.Traceback[max(0, len(f.Traceback)-maxTracebackBytes):], "")
 	return &f
 }
 
-// checkResult says what is wrong with a result, in words for the action's author.
+// checkResult says what is wrong with a result, in words for the action's author. It lets nothing pass that the database
+// would refuse.
 func checkResult(raw []byte, action attune.Action) error {
-	result := trimmed(raw)
-	switch {
-	case len(raw) > sandbox.MaxResultFileBytes:
+	if len(raw) > sandbox.MaxResultFileBytes {
 		return fmt.Errorf("the result is larger than %d MiB", sandbox.MaxResultFileBytes>>20)
-	case result == nil:
+	}
+	result := trimmed(raw)
+	if result == nil {
 		return nil
-	case !utf8.Valid(result) || !json.Valid(result):
-		return errors.New("the result is not JSON in UTF-8")
-	case trimmed(action.OutputSchema) == nil:
-		return nil
+	}
+	if !utf8.Valid(result) {
+		return errors.New("the result is not UTF-8")
 	}
 	schema, err := jsonschema.Compile(action.OutputSchema)
 	if err != nil {

@@ -35,6 +35,7 @@ func TestJudge(t *testing.T) {
 		"worker stopped":          {exit: sandbox.Exit{Code: 143, Stopped: true}, cause: errStopping, status: attune.StatusAbandoned, reason: attune.ReasonWorkerStopped},
 		"result is not JSON":      {exit: sandbox.Exit{Result: []byte("{")}, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
 		"result is not UTF-8":     {exit: sandbox.Exit{Result: []byte("\"\xff\"")}, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
+		"result is nested deep":   {exit: sandbox.Exit{Result: []byte(strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000))}, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
 		"result does not fit":     {exit: sandbox.Exit{Result: []byte(`{}`)}, action: schema, status: attune.StatusFailed, reason: attune.ReasonInvalidResult},
 	} {
 		t.Run(name, func(t *testing.T) {
