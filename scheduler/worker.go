@@ -63,6 +63,9 @@ var (
 type Worker struct {
 	WorkerConfig
 
+	// beaten is when the worker last said that it lives; only Run's goroutine has to do with it.
+	beaten time.Time
+
 	mu sync.Mutex
 	// running maps execution ids to the functions that stop them.
 	running map[string]context.CancelCauseFunc
@@ -124,8 +127,11 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // step says that the worker lives, stops what is to be stopped, and takes as much as there is room for.
 func (w *Worker) step(ctx context.Context) error {
-	if err := w.DB.Workers.Heartbeat(ctx, w.Name, w.Capacity, leaseTime); err != nil {
-		return err
+	if time.Since(w.beaten) > leaseTime/3 {
+		if err := w.DB.Workers.Heartbeat(ctx, w.Name, w.Capacity, leaseTime); err != nil {
+			return err
+		}
+		w.beaten = time.Now()
 	}
 	if err := w.stopCancelled(ctx); err != nil {
 		return err

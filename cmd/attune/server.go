@@ -84,6 +84,7 @@ func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queu
 		return fmt.Errorf("serve the API: %w", err)
 	case <-ctx.Done():
 	}
+	log.Info("stopping; no more requests are taken")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
