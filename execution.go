@@ -75,6 +75,8 @@ const (
 	ReasonImageMissing Reason = "image_missing"
 	// ReasonSandboxFailed: no sandbox could be started.
 	ReasonSandboxFailed Reason = "sandbox_failed"
+	// ReasonSandboxLost: the action ran, and how its sandbox ended could not be learned.
+	ReasonSandboxLost Reason = "sandbox_lost"
 	// ReasonWorkerLost: the worker died while the action ran.
 	ReasonWorkerLost Reason = "worker_lost"
 	// ReasonWorkerStopped: the worker was told to end and could not wait for the action.

@@ -21,6 +21,10 @@ func (w *Worker) execute(ctx context.Context, c claim) {
 	if errors.Is(err, errNotOurs) {
 		return
 	}
+	if errors.Is(err, errStillThere) {
+		log.Error("execution keeps its slot", "error", err)
+		return
+	}
 	if err != nil {
 		log.Error("execution has no sandbox", "error", err)
 		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
@@ -92,8 +96,9 @@ func (w *Worker) sandboxed(ctx context.Context, c claim, action attune.Action, s
 	if err != nil {
 		return outcome{}, err
 	}
+	id, started := fmt.Sprintf("%s-%d", c.ID, c.Attempt), false
 	exit, runErr := w.Runtime.Run(ctx, sandbox.Spec{
-		ID:          fmt.Sprintf("%s-%d", c.ID, c.Attempt),
+		ID:          id,
 		ImageDigest: c.ImageDigest,
 		Args:        images.Command(action.RunnerType, action.EntryPoint, action.Function),
 		Stdin:       stdin,
@@ -103,19 +108,52 @@ func (w *Worker) sandboxed(ctx context.Context, c claim, action attune.Action, s
 		Resources:   action.Resources,
 		Timeout:     time.Duration(action.TimeoutSeconds) * time.Second,
 		Grace:       w.Grace,
+		Started:     func() { started = true },
 	})
 	var o outcome
-	if runErr == nil {
+	switch {
+	case runErr == nil:
 		o = judge(exit, context.Cause(ctx), action)
-	} else {
+	case started:
+		o = outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonSandboxLost}
+	default:
 		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
+	}
+	if runErr != nil {
 		w.Log.Error("sandbox failed", "execution", c.ID, "error", runErr)
+		if err := w.ensureGone(ctx, id); err != nil {
+			return outcome{}, errors.Join(errStillThere, err)
+		}
 	}
 	// Stored before the execution is finished: whoever sees a terminal state finds the whole log.
 	if err := record.close(context.WithoutCancel(ctx), o, exit); err != nil {
 		w.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
 	}
 	return o, nil
+}
+
+// errStillThere: a sandbox could not be removed, so its execution keeps its slot; the worker's next life settles it.
+var errStillThere = errors.New("the sandbox is not known to be gone")
+
+// ensureGone removes what a failed run may have left, however long that takes: until then its slot cannot be given to
+// another. Only the worker's end ends the tries.
+func (w *Worker) ensureGone(ctx context.Context, id string) error {
+	pause := 100 * time.Millisecond
+	for {
+		err := w.Runtime.Remove(context.WithoutCancel(ctx), id)
+		if err == nil {
+			return nil
+		}
+		w.Log.Error("sandbox not removed; its slot stays taken", "sandbox", id, "error", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-w.stopping:
+			timer.Stop()
+			return err
+		case <-timer.C:
+			pause = min(2*pause, 10*time.Second)
+		}
+	}
 }
 
 // document is what the runner reads on stdin (contract 2).

@@ -71,7 +71,9 @@ type Worker struct {
 	running map[string]context.CancelCauseFunc
 	// ended is signaled when an execution has ended and its slot here is free.
 	ended chan struct{}
-	group sync.WaitGroup
+	// stopping is closed when a drain has no more time.
+	stopping chan struct{}
+	group    sync.WaitGroup
 }
 
 // NewWorker checks the configuration and fills in defaults.
@@ -93,6 +95,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		WorkerConfig: c,
 		running:      make(map[string]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
+		stopping:     make(chan struct{}),
 	}, nil
 }
 
@@ -206,6 +209,7 @@ func (w *Worker) drain(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-timeout.C:
+		close(w.stopping)
 		w.mu.Lock()
 		for _, stop := range w.running {
 			stop(errStopping)

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"attune"
+	"attune/sandbox"
 	"attune/sandbox/sandboxtest"
 	"attune/sandbox/sandboxtest/probe"
 	"attune/storage"
@@ -239,5 +241,50 @@ func TestWhatIsMissingAtTheStartFails(t *testing.T) {
 				t.Errorf("ended as %s for %s, want failed for %s", e.Status, e.Reason, test.reason)
 			}
 		})
+	}
+}
+
+// haunted is a Runtime whose sandboxes vanish from sight after their start, and come off only after some tries.
+type haunted struct {
+	*sandboxtest.Fake
+	mu    sync.Mutex
+	tries map[string]int
+}
+
+func (h *haunted) Run(_ context.Context, spec sandbox.Spec) (sandbox.Exit, error) {
+	if err := h.Leave(spec.ID); err != nil {
+		return sandbox.Exit{}, err
+	}
+	spec.Started()
+	return sandbox.Exit{}, errors.New("lost from sight")
+}
+
+func (h *haunted) Remove(ctx context.Context, id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tries[id]++; h.tries[id] < 3 {
+		return errors.New("still busy")
+	}
+	return h.Fake.Remove(ctx, id)
+}
+
+func TestSlotIsFreedOnlyWhenTheSandboxIsGone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, waits, action("one", 1))
+	runtime := &haunted{Fake: b.runtime, tries: make(map[string]int)}
+	first, second := submit(t, b.Queue, "ops.one"), submit(t, b.Queue, "ops.one")
+	b.work(t, func(c *WorkerConfig) { c.Runtime = runtime })
+	e := b.await(t, first.ID, over)
+	if e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonSandboxLost {
+		t.Errorf("ended as %s for %s", e.Status, e.Reason)
+	}
+	runtime.mu.Lock()
+	if n := runtime.tries[first.ID+"-1"]; n != 3 {
+		t.Errorf("its slot was freed after %d tries to remove the sandbox, want 3", n)
+	}
+	runtime.mu.Unlock()
+	next := b.await(t, second.ID, over)
+	if next.ScheduledAt.Before(*e.FinishedAt) {
+		t.Error("the next one was admitted before")
 	}
 }
