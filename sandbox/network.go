@@ -21,7 +21,7 @@ import (
 
 // NetworkConfig says how sandboxes reach the world.
 type NetworkConfig struct {
-	// BinDir has the CNI plugins bridge and host-local.
+	// BinDir has the CNI plugins bridge and host-local, and firewall where the host has iptables.
 	BinDir string
 	// StateDir is a folder for this network alone; its path also decides the names and addresses on the host, so that
 	// several networks on one host keep apart.
@@ -89,17 +89,19 @@ func OpenNetwork(config NetworkConfig) (_ *Network, err error) {
 // plugins is the CNI configuration. Address translation is in our own rules; ports are isolated, so that sandboxes do not
 // reach each other.
 func (n *Network) plugins() ([]byte, error) {
-	conf, err := json.Marshal(map[string]any{
-		"cniVersion": "1.0.0", "name": n.bridge,
-		"plugins": []any{map[string]any{
-			"type": "bridge", "bridge": n.bridge, "isGateway": true, "portIsolation": true,
-			"ipam": map[string]any{
-				"type": "host-local", "dataDir": filepath.Join(n.config.StateDir, "addresses"),
-				"ranges": []any{[]any{map[string]any{"subnet": n.subnet.String()}}},
-				"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
-			},
-		}},
-	})
+	chain := []any{map[string]any{
+		"type": "bridge", "bridge": n.bridge, "isGateway": true, "portIsolation": true,
+		"ipam": map[string]any{
+			"type": "host-local", "dataDir": filepath.Join(n.config.StateDir, "addresses"),
+			"ranges": []any{[]any{map[string]any{"subnet": n.subnet.String()}}},
+			"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
+		},
+	}}
+	if _, err := exec.LookPath("iptables"); err == nil {
+		// Docker and ufw drop what is forwarded unless iptables says otherwise, and no rule of ours could overrule that.
+		chain = append(chain, map[string]any{"type": "firewall", "backend": "iptables"})
+	}
+	conf, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": n.bridge, "plugins": chain})
 	if err != nil {
 		return nil, fmt.Errorf("encode CNI configuration: %w", err)
 	}
