@@ -92,10 +92,10 @@ func TestReadLimited(t *testing.T) {
 			t.Errorf("%q was read as %q, %v", content, got, err)
 		}
 	}
-	if err := os.Truncate(file, MaxResultFileBytes+1); err != nil {
+	if err := os.Truncate(file, 2*MaxResultFileBytes); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readLimited(file); err != nil || len(got) != MaxResultFileBytes {
+	if got, err := readLimited(file); err != nil || len(got) != MaxResultFileBytes+1 {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	link := filepath.Join(dir, "link")

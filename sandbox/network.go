@@ -90,7 +90,7 @@ func OpenNetwork(config NetworkConfig) (_ *Network, err error) {
 // reach each other.
 func (n *Network) plugins() ([]byte, error) {
 	chain := []any{map[string]any{
-		"type": "bridge", "bridge": n.bridge, "isGateway": true, "portIsolation": true,
+		"type": "bridge", "bridge": n.bridge, "mtu": hostMTU(), "isGateway": true, "portIsolation": true,
 		"ipam": map[string]any{
 			"type": "host-local", "dataDir": filepath.Join(n.config.StateDir, "addresses"),
 			"ranges": []any{[]any{map[string]any{"subnet": n.subnet.String()}}},
