@@ -29,11 +29,11 @@ func (w *Worker) execute(ctx context.Context, c claim) {
 		log.Error("execution has no sandbox", "error", err)
 		o = outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
 	}
-	err = w.settle(context.WithoutCancel(ctx), c, o)
+	err = w.settle(c, o)
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
 		log.Error("outcome not recorded in full", "status", o.Status, "error", err)
-		err = w.settle(context.WithoutCancel(ctx), c, outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode})
+		err = w.settle(c, outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode})
 	}
 	if err != nil {
 		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.
@@ -48,7 +48,14 @@ var errNotOurs = errors.New("execution is not this worker's any more")
 
 // run prepares, starts and watches the sandbox. An error means that there was none.
 func (w *Worker) run(ctx context.Context, c claim) (outcome, error) {
-	action, stdin, missing, err := w.prepare(ctx, c)
+	var action attune.Action
+	var stdin []byte
+	var missing attune.Reason
+	// Nothing has begun yet, so an outage only delays it.
+	err := persist(ctx, func() (err error) {
+		action, stdin, missing, err = w.prepare(ctx, c)
+		return err
+	})
 	switch {
 	case ctx.Err() != nil:
 		return outcome{}, errNotOurs
@@ -57,7 +64,11 @@ func (w *Worker) run(ctx context.Context, c claim) (outcome, error) {
 	case missing != "":
 		return outcome{Status: attune.StatusFailed, Reason: missing}, nil
 	}
-	ours, err := w.Queue.start(ctx, w.Name, c)
+	var ours bool
+	err = persist(ctx, func() (err error) {
+		ours, err = w.Queue.start(ctx, w.Name, c)
+		return err
+	})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -175,22 +186,27 @@ func document(c claim, action attune.Action, secrets map[string]string) ([]byte,
 	return b, nil
 }
 
-// settle records the outcome, and keeps trying while the database is away.
-func (w *Worker) settle(ctx context.Context, c claim, o outcome) error {
-	const most = 10 * time.Minute
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	pause := 100 * time.Millisecond
-	for {
-		err := w.Queue.finish(ctx, w.Name, c, o)
-		if err == nil || attune.CodeOf(err) != attune.CodeUnavailable {
+// settle records the outcome, however long the database is away: nobody else can.
+func (w *Worker) settle(c claim, o outcome) error {
+	return persist(w.patience, func() error { return w.Queue.finish(w.patience, w.Name, c, o) })
+}
+
+const (
+	persistPauseMin = 100 * time.Millisecond
+	persistPauseMax = 5 * time.Second
+)
+
+// persist repeats do while what it needs is away, until ctx ends.
+func persist(ctx context.Context, do func() error) error {
+	for pause := persistPauseMin; ; pause = min(2*pause, persistPauseMax) {
+		err := do()
+		if attune.CodeOf(err) != attune.CodeUnavailable {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return err
 		case <-time.After(pause):
-			pause = min(2*pause, 5*time.Second)
 		}
 	}
 }

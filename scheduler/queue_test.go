@@ -242,11 +242,38 @@ func TestHandBackKeepsThePlace(t *testing.T) {
 	first := submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
 	admit(t, q, "dying", 1)
-	if err := q.handBack(t.Context(), "dying"); err != nil {
+	if err := q.handBack(t.Context(), "dying", nil); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "other", 1); len(claims) != 1 || claims[0].ID != first.ID {
 		t.Errorf("admitted %v after the hand-back, want %s", ids(claims), first.ID)
+	}
+}
+
+// TestAdmissionWithoutAnAnswer: the connection broke after the commit, so the worker does not know what it was given.
+func TestAdmissionWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("one", 2))
+	inHand, lost := submit(t, q, "ops.one"), submit(t, q, "ops.one")
+	admit(t, q, "w", 2)
+	if err := q.handBack(t.Context(), "w", []string{inHand.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if claims := admit(t, q, "w", 2); len(claims) != 1 || claims[0].ID != lost.ID {
+		t.Errorf("admitted %v, want %s alone", ids(claims), lost.ID)
+	}
+}
+
+// TestStartMayBeRepeated: the answer to the first may have been lost.
+func TestStartMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("one", 1))
+	submit(t, q, "ops.one")
+	c := admit(t, q, "w", 1)[0]
+	for range 2 {
+		if ours, err := q.start(t.Context(), "w", c); !ours || err != nil {
+			t.Fatal(ours, err)
+		}
 	}
 }
 

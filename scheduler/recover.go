@@ -11,7 +11,7 @@ import (
 // had begun is abandoned, once its sandbox is known to be gone, for its outcome cannot be known and started code is never
 // silently run again.
 func (w *Worker) recover(ctx context.Context) error {
-	if err := w.Queue.handBack(ctx, w.Name); err != nil {
+	if err := w.Queue.handBack(ctx, w.Name, nil); err != nil {
 		return err
 	}
 	begun, err := w.Queue.begun(ctx, w.Name)

@@ -11,11 +11,12 @@ import (
 )
 
 // start moves an execution from scheduled to running; false says that it is not this worker's to start any more. It
-// happens before a sandbox is made: what is still scheduled has certainly not begun.
+// happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
+// lost, for a claim is begun once.
 func (q *Queue) start(ctx context.Context, worker string, c claim) (bool, error) {
 	tag, err := q.db.Pool().Exec(ctx, `
-		update executions set status = 'running', started_at = clock_timestamp()
-		where id = $1 and attempt = $2 and worker = $3 and status = 'scheduled'`, c.ID, c.Attempt, worker)
+		update executions set status = 'running', started_at = coalesce(started_at, clock_timestamp())
+		where id = $1 and attempt = $2 and worker = $3 and status in ('scheduled', 'running')`, c.ID, c.Attempt, worker)
 	if err != nil {
 		return false, storage.Translate("start execution", err)
 	}
@@ -84,18 +85,28 @@ func (q *Queue) canceling(ctx context.Context, worker string) ([]string, error) 
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return ids, storage.Translate("list executions to cancel", err)
 }
 
-// handBack returns to the queue what a worker holds and has not begun. The ticket stays, and with it the place.
-func (q *Queue) handBack(ctx context.Context, worker string) error {
-	tag, err := q.db.Pool().Exec(ctx, `
-		update executions set status = 'queued', worker = '', scheduled_at = null
-		where worker = $1 and status = 'scheduled'`, worker)
+// handBack returns to the queue what a worker has been given and has not begun, but for those that it knows of. The ticket
+// stays, and with it the place. Under the admission lock, so that an admission whose answer was lost has committed or failed.
+func (q *Queue) handBack(ctx context.Context, worker string, known []string) error {
+	var returned int64
+	err := q.transact(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `
+			update executions set status = 'queued', worker = '', scheduled_at = null
+			where worker = $1 and status = 'scheduled' and id <> all(coalesce($2::uuid[], '{}'))`, worker, known)
+		returned = tag.RowsAffected()
+		return err
+	})
 	if err != nil {
 		return storage.Translate("hand back executions", err)
 	}
-	if tag.RowsAffected() > 0 {
+	if returned > 0 {
 		q.signal()
 	}
 	return nil
@@ -109,7 +120,8 @@ func (q *Queue) begun(ctx context.Context, worker string) ([]claim, error) {
 	if err != nil {
 		return nil, storage.Translate("list begun executions", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[claim])
+	claims, err := pgx.CollectRows(rows, pgx.RowToStructByPos[claim])
+	return claims, storage.Translate("list begun executions", err)
 }
 
 // RemovePack ends what waits for a pack's actions and deletes the pack. What runs goes on to its end; history stays.

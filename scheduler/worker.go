@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,8 +65,12 @@ var (
 type Worker struct {
 	WorkerConfig
 
-	// beaten is when the worker last said that it lives; only Run's goroutine has to do with it.
+	// beaten is when the worker last said that it lives; unsure that it may have been given executions without hearing of
+	// it. Only Run's goroutine has to do with them.
 	beaten time.Time
+	unsure bool
+	// patience ends when the worker stops and outcomes that the database does not take are left to the next life.
+	patience context.Context
 
 	mu sync.Mutex
 	// running maps execution ids to the functions that stop them.
@@ -102,6 +108,9 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 // Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
 // DrainTimeout to end by itself. It returns when no sandbox of the worker is left.
 func (w *Worker) Run(ctx context.Context) error {
+	var giveUp context.CancelFunc
+	w.patience, giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
 	if err := w.recover(ctx); err != nil {
 		return err
 	}
@@ -125,7 +134,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.storeSpool(ctx)
 		}
 	}
-	return w.drain(context.WithoutCancel(ctx))
+	return w.drain(context.WithoutCancel(ctx), giveUp)
 }
 
 // step says that the worker lives, stops what is to be stopped, and takes as much as there is room for.
@@ -143,7 +152,13 @@ func (w *Worker) step(ctx context.Context) error {
 	if free < 1 {
 		return nil
 	}
+	if w.unsure {
+		if err := w.Queue.handBack(ctx, w.Name, w.known()); err != nil {
+			return err
+		}
+	}
 	claims, err := w.Queue.admit(ctx, w.Name, free)
+	w.unsure = err != nil
 	if err != nil {
 		return err
 	}
@@ -172,6 +187,13 @@ func (w *Worker) begin(ctx context.Context, c claim) {
 	})
 }
 
+// known lists the executions that the worker has in hand.
+func (w *Worker) known() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.running))
+}
+
 func (w *Worker) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -197,8 +219,8 @@ func (w *Worker) stopCancelled(ctx context.Context) error {
 	return nil
 }
 
-// drain waits for what runs, and stops it when the time is up.
-func (w *Worker) drain(ctx context.Context) error {
+// drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.
+func (w *Worker) drain(ctx context.Context, giveUp func()) error {
 	done := make(chan struct{})
 	go func() {
 		w.group.Wait()
@@ -215,9 +237,10 @@ func (w *Worker) drain(ctx context.Context) error {
 			stop(errStopping)
 		}
 		w.mu.Unlock()
+		defer time.AfterFunc(w.Grace+storeTimeout+cleanupTimeout, giveUp).Stop()
 		<-done
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	return w.Queue.handBack(ctx, w.Name)
+	return w.Queue.handBack(ctx, w.Name, nil)
 }
