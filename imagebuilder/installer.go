@@ -41,9 +41,6 @@ type Installer struct {
 
 // Run builds what waits until ctx ends; a build that ctx interrupts goes back to waiting.
 func (in *Installer) Run(ctx context.Context) error {
-	if err := in.DB.Installations.ResetLost(ctx, in.Worker); err != nil {
-		return err
-	}
 	listener := in.DB.Listen(ctx, InstallChannel)
 	defer listener.Wait()
 	poll := time.NewTicker(installPoll)
@@ -65,6 +62,10 @@ func (in *Installer) Run(ctx context.Context) error {
 
 // drain builds until nothing waits, then lets go of images that no pack and no execution needs.
 func (in *Installer) drain(ctx context.Context) error {
+	// Only this loop builds: what is booked on us by now was claimed or ended while the database was going away.
+	if err := in.DB.Installations.ResetLost(ctx, in.Worker); err != nil {
+		return err
+	}
 	for {
 		installation, manifest, err := in.DB.Installations.Claim(ctx, in.Worker)
 		if err != nil {
@@ -104,7 +105,10 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 	default:
 		fmt.Fprintf(stream, "installed %s %s as %s\n", i.Pack, i.Version, digest)
 	}
-	if _, err := stream.Close(ctx); err != nil {
+	// Object storage that is away must not take the time in which the end is recorded.
+	storing, stop := context.WithTimeout(ctx, settleTimeout/2)
+	defer stop()
+	if _, err := stream.Close(storing); err != nil {
 		log.Error("installation log not stored; it stays in the spool", "error", err)
 	}
 	if interrupted != nil {
@@ -114,8 +118,15 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 		log.Error("installation failed", "error", buildErr)
 		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(buildErr))
 	}
-	log.Info("installed", "image", digest)
-	return in.DB.Installations.Succeed(ctx, i.ID, in.Worker, digest)
+	err = in.DB.Installations.Succeed(ctx, i.ID, in.Worker, digest)
+	if err != nil && attune.CodeOf(err) == "" {
+		// It would not be taken the next time either.
+		return errors.Join(err, in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(err)))
+	}
+	if err == nil {
+		log.Info("installed", "image", digest)
+	}
+	return err
 }
 
 // build fetches the archive and hands it to the builder.

@@ -117,7 +117,7 @@ func concurrencyLimit(a attune.Action) *int {
 	return &a.Policy.Concurrency.Limit
 }
 
-// ResetLost gives back what an earlier process of the worker claimed and did not finish. It is for the worker's start.
+// ResetLost gives back what the worker claimed and did not finish. Call it only while the worker builds nothing.
 func (s *Installations) ResetLost(ctx context.Context, worker string) error {
 	return Translate("reset lost installations", resetLost(ctx, s.pool, worker))
 }
