@@ -137,6 +137,9 @@ func (b *Builder) readStack(ctx context.Context, target ocispec.Descriptor) (sta
 func (b *Builder) Has(ctx context.Context, imageDigest string) (bool, error) {
 	ctx = b.context(ctx)
 	found, err := b.client.ImageService().List(ctx, "target.digest=="+imageDigest)
+	if errdefs.IsUnavailable(err) {
+		return false, &attune.Error{Code: attune.CodeUnavailable, Message: "containerd does not answer", Cause: err}
+	}
 	if err != nil {
 		return false, fmt.Errorf("look up image: %w", err)
 	}

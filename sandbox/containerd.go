@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"google.golang.org/grpc"
 )
 
 // Config says which containerd runs the sandboxes, and where this host keeps what belongs to them.
@@ -86,7 +87,9 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 			return nil, fmt.Errorf("make state folder: %w", err)
 		}
 	}
-	conn, err := client.New(config.Address, client.WithDefaultNamespace(config.Namespace), client.WithTimeout(connectTimeout))
+	conn, err := client.New(config.Address, client.WithDefaultNamespace(config.Namespace), client.WithTimeout(connectTimeout),
+		// A containerd that is being started again is waited for, as long as the step has time.
+		client.WithCallOpts([]grpc.CallOption{grpc.WaitForReady(true)}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", config.Address, err)
 	}

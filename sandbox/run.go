@@ -10,6 +10,8 @@ import (
 	"time"
 
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/opencontainers/go-digest"
 
 	"attune"
@@ -150,8 +152,10 @@ func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
 	s.stdio.deliver(s.spec.Stdin, func() {
 		// The shim holds the pipe open as well; without this the process would never see the end.
 		_ = bounded(life, func(ctx context.Context) error {
-			_, err := s.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: s.spec.ID, Stdin: true})
-			return err
+			return steadily(ctx, func() error {
+				_, err := s.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: s.spec.ID, Stdin: true})
+				return err
+			})
 		})
 	})
 	status, err := s.watch(ctx, life, ended, &exit)
@@ -233,6 +237,25 @@ func (s *sandbox) signal(life context.Context, signal syscall.Signal) {
 	}
 }
 
+// steadyPause keeps a containerd that refuses every call from being asked without end.
+const steadyPause = 100 * time.Millisecond
+
+// steadily repeats a question that containerd did not live to answer, until ctx ends: the shims keep the containers, and
+// the next containerd finds them.
+func steadily(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		if !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(steadyPause):
+		}
+	}
+}
+
 // ending is what a wait for a process says.
 type ending struct {
 	status *tasks.WaitResponse
@@ -245,8 +268,12 @@ func (s *sandbox) start(life context.Context) (<-chan ending, error) {
 	ended := make(chan ending, 1)
 	var waiter sync.WaitGroup
 	waiter.Go(func() {
-		status, err := s.tasks.Wait(waiting, &tasks.WaitRequest{ContainerID: s.spec.ID})
-		ended <- ending{status, err}
+		var e ending
+		e.err = steadily(waiting, func() (err error) {
+			e.status, err = s.tasks.Wait(waiting, &tasks.WaitRequest{ContainerID: s.spec.ID})
+			return err
+		})
+		ended <- e
 	})
 	s.removal.add(func(context.Context) error {
 		cancel()

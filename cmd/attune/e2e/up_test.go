@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,34 +53,49 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 		t.Errorf("what ran is %s for %s, want abandoned", e.Status, e.Reason)
 	}
 	second.await(t, waits.ID, running)
-	if found := daemons(t, dir); !slices.Equal(found, []string{"containerd", "minio", "postgres"}) {
+	if found := names(t, dir); !slices.Equal(found, []string{"containerd", "minio", "postgres"}) {
 		t.Errorf("daemons on the folder: %v, want one of each", found)
 	}
 	second.stop(t)
-	if found := daemons(t, dir); len(found) > 0 {
+	if found := names(t, dir); len(found) > 0 {
 		t.Errorf("daemons after the end: %v", found)
 	}
 }
 
-// daemons names the heads of the daemons whose command line names the folder.
-func daemons(tb testing.TB, dir string) []string {
+// daemonProcess is one that a client of the daemon talks to.
+type daemonProcess struct {
+	name string
+	pid  int
+}
+
+// daemons finds the heads of the daemons whose command line names the folder, by name.
+func daemons(tb testing.TB, dir string) []daemonProcess {
 	tb.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var found []string
+	var found []daemonProcess
 	for _, path := range paths {
 		line, err := os.ReadFile(path)
 		if err != nil {
 			continue // It has ended.
 		}
-		args := strings.Split(string(line), "\x00")
-		name := filepath.Base(args[0])
-		if strings.Contains(string(line), dir) && slices.Contains([]string{"containerd", "minio", "postgres"}, name) {
-			found = append(found, name)
+		name := filepath.Base(strings.Split(string(line), "\x00")[0])
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && strings.Contains(string(line), dir) && slices.Contains([]string{"containerd", "minio", "postgres"}, name) {
+			found = append(found, daemonProcess{name, pid})
 		}
 	}
-	slices.Sort(found)
+	slices.SortFunc(found, func(a, b daemonProcess) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+// names are those of the daemons on the folder.
+func names(tb testing.TB, dir string) (found []string) {
+	tb.Helper()
+	for _, d := range daemons(tb, dir) {
+		found = append(found, d.name)
+	}
 	return found
 }
