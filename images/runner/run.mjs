@@ -5,6 +5,7 @@
 // The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets
 // stay in memory: they are never put into the environment, the arguments or a file. Node.js 20 or newer.
 
+import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -72,15 +73,24 @@ function writeResult(value) {
   writeFileSync(resultFile, text);
 }
 
+// misspelled finds the place of a syntax error in the action's file, as file, line, code and a mark below it. Node keeps
+// the place of an error in an ES module to itself unless nobody catches it, so it is asked once more.
+function misspelled(thrown) {
+  if (!(thrown instanceof SyntaxError) || thrown.stack.includes(`${path}:`)) return '';
+  const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: 10_000 });
+  const end = (stderr ?? '').search(/\n\s*SyntaxError: /);
+  return end < 0 ? '' : `${stderr.slice(0, end).trimEnd()}\n\n`;
+}
+
 // fail writes the exception for the record and its traceback for whoever reads stderr, and ends the process.
 function fail(thrown) {
   settled = true;
   const isError = thrown instanceof Error;
   const stack = (isError && thrown.stack) || String(thrown);
-  // The action's own frames; below them lie this file and Node's loader.
-  const lines = stack.split('\n');
+  // The action's own frames; around them lie this file and Node itself.
+  const lines = stack.split('\n').filter((line) => !/^\s+at .*\bnode:/.test(line));
   const end = lines.findIndex((line) => /^\s+at /.test(line) && line.includes(self));
-  const traceback = (end < 0 ? lines : lines.slice(0, end)).join('\n');
+  const traceback = misspelled(thrown) + (end < 0 ? lines : lines.slice(0, end)).join('\n');
   process.stderr.write(`${traceback}\n`);
   const failure = {
     error: (isError ? thrown.message : String(thrown)).slice(0, maxError),
@@ -99,11 +109,8 @@ process.on('SIGTERM', () => {
   // itself decides itself.
   if (process.listenerCount('SIGTERM') === 1) process.exit(143);
 });
-process.on('exit', (code) => {
-  if (!settled && code === 13) {
-    process.exitCode = 1;
-    fail(new Error('nothing is left to do, and the promise that the action returned has not settled'));
-  }
+process.on('beforeExit', () => {
+  if (!settled) fail(new Error('nothing is left to do, and the promise that the action returned has not settled'));
 });
 
 const path = resolve(process.argv[2]);
@@ -115,16 +122,17 @@ setEnvironment(execution ?? {});
 globalThis.parameters = parameters ?? {};
 globalThis.secrets = secrets ?? {};
 
-try {
+// start is not awaited, so that Node has nothing to say of this file when the action never settles.
+async function start() {
   const action = entry(await import(pathToFileURL(path)), path, name);
-  if (action !== undefined) {
-    writeResult(await action({ parameters: globalThis.parameters, secrets: globalThis.secrets }));
+  if (action === undefined) {
     settled = true;
-    // Timers and sockets that the action left behind do not hold it. A script, by contrast, ends when it has nothing
-    // left to do.
-    process.exit();
+    return; // A script ends when it has nothing left to do.
   }
+  writeResult(await action({ parameters: globalThis.parameters, secrets: globalThis.secrets }));
   settled = true;
-} catch (error) {
-  fail(error);
+  // Timers and sockets that the action left behind do not hold it.
+  process.exit();
 }
+
+start().catch(fail);
