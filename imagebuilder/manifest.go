@@ -100,17 +100,28 @@ func (r *manifestReader) readPack() error {
 			fields.at("ref").refuse("must be lower-case letters, digits, _ and -, begin with a letter and have at most %d characters", packRefLength)
 		}
 	}
-	if version, ok := fields.at("version").required().text(128); ok {
-		if m.Version = version; !validSemver(version) {
-			fields.at("version").refuse("must be a semantic version such as 1.2.0")
-		}
-	}
+	m.Version = fields.at("version").required().packVersion()
 	m.Label, _ = fields.at("label").text(200)
 	m.Description, _ = fields.at("description").text(4000)
 	m.Author, _ = fields.at("author").text(200)
 	m.Tags = fields.at("tags").texts(32, 64)
 	fields.at("dependencies").dependencies(&m.Dependencies)
 	return nil
+}
+
+// packVersion reads a semantic version. Quotes would not mend what YAML takes for a number: it has too few parts.
+func (p place) packVersion() string {
+	var text string
+	if !p.given() || p.node.plain == "" {
+		var ok bool
+		if text, ok = p.text(128); !ok {
+			return ""
+		}
+	}
+	if !validSemver(text) {
+		p.refuse("must be a semantic version of three numbers, such as 1.2.0")
+	}
+	return text
 }
 
 func (r *manifestReader) readActions() error {

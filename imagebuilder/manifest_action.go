@@ -1,7 +1,10 @@
 package imagebuilder
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"path"
 	"regexp"
 	"slices"
@@ -70,10 +73,34 @@ func (r *manifestReader) readAction(file string) error {
 		fields.at("entry_point").refuse("names a function, and a shell action is run as a whole; leave %q out", ":"+a.Function)
 	}
 	fields.at("retry").retry()
+	if a.RunnerType == attune.RunnerShell && a.EntryPoint != "" {
+		if err := r.checkScript(actionsDir + "/" + a.EntryPoint); err != nil {
+			return err
+		}
+	}
 	if a.Ref != "" {
 		r.actions[a.Ref] = file
 	}
 	r.manifest.Actions = append(r.manifest.Actions, a)
+	return nil
+}
+
+// checkScript refuses what editors on Windows leave in a script, and what bash answers with words that help nobody.
+func (r *manifestReader) checkScript(name string) error {
+	file, err := r.files.Open(name)
+	if err != nil {
+		return err
+	}
+	head, err := io.ReadAll(io.LimitReader(file, 4<<10))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+		r.problem(name, 1, "", "begins with a byte order mark, which bash takes for a part of the command; save it as UTF-8 without one")
+	}
+	if line, _, _ := bytes.Cut(head, []byte("\n")); bytes.HasSuffix(line, []byte("\r")) {
+		r.problem(name, 1, "", "has Windows line endings, which bash takes for a part of the command; save it with Unix ones (LF)")
+	}
 	return nil
 }
 

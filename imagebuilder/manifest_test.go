@@ -110,14 +110,14 @@ func TestWrongPack(t *testing.T) {
 	t.Parallel()
 	const head = "ref: weather\nversion: 1.2.0\n"
 	for text, want := range map[string][]string{
-		"":                           {"pack.yaml:1: is empty"},
-		"- a\n":                      {"pack.yaml:1: must be an object, is a list"},
-		"label: x\n":                 {"pack.yaml:1: ref: is required", "pack.yaml:1: version: is required"},
-		"ref:\nversion: 1.2.0\n":     {"pack.yaml:1: ref: is required"},
-		"ref: Weather\n" + head[13:]: {"pack.yaml:1: ref: must be lower-case letters"},
-		"ref: weather\nversion: 1.2\n": {
-			`pack.yaml:2: version: must be a string, is a number; write it in quotes: "1.2"`,
-		},
+		"":                             {"pack.yaml:1: is empty"},
+		"- a\n":                        {"pack.yaml:1: must be an object, is a list"},
+		"label: x\n":                   {"pack.yaml:1: ref: is required", "pack.yaml:1: version: is required"},
+		"ref:\nversion: 1.2.0\n":       {"pack.yaml:1: ref: is required"},
+		"ref: Weather\n" + head[13:]:   {"pack.yaml:1: ref: must be lower-case letters"},
+		"ref: weather\nversion: 1.2\n": {"pack.yaml:2: version: must be a semantic version of three numbers"},
+		"ref: weather\nversion: [1]\n": {"pack.yaml:2: version: must be a string, is a list"},
+		"ref: weather\nversion: 1.2.0\nlabel: a: b\n":                              {`pack.yaml:3: is not valid YAML, here or in the next line: wrong indentation, or a text with ": " in it`},
 		"ref: weather\nversion: v1.2.0\n":                                          {"pack.yaml:2: version: must be a semantic version"},
 		head + "verson: 1\nlabl: x\n":                                              {`pack.yaml:3: verson: is an unknown field; did you mean "version"?`, `pack.yaml:4: labl: is an unknown field; did you mean "label"?`},
 		head + "something: x\n":                                                    {"pack.yaml:3: something: is an unknown field; known are ref, label"},
@@ -240,7 +240,7 @@ func TestWrongAction(t *testing.T) {
 		head + "label: \xff\n":                                   {":3: is not UTF-8"},
 		head + "---\nref: x\n":                                   {":4: begins a second document"},
 		head + "label: [\n":                                      {":3: is not valid YAML"},
-		head + "\tlabel: x\n":                                    {":3: is not valid YAML"},
+		head + "\tlabel: x\n":                                    {":3: is not valid YAML, here or in the next line: indented with a tab"},
 		head + "parameters: {a: .inf}\n":                         {":3: has something that JSON does not"},
 		head + "env: " + strings.Repeat("[", 100):                {":3: nests deeper than 64 levels"},
 		head + "env:\n" + strings.Repeat("- ", 100):              {":4: nests deeper than 64 levels"},
@@ -257,6 +257,7 @@ func TestWrongAction(t *testing.T) {
 func TestWrongFiles(t *testing.T) {
 	t.Parallel()
 	lock := func(packages string) string { return `{"lockfileVersion": 3, "packages": {` + packages + `}}` }
+
 	for name, test := range map[string]struct {
 		file, text string
 		want       []string
@@ -290,6 +291,20 @@ func TestWrongFiles(t *testing.T) {
 		"old lock": {"package-lock.json", `{"lockfileVersion": 1}`, []string{"lockfileVersion: must be 2 or 3"}},
 	} {
 		assertProblems(t, name, test.want, problemsIn(t, with(weather, test.file, test.text)))
+	}
+}
+
+// bash would say "invalid option name" or "command not found", of a command that is there.
+func TestScriptFromWindows(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"#!/bin/bash\r\ntrue\r\n":       {"actions/run.sh:1: has Windows line endings"},
+		"\ufeff#!/bin/bash\ntrue\n":     {"actions/run.sh:1: begins with a byte order mark"},
+		"cat <<E\r\nfor a printer\r\nE": {"actions/run.sh:1: has Windows line endings"},
+		"cat <<E\nfor a printer\r\nE":   nil,
+	} {
+		files := with(weather, "actions/forecast.yaml", "ref: forecast\nentry_point: run.sh\n", "actions/run.sh", text)
+		assertProblems(t, text, want, problemsIn(t, files))
 	}
 }
 

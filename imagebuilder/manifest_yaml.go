@@ -109,10 +109,22 @@ func checkTokens(tokens token.Tokens) *attune.Problem {
 
 func syntaxProblem(err error) *attune.Problem {
 	if syntax, ok := errors.AsType[*yaml.SyntaxError](err); ok && syntax.Token != nil {
-		return &attune.Problem{Line: syntax.Token.Position.Line, Message: "is not valid YAML: " + syntax.Message}
+		return &attune.Problem{Line: syntax.Token.Position.Line, Message: "is not valid YAML, here or in the next line: " + plainSyntax(syntax.Message)}
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return &attune.Problem{Message: "is not valid YAML: " + first}
+}
+
+// plainSyntax says in the words of somebody who writes YAML what the parser says in its own, where that is often met.
+func plainSyntax(message string) string {
+	switch {
+	case strings.HasPrefix(message, "mapping value is not allowed"):
+		return `wrong indentation, or a text with ": " in it that is not in quotes`
+	case strings.HasPrefix(message, "tab character"), strings.HasPrefix(message, "found character '\t'"):
+		return "indented with a tab; YAML takes spaces only"
+	default:
+		return message
+	}
 }
 
 func yamlProblem(n ast.Node, format string, args ...any) *attune.Problem {
