@@ -10,6 +10,12 @@ import (
 // migrateCommand brings a database's schema up to date. Servers and workers do so themselves when they start.
 type migrateCommand struct{}
 
+// Help is the long text of `attune migrate --help`.
+func (*migrateCommand) Help() string {
+	return `The database is the one of ATTUNE_DATABASE_URL. Servers and workers do this by themselves when they start.
+`
+}
+
 // Run applies what is missing.
 func (c *migrateCommand) Run(ctx context.Context, s *session) error {
 	url := s.getenv("ATTUNE_DATABASE_URL")

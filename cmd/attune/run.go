@@ -32,9 +32,9 @@ With --json the execution itself is printed rather than its result; with --follo
 
 Examples:
 
-    attune run weather.report -p city=Zürich -p readings:='[12.5, 14.1]' --wait
+    attune run weather.report -p observations="$(cat observations.xml)" -p frost_below:=-5 --wait
     attune run tickets.normalize -p ticket:=@ticket.json --follow
-    id=$(attune run inventory.check -p services:=@services.json)
+    id=$(attune run inventory.check -p inventory="$(cat inventory.yaml)")
 `
 }
 
@@ -120,10 +120,14 @@ func (r *runCommand) stay(ctx context.Context, s *session, c *client.Client, id 
 // reportEnd tells of an end that is not a good one, and turns every end into an exit status.
 func (s *session) reportEnd(execution attune.Execution) error {
 	if execution.Status == attune.StatusCompleted {
+		if execution.Result == nil && s.stderrTerminal {
+			s.notef("%s completed without a result, or with one above %d MiB: then it is result.json in the log bucket",
+				execution.Action, attune.MaxResultBytes>>20)
+		}
 		return nil
 	}
 	s.notef("%s %s", execution.Action, describeEnd(execution))
-	writef(s.stderr, "  hint: `attune logs %s` prints what it wrote\n", execution.ID)
+	writef(s.stderr, "  hint: %s\n", hintForEnd(execution))
 	switch execution.Status {
 	case attune.StatusFailed:
 		return exitStatus(exitFailed)
@@ -149,6 +153,29 @@ func describeEnd(execution attune.Execution) string {
 		text += ": " + strings.TrimPrefix(failure.ErrorType+": "+failure.Error, ": ")
 	}
 	return text
+}
+
+// hintForEnd is what to do about an end that is not a good one.
+func hintForEnd(execution attune.Execution) string {
+	wrote := fmt.Sprintf("`attune logs %s` prints what it wrote", execution.ID)
+	switch execution.Reason {
+	case attune.ReasonOutOfMemory:
+		return wrote + "; if it needs more memory, raise resources.memory in the action's YAML file"
+	case attune.ReasonDeadline:
+		return wrote + "; if it needs longer, raise timeout in the action's YAML file"
+	case attune.ReasonSecretMissing:
+		return "a secret was deleted while it waited: `attune secret set` it, and run the action again"
+	case attune.ReasonImageMissing:
+		return "the worker does not have the pack's image: install the pack again"
+	case attune.ReasonPackRemoved:
+		return "the pack was removed while it waited: install it, and run the action again"
+	case attune.ReasonSandboxFailed:
+		return "no sandbox could be started; the log of the worker says why"
+	case attune.ReasonWorkerLost, attune.ReasonWorkerStopped:
+		return wrote + "; it may have done a part of its work"
+	default:
+		return wrote
+	}
 }
 
 // withParameterHint reminds of := when a parameter given as a string was refused.

@@ -55,10 +55,10 @@ func TestRunWait(t *testing.T) {
 		"no result":       {execution("completed", ""), exitDone, "", nil},
 		"exception":       {execution("failed", `, "reason": "exception", "failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "", []string{"attune: weather.report failed (exception): ValueError: no such city\n", "attune logs e-1"}},
 		"exit status":     {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "", []string{"failed (exit status 7)"}},
-		"out of memory":   {execution("failed", `, "reason": "oom"`), exitFailed, "", []string{"failed (oom)"}},
-		"timeout":         {execution("timeout", `, "reason": "deadline"`), exitTimeout, "", []string{"timeout (deadline)"}},
+		"out of memory":   {execution("failed", `, "reason": "oom"`), exitFailed, "", []string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
+		"timeout":         {execution("timeout", `, "reason": "deadline"`), exitTimeout, "", []string{"timeout (deadline)", "raise timeout"}},
 		"cancelled":       {execution("cancelled", ""), exitCancelled, "", []string{"weather.report cancelled\n"}},
-		"abandoned":       {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "", []string{"abandoned (worker_lost)"}},
+		"abandoned":       {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "", []string{"abandoned (worker_lost)", "may have done a part"}},
 		"rejected at end": {execution("rejected", ""), exitOther, "", []string{"rejected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,13 +140,21 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestRunWaitShowsWhereItStands(t *testing.T) {
 	t.Parallel()
-	api := submitting(t, inTurn(data(execution("queued", `, "position": 4`)), data(execution("completed", ""))), nil)
+	api := submitting(t, inTurn(data(execution("queued", `, "position": 4`)), data(execution("completed", `, "result": 1`))), nil)
 	got := invocation{api: api, progress: true}.call(t, "run", "weather.report", "--wait")
-	got.want(t, exitDone, "")
+	got.want(t, exitDone, "1\n")
 	got.wantStderr(t, clearLine+"weather.report queued, position 4 (")
 	if !strings.HasSuffix(got.stderr, clearLine) {
 		t.Errorf("stderr %q leaves the status line", got.stderr)
 	}
+}
+
+func TestRunWaitSaysThatThereIsNoResult(t *testing.T) {
+	t.Parallel()
+	api := submitting(t, data(execution("completed", "")), nil)
+	got := invocation{api: api, progress: true}.call(t, "run", "weather.report", "--wait")
+	got.want(t, exitDone, "")
+	got.wantStderr(t, "weather.report completed without a result, or with one above 1 MiB")
 }
 
 func TestWaitForgivesAServiceThatIsAway(t *testing.T) {

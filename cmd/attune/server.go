@@ -22,6 +22,9 @@ type serverCommand struct {
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API."`
 }
 
+// Help is the long text of `attune server --help`.
+func (*serverCommand) Help() string { return environmentHelp }
+
 // Run serves until the process is told to end.
 func (c *serverCommand) Run(ctx context.Context, s *session) error {
 	openModes()

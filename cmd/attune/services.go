@@ -24,6 +24,11 @@ type storeFlags struct {
 	DataDir      string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder for everything that stays on this host."`
 }
 
+// environmentHelp is the part of a service's help that flags cannot tell.
+const environmentHelp = `
+Read from the environment only, because arguments are seen by everybody on the host: ATTUNE_DATABASE_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+`
+
 // stores are the connections that server and worker share.
 type stores struct {
 	db      *storage.DB

@@ -32,7 +32,7 @@ The token is printed to stdout and can never be shown again: keep it in a file t
 Examples:
 
     (umask 077 && attune token create ci --role operator --pack weather --expires-in 720h > ci.token)
-    attune --token-file ci.token run weather.report -p city=Oslo --wait
+    attune --token-file ci.token run weather.report -p observations="$(cat observations.xml)" --wait
 `
 }
 

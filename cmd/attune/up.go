@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -19,6 +20,19 @@ type upCommand struct {
 	storeFlags
 	hostFlags
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API; port 0 chooses a free one."`
+}
+
+// Help is the long text of `attune up --help`.
+func (*upCommand) Help() string {
+	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. DIR/connections.env then has the addresses and an administrator's token, to source in another shell.
+` + environmentHelp + `
+Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in DIR. So start it in a shell that has not sourced a connections.env: it would take those addresses for configured ones.
+
+Examples:
+
+    attune up --data-dir /var/lib/attune
+    attune up --data-dir /tmp/attune --listen 127.0.0.1:0
+`
 }
 
 // Run brings everything up, prints "ready <url>", and stays until the process is told to end.
@@ -50,12 +64,19 @@ func (c *upCommand) Run(ctx context.Context, s *session) (err error) {
 
 // startDaemons starts what is not configured and fills in where it is.
 func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Logger) (*daemon.Set, error) {
+	for _, given := range []setting{
+		{"ATTUNE_DATABASE_URL", a.databaseURL}, {"ATTUNE_S3_ENDPOINT", a.s3Endpoint}, {"ATTUNE_CONTAINERD_ADDRESS", c.ContainerdAddress},
+	} {
+		if given.value != "" {
+			log.Info("configured, so there is no private daemon for it", "setting", given.name)
+		}
+	}
 	daemons, err := daemon.Start(ctx, daemon.Config{
 		Dir: c.DataDir, BinDir: c.BinDir, Log: log,
 		Postgres: a.databaseURL == "", MinIO: a.s3Endpoint == "", Containerd: c.ContainerdAddress == "",
 	})
 	if err != nil {
-		return nil, err
+		return nil, withBinariesHint(err)
 	}
 	if a.databaseURL == "" {
 		a.databaseURL = daemons.DatabaseURL
@@ -67,6 +88,14 @@ func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Lo
 		c.ContainerdAddress = daemons.ContainerdAddress
 	}
 	return daemons, nil
+}
+
+// withBinariesHint says where missing daemons come from.
+func withBinariesHint(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &hintedError{error: err, hint: "`make deps` builds the daemons; --bin-dir or ATTUNE_BIN_DIR says where they are"}
 }
 
 // closeDaemons ends the daemons although the context that started them has ended.

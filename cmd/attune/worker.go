@@ -40,6 +40,9 @@ type workerCommand struct {
 	hostFlags
 }
 
+// Help is the long text of `attune worker --help`.
+func (*workerCommand) Help() string { return environmentHelp }
+
 // Run works until the process is told to end, then drains.
 func (c *workerCommand) Run(ctx context.Context, s *session) error {
 	openModes()
