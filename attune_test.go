@@ -3,6 +3,8 @@ package attune_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"attune"
@@ -57,5 +59,24 @@ func TestStatesEitherEndOrHoldSomething(t *testing.T) {
 	}
 	if open != 4 || attune.Status("done").Valid() {
 		t.Errorf("%d states are open, want queued, scheduled, running, canceling", open)
+	}
+}
+
+// People look a reason up where they read about the command line.
+func TestReasonsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range attune.Reasons() {
+		if !strings.Contains(string(page), "| `"+string(reason)+"` |") {
+			t.Errorf("docs/cli.md does not explain %s", reason)
+		}
+	}
+	for _, status := range attune.Statuses() {
+		if !strings.Contains(string(page), "`"+string(status)+"`") {
+			t.Errorf("docs/cli.md does not name %s", status)
+		}
 	}
 }

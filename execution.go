@@ -85,6 +85,14 @@ const (
 	ReasonPackRemoved Reason = "pack_removed"
 )
 
+// Reasons lists every reason; docs/cli.md tells people what each of them means.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonInvalidResult, ReasonDeadline, ReasonCancelRequested,
+		ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+	}
+}
+
 // Execution is one run of an action.
 type Execution struct {
 	// ID is a UUID of version 7, made at submission.

@@ -104,6 +104,7 @@ func refineSchemas(schemas map[string]*huma.Schema) {
 		}
 	}
 	enum(schemas["Execution"], "status", attune.Statuses()...)
+	enum(schemas["Execution"], "reason", attune.Reasons()...)
 	enum(schemas["Installation"], "status", attune.InstallationPending, attune.InstallationInstalling,
 		attune.InstallationInstalled, attune.InstallationFailed)
 	enum(schemas["Installation"], "phase", attune.PhaseQueued, attune.PhaseFetch, attune.PhaseBase,

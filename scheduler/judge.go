@@ -12,6 +12,9 @@ import (
 	"attune/sandbox"
 )
 
+// invalidResult is the error type of a result that cannot be kept; the runners, too, name it so.
+const invalidResult = "InvalidResult"
+
 // judge turns the end of a sandbox into the end of its execution. cause is why the sandbox was stopped, if it was.
 func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
 	o := outcome{ExitCode: &exit.Code}
@@ -28,6 +31,9 @@ func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
 		o.Status, o.Reason = attune.StatusFailed, attune.ReasonExitCode
 		if o.Failure = failure(exit.Failure); o.Failure != nil {
 			o.Reason = attune.ReasonException
+			if o.Failure.ErrorType == invalidResult {
+				o.Reason = attune.ReasonInvalidResult
+			}
 		}
 	default:
 		o.Status = attune.StatusCompleted
@@ -35,7 +41,7 @@ func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
 	if problem := checkResult(exit.Result, action); problem != nil {
 		if o.Status == attune.StatusCompleted {
 			o.Status, o.Reason = attune.StatusFailed, attune.ReasonInvalidResult
-			o.Failure = &attune.Failure{Error: problem.Error(), ErrorType: "InvalidResult"}
+			o.Failure = &attune.Failure{Error: problem.Error(), ErrorType: invalidResult}
 		}
 		return o
 	}
