@@ -43,24 +43,24 @@ func (w *Worker) openRecord(ctx context.Context, c claim, action attune.Action) 
 	return r, nil
 }
 
-// close stores the streams, the result and the manifest, in this order: where a manifest stands, all of it stands.
+// close stores the streams, the result and the manifest, in this order: where a manifest stands, all of it stands. What
+// object storage does not take in time is left in the spool, which keeps the order.
 func (r *record) close(ctx context.Context, o outcome, exit sandbox.Exit) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	stdout, outErr := r.stdout.Close(ctx)
 	stderr, errErr := r.stderr.Close(ctx)
-	if err := errors.Join(outErr, errErr); err != nil {
+	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		return err
 	}
+	var resultErr error
 	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
-		if err := r.logs.PutResult(ctx, r.prefix, result); err != nil {
-			return err
-		}
+		resultErr = r.logs.PutResult(ctx, r.prefix, result)
 	}
 	r.manifest.Status, r.manifest.Reason, r.manifest.ExitCode = o.Status, o.Reason, o.ExitCode
 	if !exit.StartedAt.IsZero() {
 		r.manifest.StartedAt, r.manifest.FinishedAt = &exit.StartedAt, &exit.FinishedAt
 	}
 	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
-	return r.logs.PutManifest(ctx, r.prefix, r.manifest)
+	return errors.Join(outErr, errErr, resultErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
 }

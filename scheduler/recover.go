@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"attune"
 )
@@ -35,13 +36,22 @@ func (w *Worker) recover(ctx context.Context) error {
 	if len(begun) > 0 || len(left) > 0 {
 		w.Log.Warn("settled what an earlier life left", "abandoned", len(begun), "sandboxes", len(left))
 	}
-	w.storeSpool(ctx)
 	return nil
 }
 
-// storeSpool uploads what is left of finished logs. Object storage may still be away; the spool keeps them.
+// storeSpool uploads what is left of finished logs, at the start and from time to time until ctx ends. Object storage may
+// still be away, or slow; the spool keeps them, and nothing else waits for it.
 func (w *Worker) storeSpool(ctx context.Context) {
-	if err := w.Logs.Recover(ctx); err != nil && ctx.Err() == nil {
-		w.Log.Error("logs in the spool were not stored", "error", err)
+	tick := time.NewTicker(spoolInterval)
+	defer tick.Stop()
+	for {
+		if err := w.Logs.Recover(ctx); err != nil && ctx.Err() == nil {
+			w.Log.Error("logs in the spool were not stored", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }

@@ -50,7 +50,7 @@ const (
 )
 
 // spoolInterval is how often logs are looked for that object storage could not take when their executions ended.
-const spoolInterval = time.Minute
+const spoolInterval = 15 * time.Second
 
 // leaseTime is how long a worker counts as alive after its last heartbeat.
 const leaseTime = 15 * time.Second
@@ -118,8 +118,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer listener.Wait()
 	poll := time.NewTicker(w.PollInterval)
 	defer poll.Stop()
-	spool := time.NewTicker(spoolInterval)
-	defer spool.Stop()
+	var spool sync.WaitGroup
+	spool.Go(func() { w.storeSpool(ctx) })
+	defer spool.Wait()
 	for ctx.Err() == nil {
 		if err := w.step(ctx); err != nil && ctx.Err() == nil {
 			// The database may be away for a while; what runs goes on.
@@ -130,8 +131,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-listener.C(WakeChannel):
 		case <-w.ended:
 		case <-poll.C:
-		case <-spool.C:
-			w.storeSpool(ctx)
 		}
 	}
 	return w.drain(context.WithoutCancel(ctx), giveUp)

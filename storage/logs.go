@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (l *Logs) Create(prefix, stream string, capacity int64) (*LogWriter, error)
 	if l.active[prefix+stream] != nil {
 		return nil, fmt.Errorf("the stream %s%s is already being written", prefix, stream)
 	}
-	spool, err := createSpool(l.spool, spoolHeader{prefix, stream, capacity})
+	spool, err := createSpool(l.spool, spoolHeader{Prefix: prefix, Stream: stream, Cap: capacity})
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +127,18 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	summary, err := l.store(ctx, spool, true)
+	if spool.Document != "" {
+		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
+		defer cancel()
+		err = l.sendJSON(ctx, spool.Document, io.NewSectionReader(spool.file, headerBytes, spool.total), spool.total)
+	} else {
+		_, err = l.store(ctx, spool, true)
+	}
 	if err := errors.Join(err, spool.close()); err != nil {
 		return err
 	}
-	slog.InfoContext(ctx, "stored a stream that was left in the spool",
-		"prefix", spool.Prefix, "stream", spool.Stream, "size", summary.Size)
+	slog.InfoContext(ctx, "stored what was left in the spool",
+		"prefix", spool.Prefix, "stream", spool.Stream, "document", spool.Document, "size", spool.total)
 	return spool.remove()
 }
 

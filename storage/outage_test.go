@@ -143,6 +143,28 @@ func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
 	}
 }
 
+func TestOutageLeavesNoDocumentBehind(t *testing.T) {
+	t.Parallel()
+	logs, spool, b, p := openBehindProxy(t)
+	p.cut()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := logs.PutResult(ctx, prefix, []byte(`{"n": 1}`)); attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Fatalf("storing a result says %v", err)
+	}
+	if err := logs.PutManifest(ctx, prefix, storage.Manifest{Execution: "e"}); attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Fatalf("storing a manifest says %v", err)
+	}
+	p.open(t)
+	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
+		t.Fatalf("recover says %v and leaves %d files", err, spooled(t, spool))
+	}
+	if result, manifest := b.read(prefix+"result.json"), b.read(prefix+"manifest.json"); string(result) != `{"n": 1}` ||
+		!strings.Contains(string(manifest), `"execution": "e"`) {
+		t.Errorf("stored %s and %s", result, manifest)
+	}
+}
+
 func TestOutageThatEndsInTime(t *testing.T) {
 	t.Parallel()
 	logs, _, b, p := openBehindProxy(t)

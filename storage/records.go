@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -42,8 +46,39 @@ func (l *Logs) PutResult(ctx context.Context, prefix string, result []byte) erro
 	return l.putJSON(ctx, prefix+"result.json", result)
 }
 
+// putJSON leaves the document in the spool, for Recover, when S3 does not take it.
 func (l *Logs) putJSON(ctx context.Context, key string, text []byte) error {
-	err := l.objects.put(ctx, l.objects.config.LogBucket, key, bytes.NewReader(text), int64(len(text)),
+	err := l.sendJSON(ctx, key, bytes.NewReader(text), int64(len(text)))
+	if attune.CodeOf(err) == attune.CodeUnavailable {
+		return errors.Join(err, l.spoolJSON(key, text))
+	}
+	return err
+}
+
+// spoolJSON writes the header last: Recover removes a file that has none.
+func (l *Logs) spoolJSON(key string, text []byte) error {
+	header, err := spoolHeader{Document: key}.encode()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(l.spool, newID()+spoolSuffix)
+	l.take(path)
+	defer l.giveBack(path)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("spool %s: %w", key, err)
+	}
+	if _, err = file.WriteAt(text, headerBytes); err == nil {
+		_, err = file.WriteAt(header, 0)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("spool %s: %w", key, errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}
+
+func (l *Logs) sendJSON(ctx context.Context, key string, text io.Reader, size int64) error {
+	err := l.objects.put(ctx, l.objects.config.LogBucket, key, text, size,
 		minio.PutObjectOptions{ContentType: "application/json"})
 	return objectError("store "+key, err)
 }

@@ -38,20 +38,30 @@ type spoolHeader struct {
 	Prefix string `json:"prefix"`
 	Stream string `json:"stream"`
 	Cap    int64  `json:"cap"`
+	// Document is the key of a JSON object, which follows as it is; there is no stream then.
+	Document string `json:"document,omitempty"`
 }
 
-func createSpool(dir string, h spoolHeader) (s *spool, err error) {
+// encode pads the header to its place.
+func (h spoolHeader) encode() ([]byte, error) {
 	text, err := json.Marshal(h)
 	if err != nil || len(text) > headerBytes {
 		return nil, fmt.Errorf("encode spool header of %d bytes: %w", len(text), errors.Join(err, errors.ErrUnsupported))
+	}
+	return append(text, strings.Repeat(" ", headerBytes-len(text))...), nil
+}
+
+func createSpool(dir string, h spoolHeader) (s *spool, err error) {
+	header, err := h.encode()
+	if err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dir, newID()+spoolSuffix)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
 	}
-	padded := string(text) + strings.Repeat(" ", headerBytes-len(text))
-	if _, err := file.WriteString(padded); err != nil {
+	if _, err := file.Write(header); err != nil {
 		return nil, fmt.Errorf("begin spool: %w", errors.Join(err, file.Close(), os.Remove(path)))
 	}
 	return &spool{spoolHeader: h, file: file}, nil
@@ -81,6 +91,9 @@ func openSpool(path string) (s *spool, err error) {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	s.total = info.Size() - headerBytes
+	if s.Document != "" {
+		return s, nil
+	}
 	var count [8]byte
 	if _, err := file.ReadAt(count[:], s.at(s.Cap+tailBytes)); err == nil {
 		s.total = int64(binary.BigEndian.Uint64(count[:]))

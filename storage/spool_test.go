@@ -30,7 +30,7 @@ func TestSpoolKeepsWhatTheContractSays(t *testing.T) {
 			rapid.Just(capacity), rapid.Just(capacity+tailBytes),
 		), 0, 8).Draw(t, "sizes")
 
-		s, err := createSpool(dir, spoolHeader{"executions/p/a/", "stdout", int64(capacity)})
+		s, err := createSpool(dir, spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestPartialRune(t *testing.T) {
 
 func TestSpoolOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	s, err := createSpool(t.TempDir(), spoolHeader{"p/", "stdout", 100})
+	s, err := createSpool(t.TempDir(), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
