@@ -36,11 +36,17 @@ type Config struct {
 	// SendTimeout is how long a client may take to send a JSON body, and how long an upload may stand still; zero takes
 	// the default.
 	SendTimeout time.Duration
-	Version     string
-	Log         *slog.Logger
+	// AnswerTimeout is how long the database and object storage may hang before a request is answered without them; zero
+	// takes the default. An upload has its own time.
+	AnswerTimeout time.Duration
+	Version       string
+	Log           *slog.Logger
 }
 
-const defaultSendTimeout = 20 * time.Second
+const (
+	defaultSendTimeout   = 20 * time.Second
+	defaultAnswerTimeout = 15 * time.Second
+)
 
 // server is the state that handlers share.
 type server struct {
@@ -57,6 +63,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.SendTimeout == 0 {
 		c.SendTimeout = defaultSendTimeout
+	}
+	if c.AnswerTimeout == 0 {
+		c.AnswerTimeout = defaultAnswerTimeout
 	}
 	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version)}
 

@@ -106,7 +106,9 @@ func (s *server) tokenOf(r *http.Request) (attune.Token, error) {
 	if shown == "" {
 		return attune.Token{}, attune.Errorf(attune.CodeUnauthenticated, "a token is needed: Authorization: Bearer <token>")
 	}
-	return s.DB.Tokens.Authenticate(r.Context(), shown)
+	ctx, cancel := context.WithTimeout(r.Context(), s.AnswerTimeout)
+	defer cancel()
+	return s.DB.Tokens.Authenticate(ctx, shown)
 }
 
 // authorize is the gate in front of every operation.

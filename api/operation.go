@@ -65,6 +65,8 @@ type operation struct {
 	status int
 	// errors are the statuses of failure beyond those that every operation may have.
 	errors []int
+	// ownTime: the handler bounds itself.
+	ownTime bool
 	// request and response are examples; nil where there is no body.
 	request, response any
 }
@@ -74,6 +76,11 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *I)
 	described := o.describe()
 	described.BodyReadTimeout = s.SendTimeout
 	huma.Register(s.huma, described, func(ctx context.Context, in *I) (*O, error) {
+		if !o.ownTime {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, s.AnswerTimeout)
+			defer cancel()
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, problemFor(ctx, s.log, err)

@@ -39,6 +39,7 @@ func (s *server) packRoutes() {
 			"top folder. The archive is checked and stored before the answer; the image is built afterwards.",
 		errors:   []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
 		response: envelope[uploaded]{Data: uploaded{Pack: examplePack, Installation: exampleInstallation}},
+		ownTime:  true,
 	}, s.uploadPack)
 	s.describeUpload()
 	register(s, operation{

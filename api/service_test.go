@@ -67,6 +67,25 @@ func TestDatabaseDown(t *testing.T) {
 	}
 }
 
+// TestDependencyHangs: what neither answers nor breaks must not hold the client for ever.
+func TestDependencyHangs(t *testing.T) {
+	t.Parallel()
+	s := setup(t, func(c *api.Config) { c.AnswerTimeout = 200 * time.Millisecond })
+	for _, table := range []string{"executions", "tokens"} {
+		tx, err := s.db.Pool().Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode"); err != nil {
+			t.Fatal(err)
+		}
+		wantProblem(t, s.get("/api/v1/executions"), http.StatusServiceUnavailable, attune.CodeUnavailable)
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestInternalErrorsStayInside(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
