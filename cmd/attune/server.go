@@ -66,9 +66,12 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 // shutdownGrace is how long open requests may go on when the server ends.
 const shutdownGrace = 5 * time.Second
 
+// abandonedUpload is longer than any upload takes; another server may use the folder, too.
+const abandonedUpload = time.Hour
+
 // serve answers requests until ctx ends, then lets the open ones finish.
 func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, log *slog.Logger) error {
-	staging, err := f.folder("uploads")
+	staging, err := f.scratch("uploads", abandonedUpload)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

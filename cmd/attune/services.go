@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"attune/migrations"
 	"attune/storage"
@@ -99,6 +100,29 @@ func (f storeFlags) folder(name string) (string, error) {
 	dir := filepath.Join(f.DataDir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make folder: %w", err)
+	}
+	return dir, nil
+}
+
+// scratch makes a folder for files that live no longer than the work on them, and removes what is older than age: a
+// process that was killed could not.
+func (f storeFlags) scratch(name string, age time.Duration) (string, error) {
+	dir, err := f.folder(name)
+	if err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("clear folder: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if errors.Is(err, os.ErrNotExist) || err == nil && time.Since(info.ModTime()) < age {
+			continue
+		}
+		if err := errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name()))); err != nil {
+			return "", fmt.Errorf("clear folder: %w", err)
+		}
 	}
 	return dir, nil
 }

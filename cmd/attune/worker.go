@@ -109,7 +109,7 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 	if err != nil {
 		return nil, err
 	}
-	staging, err := f.folder("staging")
+	staging, err := f.scratch("staging", 0) // The folder is this worker's alone.
 	if err != nil {
 		return nil, err
 	}

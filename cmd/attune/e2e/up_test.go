@@ -44,6 +44,10 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
 	first.await(t, runs.ID, running)
 	first.kill(t)
+	scrap := filepath.Join(dir, "staging", "archive-half")
+	if err := os.WriteFile(scrap, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 
 	second := start(t, binary, dir)
 	if second.token != first.token {
@@ -53,6 +57,9 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 		t.Errorf("what ran is %s for %s, want abandoned", e.Status, e.Reason)
 	}
 	second.await(t, waits.ID, running)
+	if _, err := os.Stat(scrap); !os.IsNotExist(err) {
+		t.Errorf("what was being staged is still there: %v", err)
+	}
 	if found := names(t, dir); !slices.Equal(found, []string{"containerd", "minio", "postgres"}) {
 		t.Errorf("daemons on the folder: %v, want one of each", found)
 	}
