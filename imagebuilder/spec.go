@@ -81,7 +81,8 @@ func buildSpec(namespace string, s step, c confinement) (*oci.Spec, error) {
 		oci.WithAmbientCapabilities(nil),
 		oci.WithNoNewPrivileges,
 		withLimits(c.limits, c.limitSwap),
-		seccomp.WithDefaultProfile(), // reads the capabilities, so it comes last
+		seccomp.WithDefaultProfile(), // reads the capabilities, so it comes behind them
+		withoutTracing,
 	)
 	return spec, err
 }
@@ -101,6 +102,15 @@ func withLimits(l BuildLimits, swap bool) oci.SpecOpts {
 		s.Process.Capabilities.Inheritable = nil
 		return nil
 	}
+}
+
+// withoutTracing strikes ptrace out of the seccomp profile: a first process that asks to be traced stops under the
+// shim's eyes, which takes that for its end, and the build would wait for ever for the end of the output.
+func withoutTracing(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	for i, rule := range s.Linux.Seccomp.Syscalls {
+		s.Linux.Seccomp.Syscalls[i].Names = slices.DeleteFunc(rule.Names, func(name string) bool { return name == "ptrace" })
+	}
+	return nil
 }
 
 // bind mounts a file or folder of the host. Nothing in it can be a device or gain privileges.

@@ -44,6 +44,11 @@ func TestBuildSpec(t *testing.T) {
 	if l.Seccomp == nil || l.CgroupsPath != "/attune-build-1" {
 		t.Errorf("seccomp %v, cgroup %s", l.Seccomp, l.CgroupsPath)
 	}
+	for _, rule := range l.Seccomp.Syscalls {
+		if slices.Contains(rule.Names, "ptrace") {
+			t.Errorf("ptrace is in a rule that says %s", rule.Action)
+		}
+	}
 	for _, m := range spec.Mounts {
 		if m.Destination == "/sys" || m.Destination == "/sys/fs/cgroup" {
 			t.Errorf("%s is mounted", m.Destination)

@@ -129,6 +129,7 @@ func forbidden() int {
 	call("mount", unix.SYS_MOUNT, 0, 0)
 	call("clone3", unix.SYS_CLONE3, 0, 0)
 	call("chroot", unix.SYS_CHROOT, 0)
+	call("ptrace", unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0)
 	for name, family := range map[string]int{"AF_ALG": unix.AF_ALG, "AF_VSOCK": unix.AF_VSOCK} {
 		if fd, err := unix.Socket(family, unix.SOCK_STREAM, 0); err == nil {
 			_ = unix.Close(fd)
