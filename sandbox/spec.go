@@ -64,7 +64,9 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 
 func process(spec Spec) *specs.Process {
 	score := oomScore
-	fileSize := uint64(max(spec.Resources.TmpBytes, MaxResultFileBytes))
+	// The largest file that /tmp can hold, for it counts as memory. The result and the failure lie on the host's disk,
+	// where nothing else bounds them.
+	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), MaxResultFileBytes))
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,

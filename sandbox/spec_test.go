@@ -78,7 +78,7 @@ func TestNamespaces(t *testing.T) {
 
 func TestRlimits(t *testing.T) {
 	t.Parallel()
-	for tmp, fileSize := range map[int64]uint64{1 << 20: 16 << 20, 64 << 20: 64 << 20} {
+	for tmp, fileSize := range map[int64]uint64{1 << 20: 16 << 20, 64 << 20: 64 << 20, 4 << 30: 256 << 20} {
 		spec := someSpec()
 		spec.Resources.TmpBytes = tmp
 		got := map[string]uint64{}
