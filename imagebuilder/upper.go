@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -87,11 +88,22 @@ func isOpaque(path string) bool {
 	return err == nil && n == 1 && value[0] == 'y'
 }
 
-// diskUsage is what the trees take. Files may come and go while it counts.
+const (
+	// blockSize is the unit in which the kernel counts what a file takes.
+	blockSize = 512
+	maxBlocks = math.MaxInt64 / blockSize
+)
+
+// diskUsage is what the trees take. Files may come and go while it counts. A tree so deep that its paths are too long to
+// look at takes more than there is: otherwise it would be the place to hide in.
 func diskUsage(trees ...string) int64 {
 	var blocks int64
 	for _, tree := range trees {
 		_ = filepath.WalkDir(tree, func(_ string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, unix.ENAMETOOLONG) {
+				blocks = maxBlocks
+				return fs.SkipAll
+			}
 			if err != nil {
 				return nil //nolint:nilerr // gone in the meantime
 			}
@@ -101,5 +113,5 @@ func diskUsage(trees ...string) int64 {
 			return nil
 		})
 	}
-	return blocks * 512
+	return min(blocks, maxBlocks) * blockSize
 }

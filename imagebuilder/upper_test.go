@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -163,6 +164,34 @@ func TestLayerIsTheSnapshot(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What lies deeper than a path can name must not go uncounted.
+func TestDiskUsageOfDeepTree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "flat"), make([]byte, 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := diskUsage(dir); got < 1<<16 || got > 1<<20 {
+		t.Errorf("a small tree takes %d bytes", got)
+	}
+	name := strings.Repeat("d", 255)
+	root, err := os.OpenRoot(dir)
+	for depth := 0; depth < 20 && err == nil; depth++ {
+		below := root
+		err = below.Mkdir(name, 0o700)
+		if err == nil {
+			root, err = below.OpenRoot(name)
+		}
+		err = errors.Join(err, below.Close())
+	}
+	if err := errors.Join(err, root.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := diskUsage(dir); got < 1<<60 {
+		t.Errorf("a tree with paths that are too long takes %d bytes", got)
 	}
 }
 
