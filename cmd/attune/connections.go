@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -18,8 +18,12 @@ const tokenVariable = "ATTUNE_TOKEN"
 // setting is one line of connections.env.
 type setting struct{ name, value string }
 
-// announce makes sure that there is an administrator's token, and writes connections.env into the data folder.
-func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, containerd string) error {
+// privateMark begins the line that names the addresses of the data folder's own daemons.
+const privateMark = "# private: "
+
+// announce makes sure that there is an administrator's token, and writes connections.env into the data folder. private
+// names the settings that lead to daemons of the folder's own.
+func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, containerd string, private ...string) error {
 	path := filepath.Join(f.DataDir, "connections.env")
 	kept, err := readSetting(path, tokenVariable)
 	if err != nil {
@@ -29,7 +33,7 @@ func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, 
 	if err != nil {
 		return err
 	}
-	return writeConnections(path, []setting{
+	return writeConnections(path, private, []setting{
 		{"ATTUNE_URL", url},
 		{tokenVariable, token},
 		{"ATTUNE_DATABASE_URL", a.databaseURL},
@@ -42,8 +46,9 @@ func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, 
 }
 
 // writeConnections writes the file that a shell can source. It is replaced as a whole, so that nobody reads half of it.
-func writeConnections(path string, settings []setting) error {
+func writeConnections(path string, private []string, settings []setting) error {
 	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s%s\n", privateMark, strings.Join(private, " "))
 	for _, s := range settings {
 		if s.value == "" {
 			continue // A server has no containerd.
@@ -76,8 +81,26 @@ func unquote(s string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(s, "'"), "'"), `'\''`, "'")
 }
 
+// isPrivate tells whether a value is the address of a daemon of the data folder's own: a shell that has sourced the
+// folder's connections.env passes it back to us, and it is no configuration then.
+func (f storeFlags) isPrivate(name, value string) (bool, error) {
+	path := filepath.Join(f.DataDir, "connections.env")
+	kept, err := readSetting(path, name)
+	if err != nil || kept != value {
+		return false, err
+	}
+	names, err := readLine(path, privateMark)
+	return slices.Contains(strings.Fields(names), name), err
+}
+
 // readSetting finds a value in a file that writeConnections wrote; empty when there is none.
 func readSetting(path, name string) (string, error) {
+	value, err := readLine(path, "export "+name+"=")
+	return unquote(value), err
+}
+
+// readLine finds what follows a prefix on its line; empty when no line has it, or there is no file.
+func readLine(path, prefix string) (string, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -85,11 +108,10 @@ func readSetting(path, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read connections: %w", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for lines.Scan() {
-		if value, found := strings.CutPrefix(lines.Text(), "export "+name+"="); found {
-			return unquote(value), nil
+	for line := range strings.Lines(string(content)) {
+		if rest, found := strings.CutPrefix(strings.TrimSuffix(line, "\n"), prefix); found {
+			return rest, nil
 		}
 	}
-	return "", lines.Err()
+	return "", nil
 }

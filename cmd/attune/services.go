@@ -70,6 +70,10 @@ func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := db.CheckKey(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
 	objects, err := storage.OpenObjects(ctx, storage.S3Config{
 		Endpoint: a.s3Endpoint, AccessKey: a.s3AccessKey, SecretKey: a.s3SecretKey, Region: f.S3Region,
 		LogBucket: f.S3LogBucket, PackBucket: f.S3PackBucket,

@@ -26,7 +26,7 @@ type upCommand struct {
 func (*upCommand) Help() string {
 	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. DIR/connections.env then has the addresses and an administrator's token, to source in another shell.
 ` + environmentHelp + `
-Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in DIR. So start it in a shell that has not sourced a connections.env: it would take those addresses for configured ones.
+Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in DIR. The addresses in DIR's own connections.env do not count as configured; those of another folder do.
 
 Examples:
 
@@ -43,7 +43,7 @@ func (c *upCommand) Run(ctx context.Context, s *session) (err error) {
 		return err
 	}
 	a := c.addresses(s.getenv)
-	daemons, err := c.startDaemons(ctx, &a, log)
+	daemons, private, err := c.startDaemons(ctx, &a, log)
 	if err != nil {
 		return err
 	}
@@ -59,24 +59,34 @@ func (c *upCommand) Run(ctx context.Context, s *session) (err error) {
 		return err
 	}
 	defer st.close()
-	return c.serveAndWork(ctx, s, st, a, log)
+	return c.serveAndWork(ctx, s, st, a, private, log)
 }
 
-// startDaemons starts what is not configured and fills in where it is.
-func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Logger) (*daemon.Set, error) {
-	for _, given := range []setting{
-		{"ATTUNE_DATABASE_URL", a.databaseURL}, {"ATTUNE_S3_ENDPOINT", a.s3Endpoint}, {"ATTUNE_CONTAINERD_ADDRESS", c.ContainerdAddress},
+// startDaemons starts what is not configured and fills in where it is. It returns the names of the settings filled in.
+func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Logger) (_ *daemon.Set, private []string, err error) {
+	for _, given := range []struct {
+		name  string
+		value *string
+	}{
+		{"ATTUNE_DATABASE_URL", &a.databaseURL}, {"ATTUNE_S3_ENDPOINT", &a.s3Endpoint}, {"ATTUNE_CONTAINERD_ADDRESS", &c.ContainerdAddress},
 	} {
-		if given.value != "" {
-			log.Info("configured, so there is no private daemon for it", "setting", given.name)
+		own, err := c.isPrivate(given.name, *given.value)
+		if err != nil {
+			return nil, nil, err
 		}
+		if own || *given.value == "" {
+			*given.value = ""
+			private = append(private, given.name)
+			continue
+		}
+		log.Info("configured, so there is no private daemon for it", "setting", given.name)
 	}
 	daemons, err := daemon.Start(ctx, daemon.Config{
 		Dir: c.DataDir, BinDir: c.BinDir, Log: log,
 		Postgres: a.databaseURL == "", MinIO: a.s3Endpoint == "", Containerd: c.ContainerdAddress == "",
 	})
 	if err != nil {
-		return nil, withBinariesHint(err)
+		return nil, nil, withBinariesHint(err)
 	}
 	if a.databaseURL == "" {
 		a.databaseURL = daemons.DatabaseURL
@@ -87,7 +97,7 @@ func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Lo
 	if c.ContainerdAddress == "" {
 		c.ContainerdAddress = daemons.ContainerdAddress
 	}
-	return daemons, nil
+	return daemons, private, nil
 }
 
 // withBinariesHint says where missing daemons come from.
@@ -106,7 +116,7 @@ func closeDaemons(ctx context.Context, daemons *daemon.Set) error {
 }
 
 // serveAndWork runs API and worker. The API ends first, then the worker drains.
-func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a addresses, log *slog.Logger) (err error) {
+func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a addresses, private []string, log *slog.Logger) (err error) {
 	lock, err := lockWorker(c.storeFlags)
 	if err != nil {
 		return err
@@ -123,7 +133,7 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 		return err
 	}
 	url := "http://" + listener.Addr().String()
-	if err := c.announce(ctx, st, a, url, c.ContainerdAddress); err != nil {
+	if err := c.announce(ctx, st, a, url, c.ContainerdAddress, private...); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))

@@ -40,6 +40,11 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	if out, err := refused.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("another attune is running")) {
 		t.Errorf("a second attune on the folder: %v, %s", err, out)
 	}
+	other := exec.CommandContext(t.Context(), binary, "up", "--data-dir", tempDir(t), "--listen", "127.0.0.1:0")
+	other.Env = append([]string{"HOME=" + os.Getenv("HOME")}, first.client...)
+	if out, err := other.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("sealed with another key")) {
+		t.Errorf("another folder on the first one's database: %v, %s", err, out)
+	}
 	first.install(t, steadyPack())
 	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
 	first.await(t, runs.ID, running)
@@ -49,7 +54,8 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	second := start(t, binary, dir)
+	// From a shell that has sourced connections.env: the folder's own addresses are no configuration.
+	second := start(t, binary, dir, first.client...)
 	if second.token != first.token {
 		t.Error("the administrator's token has changed")
 	}
