@@ -97,7 +97,10 @@ func withLimits(l BuildLimits, swap bool) oci.SpecOpts {
 		}
 		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: new(l.Pids)}
 		s.Linux.Resources.CPU = &specs.LinuxCPU{Period: new(period), Quota: &quota}
-		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_CORE"})
+		// The disk limit is watched from outside, where a file without a name is not seen.
+		disk := uint64(max(l.DiskBytes, 0))
+		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_CORE"},
+			specs.POSIXRlimit{Type: "RLIMIT_FSIZE", Soft: disk, Hard: disk})
 		// Inheritable capabilities would survive into programs that were not meant to have them.
 		s.Process.Capabilities.Inheritable = nil
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/containerd/fifo"
 	"golang.org/x/sys/unix"
@@ -70,20 +71,31 @@ func (s *stdio) endDelivery() {
 
 // wait returns when both outputs have ended. They do when the last process is gone, and the first process's end is the
 // end of all: it takes the pid namespace with it.
+//
+// Should containerd be wrong about the end, what holds the streams must not hold us: whoever removes the container kills it.
 func (s *stdio) wait() {
+	late := time.AfterFunc(drainTime, s.close)
+	defer late.Stop()
 	s.copies.Wait()
 	s.abandon()
 }
 
+// drainTime is more than enough for what pipes hold when their writers are gone.
+const drainTime = 30 * time.Second
+
 // abandon closes our side at once.
 func (s *stdio) abandon() {
+	s.close()
+	s.delivery.Wait()
+	s.copies.Wait()
+}
+
+func (s *stdio) close() {
 	for _, pipe := range []io.Closer{s.stdin, s.stdout, s.stderr} {
 		if pipe != nil {
 			_ = pipe.Close()
 		}
 	}
-	s.delivery.Wait()
-	s.copies.Wait()
 }
 
 // drain copies to the end of src even when dst gives up, so that the process is never held up by an error of ours.

@@ -69,6 +69,8 @@ type Worker struct {
 	// it. Only Run's goroutine has to do with them.
 	beaten time.Time
 	unsure bool
+	// full is what hasRoom said last.
+	full bool
 	// patience ends when the worker stops and outcomes that the database does not take are left to the next life.
 	patience context.Context
 
@@ -148,7 +150,7 @@ func (w *Worker) step(ctx context.Context) error {
 		return err
 	}
 	free := w.Capacity - w.count()
-	if free < 1 {
+	if free < 1 || !w.hasRoom() {
 		return nil
 	}
 	if w.unsure {
@@ -165,6 +167,26 @@ func (w *Worker) step(ctx context.Context) error {
 		w.begin(ctx, c)
 	}
 	return nil
+}
+
+// spoolReserve is what must be left of the disk for logs before anything is taken: an execution on a full disk would lose its
+// log, or its start.
+const spoolReserve = 128 << 20
+
+// hasRoom tells whether the disk has room for the logs of more executions. Where it has not, they wait in the queue for a
+// worker that has.
+func (w *Worker) hasRoom() bool {
+	left, err := w.Logs.Free()
+	full := err != nil || left < spoolReserve
+	if full != w.full {
+		w.full = full
+		if full {
+			w.Log.Error("the disk for logs is full; nothing is taken from the queue", "bytes_left", left, "error", err)
+		} else {
+			w.Log.Info("the disk for logs has room again")
+		}
+	}
+	return !full
 }
 
 // begin runs a claim in a goroutine that drain waits for. The execution outlives ctx by the drain.

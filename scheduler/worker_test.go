@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"attune"
 	"attune/sandbox"
 	"attune/sandbox/sandboxtest"
@@ -287,4 +289,40 @@ func TestSlotIsFreedOnlyWhenTheSandboxIsGone(t *testing.T) {
 	if next.ScheduledAt.Before(*e.FinishedAt) {
 		t.Error("the next one was admitted before")
 	}
+}
+
+func TestFullDiskLeavesTheQueueAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=16m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	crowded, err := storage.OpenLogs(storagetest.OpenObjects(t), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, waits, action("free", 0))
+	e := submit(t, b.Queue, "ops.free")
+	stop := b.work(t, func(c *WorkerConfig) { c.Logs = crowded })
+	// It looks right after it has said that it lives, and has looked when it has come to its end.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for alive := 0; alive == 0; <-tick.C {
+		workers, err := b.db.Workers.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		alive = len(workers)
+	}
+	stop()
+	if e, err = b.db.Executions.Get(t.Context(), e.ID); err != nil || e.Status != attune.StatusQueued {
+		t.Errorf("on a full disk it is %s (%v), want queued", e.Status, err)
+	}
+	b.work(t, nil)
+	b.await(t, e.ID, running)
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"attune"
 )
 
@@ -46,6 +48,16 @@ func OpenLogs(objects *Objects, spool string) (*Logs, error) {
 		active:  make(map[string]*LogWriter),
 		busy:    make(map[string]bool),
 	}, nil
+}
+
+// Free is how many bytes the spool's file system has left. A stream that finds it full is cut, so that whoever begins
+// streams looks first.
+func (l *Logs) Free() (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(l.spool, &fs); err != nil {
+		return 0, fmt.Errorf("look at the log spool: %w", err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // no file system is that large
 }
 
 // ExecutionPrefix is where the objects of an execution lie; name is the action's, without its pack.
