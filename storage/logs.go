@@ -57,7 +57,7 @@ func (l *Logs) Free() (int64, error) {
 	if err := unix.Statfs(l.spool, &fs); err != nil {
 		return 0, fmt.Errorf("look at the log spool: %w", err)
 	}
-	return int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // no file system is that large
+	return int64(fs.Bavail) * fs.Bsize, nil
 }
 
 // ExecutionPrefix is where the objects of an execution lie; name is the action's, without its pack.
