@@ -2,6 +2,8 @@ package imagebuilder
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +80,7 @@ func (in *Installer) drain(ctx context.Context) error {
 			return err
 		}
 	}
-	// A digest is recorded before its installation is, and only this loop builds: nothing new can be collected.
+	// Only images of this builder are collected, and only this loop makes them: none is there that is not recorded yet.
 	digests, err := in.DB.Installations.Digests(ctx)
 	if err != nil {
 		return err
@@ -162,8 +164,12 @@ func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *Archi
 		return nil, fmt.Errorf("stage archive: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	if _, err := io.Copy(file, object); err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(file, sum), object); err != nil {
 		return nil, fmt.Errorf("fetch archive: %w", err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != i.ArchiveSHA256 {
+		return nil, attune.Invalid("the stored archive is not the one that was uploaded; upload the pack again")
 	}
 	return OpenArchive(ctx, file, in.StagingDir, DefaultLimits())
 }
