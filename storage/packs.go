@@ -26,13 +26,6 @@ func (s *Packs) Get(ctx context.Context, ref string) (attune.Pack, error) {
 	return pack, Translate("get pack", err, noPack(ref))
 }
 
-// Remove deletes the pack with its installations and actions. Executions and secrets stay; whoever calls has cancelled
-// the executions that wait.
-func (s *Packs) Remove(ctx context.Context, ref string) error {
-	err := change(ctx, s.pool, `delete from packs where ref = $1`, ref)
-	return Translate("remove pack", err, noPack(ref))
-}
-
 func noPack(ref string) *attune.Error {
 	return attune.Errorf(attune.CodeNotFound, "there is no pack %q", ref)
 }

@@ -31,26 +31,6 @@ func (s *Tokens) Create(ctx context.Context, name string, role attune.Role, pack
 	return create(ctx, s.pool, name, role, packs, expires)
 }
 
-// CreateFirst makes an admin token when there is no token at all, and returns "" when there is one. Of several processes
-// that start at once, one makes it.
-func (s *Tokens) CreateFirst(ctx context.Context) (string, error) {
-	var secret string
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// The lock in one statement, the look in the next: one statement would look before it has the lock.
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('attune first token', 0))`); err != nil {
-			return err
-		}
-		var some bool
-		if err := tx.QueryRow(ctx, `select exists (select from tokens)`).Scan(&some); err != nil || some {
-			return err
-		}
-		var err error
-		secret, _, err = create(ctx, tx, "first start", attune.RoleAdmin, nil, nil)
-		return err
-	})
-	return secret, Translate("create first token", err)
-}
-
 // EnsureAdmin returns known when it still is an admin's token, and makes a new one otherwise. It is for whoever owns the
 // data folder.
 func (s *Tokens) EnsureAdmin(ctx context.Context, known string) (string, error) {

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"attune"
 	"attune/storage"
 	"attune/storage/storagetest"
@@ -96,29 +94,10 @@ func TestExpiredToken(t *testing.T) {
 	}
 }
 
-func TestFirstTokenIsMadeOnce(t *testing.T) {
+func TestEnsureAdminReplacesOnlyWhatIsNoGood(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
-	secrets := make(chan string, 8)
-	var group errgroup.Group
-	for range cap(secrets) {
-		group.Go(func() error {
-			secret, err := db.Tokens.CreateFirst(t.Context())
-			secrets <- secret
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	close(secrets)
-	var first string
-	for secret := range secrets {
-		if secret != "" && first != "" {
-			t.Error("two first tokens were made")
-		}
-		first += secret
-	}
+	first, _ := token(t, db, attune.RoleAdmin, nil)
 	kept, err := db.Tokens.EnsureAdmin(t.Context(), first)
 	if err != nil || kept != first {
 		t.Errorf("a good token was replaced, %v", err)
