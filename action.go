@@ -70,11 +70,37 @@ type Action struct {
 	Warm *int `json:"warm,omitempty"`
 }
 
-// Retry says how often a failed execution is tried again, and after which pauses.
+// Retry says which failures are tried again, how often, and after which pauses. Pauses double from one attempt to the
+// next, up to the ceiling, and each is shortened by up to half at random, so that what failed together does not come back
+// together.
 type Retry struct {
+	// MaxAttempts counts the first one, too.
 	MaxAttempts       int     `json:"max_attempts"`
 	BackoffSeconds    float64 `json:"backoff_seconds"`
 	MaxBackoffSeconds float64 `json:"max_backoff_seconds"`
+	// Reasons are those that are tried again; empty takes DefaultRetryReasons.
+	Reasons []Reason `json:"reasons,omitempty"`
+	// ExitCodes, where not empty, narrow ReasonExitCode and ReasonException to these exit statuses.
+	ExitCodes []int `json:"exit_codes,omitempty"`
+}
+
+// Defaults and bounds of Retry.
+const (
+	DefaultBackoffSeconds    = 1
+	DefaultMaxBackoffSeconds = 60
+	MaxAttempts              = 100
+)
+
+// DefaultRetryReasons are the ends that another attempt may mend and that leave no doubt that the code has ended.
+func DefaultRetryReasons() []Reason {
+	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonDeadline, ReasonSandboxFailed}
+}
+
+// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its
+// work unseen.
+func RetryReasons() []Reason {
+	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing,
+		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)
 }
 
 // Resources are the ceilings of one sandbox.

@@ -83,13 +83,18 @@ const (
 	ReasonWorkerStopped Reason = "worker_stopped"
 	// ReasonPackRemoved: the pack was uninstalled while the execution waited.
 	ReasonPackRemoved Reason = "pack_removed"
+	// ReasonQueueTimeout: it waited longer than its policies allow.
+	ReasonQueueTimeout Reason = "queue_timeout"
+	// ReasonSuperseded: a newer one took its place, under MethodCancelOldest.
+	ReasonSuperseded Reason = "superseded"
 )
 
 // Reasons lists every reason; docs/cli.md tells people what each of them means.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonInvalidResult, ReasonDeadline, ReasonCancelRequested,
-		ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+		ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+		ReasonQueueTimeout, ReasonSuperseded,
 	}
 }
 
@@ -100,12 +105,15 @@ type Execution struct {
 	Action      string `json:"action"`
 	Pack        string `json:"pack"`
 	PackVersion string `json:"pack_version"`
+	// Key is the queue's, where the action has a concurrency key; see QueueState.
+	Key string `json:"key,omitempty"`
 	// ImageDigest is the image that it runs in, fixed at submission.
-	ImageDigest string          `json:"image_digest"`
-	Status      Status          `json:"status"`
-	Reason      Reason          `json:"reason,omitempty"`
-	Attempt     int             `json:"attempt"`
-	Parameters  json.RawMessage `json:"parameters"`
+	ImageDigest string `json:"image_digest"`
+	Status      Status `json:"status"`
+	Reason      Reason `json:"reason,omitempty"`
+	// Attempt is the present one, counted from 1; those before it are in Attempts.
+	Attempt    int             `json:"attempt"`
+	Parameters json.RawMessage `json:"parameters"`
 	// Result is what the action returned; null when it is larger than MaxResultBytes, then it is only in the log bucket.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Failure is what a failed action raised.
@@ -118,6 +126,23 @@ type Execution struct {
 	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
 	StartedAt   *time.Time `json:"started_at,omitempty"`
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+	// RetryAt is when the pause before the next attempt ends; until then the execution has no place in its queue.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
+	// Attempts are the ones that failed and were tried again, oldest first; listings come without them.
+	Attempts []Attempt `json:"attempts,omitempty"`
+}
+
+// Attempt is one that failed and was tried again.
+type Attempt struct {
+	Attempt     int        `json:"attempt"`
+	Status      Status     `json:"status"`
+	Reason      Reason     `json:"reason"`
+	ExitCode    *int       `json:"exit_code,omitempty"`
+	Failure     *Failure   `json:"failure,omitempty"`
+	Worker      string     `json:"worker"`
+	ScheduledAt time.Time  `json:"scheduled_at"`
+	StartedAt   *time.Time `json:"started_at,omitempty"`
+	FinishedAt  time.Time  `json:"finished_at"`
 }
 
 // MaxResultBytes is the largest result kept in the execution's record (contract 2).

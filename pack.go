@@ -35,6 +35,8 @@ type Manifest struct {
 	Tags         []string     `json:"tags,omitempty"`
 	Dependencies Dependencies `json:"dependencies"`
 	Actions      []Action     `json:"actions"`
+	// Policy is over all actions of the pack together.
+	Policy Policy `json:"policy"`
 }
 
 // Dependencies is what a pack's image holds beyond its base.

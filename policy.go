@@ -1,17 +1,84 @@
 package attune
 
-// Policy is what limits the executions of an action. Limits delay, they never reorder.
+import "time"
+
+// Policy bounds when executions may start: those of an action, of a pack, or all. Limits delay and never reorder; quotas
+// and MaxWaiting turn submissions away. The zero Policy bounds nothing.
 type Policy struct {
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
+	RateLimit   *RateLimit   `json:"rate_limit,omitempty"`
+	Quota       *Quota       `json:"quota,omitempty"`
+	// MaxWaiting is how many executions may wait at one instant; a submission beyond it is refused.
+	MaxWaiting *int `json:"max_waiting,omitempty"`
+	// MaxWaitSeconds ends an execution that has waited longer as ReasonQueueTimeout.
+	MaxWaitSeconds *int `json:"max_wait_seconds,omitempty"`
 }
 
-// Concurrency bounds how many executions are scheduled, running or canceling at one instant.
+// Concurrency bounds how many executions hold a slot at one instant: are scheduled, running or canceling.
 type Concurrency struct {
-	// Limit is at least 1.
+	// Limit is at least 1. With a Key it is the limit of each queue.
 	Limit int `json:"limit"`
+	// Key names parameters of the action; executions whose values differ stand in queues of their own.
+	Key []string `json:"key,omitempty"`
+	// Total, with a Key, is the limit of the action over all its queues; nil is none.
+	Total *int `json:"total,omitempty"`
+	// Method is what becomes of a submission that finds no free slot; empty is MethodEnqueue.
+	Method Method `json:"method,omitempty"`
 }
 
-// QueueStats is how a queue stands at one instant.
+// Method is what becomes of a submission that finds no free slot in its queue.
+type Method string
+
+const (
+	// MethodEnqueue lets it wait.
+	MethodEnqueue Method = "enqueue"
+	// MethodCancelOldest ends the oldest executions of its queue, so that at most Limit are left, itself included.
+	MethodCancelOldest Method = "cancel_oldest"
+	// MethodReject refuses it.
+	MethodReject Method = "reject"
+)
+
+// RateLimit bounds how many executions start within any span of the window's length.
+type RateLimit struct {
+	MaxExecutions int `json:"max_executions"`
+	WindowSeconds int `json:"window_seconds"`
+}
+
+// Quota bounds how many executions are submitted within a period. Periods follow each other from midnight UTC of
+// 1970-01-01, so that 86400 is a day and 3600 a full hour.
+type Quota struct {
+	MaxExecutions int `json:"max_executions"`
+	PeriodSeconds int `json:"period_seconds"`
+}
+
+// Bounds of the numbers in a Policy; all of them are at least 1.
+const (
+	MaxConcurrency   = 1_000_000
+	MaxRate          = 1_000_000
+	MaxPolicySeconds = 366 * 24 * 3600
+	MaxKeyParameters = 8
+)
+
+// PolicyOrigin is who set a policy. The operator's stands in front of the pack's.
+type PolicyOrigin string
+
+const (
+	// OriginPack is the pack's files.
+	OriginPack PolicyOrigin = "pack"
+	// OriginOperator is the API.
+	OriginOperator PolicyOrigin = "operator"
+)
+
+// ScopedPolicy is the policy that is in force for a scope.
+type ScopedPolicy struct {
+	// Scope is "global", "packs/<ref>" or "actions/<ref>".
+	Scope     string       `json:"scope"`
+	Origin    PolicyOrigin `json:"origin"`
+	Policy    Policy       `json:"policy"`
+	UpdatedAt time.Time    `json:"updated_at"`
+}
+
+// QueueStats is how an action's queue, or all queues of an action with a concurrency key, stand at one instant.
 type QueueStats struct {
 	// Waiting executions are queued; Running ones hold a slot: they are scheduled, running or canceling.
 	Waiting int `json:"waiting"`
@@ -22,4 +89,21 @@ type QueueStats struct {
 	AvgWaitTimeSeconds *float64 `json:"avg_wait_time_seconds"`
 	// OldestWaitSeconds is how long the head of the queue has waited; nil when none waits.
 	OldestWaitSeconds *float64 `json:"oldest_wait_seconds"`
+	// Keys are the queues of an action with a concurrency key that have executions; Limit is then the one over all.
+	Keys []KeyStats `json:"keys,omitempty"`
+}
+
+// KeyStats is how the queue of one value of the concurrency key stands.
+type KeyStats struct {
+	// Key is a JSON object of the parameters that make the key.
+	Key string `json:"key"`
+	QueueStats
+}
+
+// QueueState is a queue with executions, for the listing of all of them.
+type QueueState struct {
+	Action string `json:"action"`
+	// Key is a JSON object of the parameters that make the concurrency key; empty where the action has none.
+	Key string `json:"key,omitempty"`
+	QueueStats
 }

@@ -13,7 +13,7 @@ func ValidSecretName(s string) bool { return secretName.MatchString(s) }
 // MaxSecretBytes is the largest value of a secret.
 const MaxSecretBytes = 64 << 10
 
-// Scope is whom a secret is for: one action, one pack, or everybody when both are empty.
+// Scope is whom a secret or a policy is for: one action, one pack, or everybody when both are empty.
 type Scope struct {
 	Pack   string `json:"pack,omitempty"`
 	Action string `json:"action,omitempty"`

@@ -1,0 +1,64 @@
+package attune
+
+import "time"
+
+// Explanation says why an execution has not started, at one instant.
+type Explanation struct {
+	Execution string `json:"execution"`
+	Status    Status `json:"status"`
+	Action    string `json:"action"`
+	// Key is the queue's; see QueueState.
+	Key string `json:"key,omitempty"`
+	// Position counts from 1, and is there while the execution waits in its queue.
+	Position *int `json:"position,omitempty"`
+	// Gate holds the head of the queue, and so everything behind it; nil when nothing does: its turn comes at once.
+	Gate *Gate `json:"gate,omitempty"`
+	// ExpectedStartAt is an estimate from recent durations; nil where there is nothing to go by.
+	ExpectedStartAt *time.Time `json:"expected_start_at,omitempty"`
+	// Summary is all of it in a sentence.
+	Summary string `json:"summary"`
+}
+
+// GateKind is what holds an execution.
+type GateKind string
+
+const (
+	// GateConcurrency: all slots of the scope are taken.
+	GateConcurrency GateKind = "concurrency"
+	// GateRateLimit: as many as may start within the window have started.
+	GateRateLimit GateKind = "rate_limit"
+	// GateBackoff: an attempt has failed and the pause before the next one lasts.
+	GateBackoff GateKind = "backoff"
+	// GateWorkers: no worker that is alive has a free place.
+	GateWorkers GateKind = "workers"
+)
+
+// Gate is what holds an execution, with the numbers behind it.
+type Gate struct {
+	Kind GateKind `json:"kind"`
+	// Scope is "global", "packs/<ref>", "actions/<ref>" or "queues/<ref>", the last being the queue itself, of one action
+	// or of one value of its key.
+	Scope string `json:"scope"`
+	// Limit and Taken count slots, starts within the window, or places on workers.
+	Limit int `json:"limit"`
+	Taken int `json:"taken"`
+	// WindowSeconds belongs to GateRateLimit.
+	WindowSeconds int `json:"window_seconds,omitempty"`
+	// OpensAt is known for GateRateLimit and GateBackoff.
+	OpensAt *time.Time `json:"opens_at,omitempty"`
+	// Holders have the slots of GateConcurrency and the places of GateWorkers: the first MaxHolders, oldest first.
+	Holders []Holder `json:"holders,omitempty"`
+}
+
+// MaxHolders bounds Gate.Holders.
+const MaxHolders = 20
+
+// Holder is an execution that has a slot.
+type Holder struct {
+	Execution   string     `json:"execution"`
+	Action      string     `json:"action"`
+	Status      Status     `json:"status"`
+	Worker      string     `json:"worker"`
+	ScheduledAt time.Time  `json:"scheduled_at"`
+	StartedAt   *time.Time `json:"started_at,omitempty"`
+}

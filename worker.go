@@ -1,0 +1,17 @@
+package attune
+
+import "time"
+
+// Worker is a process that runs executions and builds images.
+type Worker struct {
+	Name     string            `json:"name"`
+	Capacity int               `json:"capacity"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	// StartedAt is when its present life began.
+	StartedAt      time.Time `json:"started_at"`
+	LeaseExpiresAt time.Time `json:"lease_expires_at"`
+	// Alive: its lease holds, by the database's clock.
+	Alive bool `json:"alive"`
+	// Executions are the ids of those that hold a slot on it.
+	Executions []string `json:"executions"`
+}
