@@ -26,14 +26,18 @@ type manifestReader struct {
 	names    []packFile
 	manifest attune.Manifest
 	problems []attune.Problem
-	// actions has the file that defines each action so far.
-	actions map[string]string
+	// actions has each action that is defined so far, by its ref.
+	actions map[string]*definedAction
+	// policies has the file and line of each policy so far, by the action's ref; "" is the whole pack's.
+	policies map[string]string
 }
 
 // readManifest reads pack.yaml and the files it goes with. Problems are for the pack's author, the error is not.
 func readManifest(files fs.FS, names []packFile) (attune.Manifest, []attune.Problem, error) {
-	r := &manifestReader{files: files, names: names, actions: map[string]string{}}
-	for _, step := range []func() error{r.readPack, r.readActions, r.readConfigSchema, r.readRequirements, r.readPackageJSON, r.readPackageLock} {
+	r := &manifestReader{files: files, names: names, actions: map[string]*definedAction{}, policies: map[string]string{}}
+	for _, step := range []func() error{
+		r.readPack, r.readActions, r.readPolicies, r.readConfigSchema, r.readRequirements, r.readPackageJSON, r.readPackageLock,
+	} {
 		if err := step(); err != nil {
 			return attune.Manifest{}, nil, err
 		}
@@ -124,15 +128,16 @@ func (p place) packVersion() string {
 	return text
 }
 
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
+}
+
 func (r *manifestReader) readActions() error {
 	found := 0
 	for _, file := range r.names {
 		dir, name := path.Split(file.name)
-		described := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 		switch {
-		case dir == policiesDir+"/" && described:
-			r.problem(file.name, 0, "", "is not supported in this version; put a concurrency limit into the action's policy")
-		case dir != actionsDir+"/" || !described:
+		case dir != actionsDir+"/" || !isYAML(name):
 			continue
 		case found == maxActions:
 			r.problem(file.name, 0, "", "is one action too many: a pack has at most %d", maxActions)

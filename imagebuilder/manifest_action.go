@@ -17,7 +17,6 @@ const (
 	packRefLength     = 63
 	maxTimeoutSeconds = 24 * 60 * 60
 	maxWarm           = 64
-	maxConcurrency    = 10_000
 	maxEnv            = 100
 	maxEnvBytes       = 32 << 10
 	maxSecrets        = 100
@@ -33,6 +32,16 @@ var runnerByExtension = map[string]attune.RunnerType{
 	".py": attune.RunnerPython,
 	".js": attune.RunnerNodeJS, ".mjs": attune.RunnerNodeJS, ".cjs": attune.RunnerNodeJS,
 	".sh": attune.RunnerShell, ".bash": attune.RunnerShell,
+}
+
+// definedAction is what a policy has to know of the action that it is for.
+type definedAction struct {
+	// ref is empty where the file's is wrong.
+	ref, file string
+	// index is the action's place in the manifest.
+	index int
+	// parameters are the names below "properties" of its schema.
+	parameters []string
 }
 
 // readAction reads one file below actions/.
@@ -54,7 +63,7 @@ func (r *manifestReader) readAction(file string) error {
 		Env:            fields.at("env").environment(),
 		OutputSchema:   fields.at("output_schema").schema(),
 		Resources:      fields.at("resources").resources(),
-		Policy:         fields.at("policy").policy(),
+		Retry:          fields.at("retry").retry(),
 	}
 	a.Label, _ = fields.at("label").text(200)
 	a.Description, _ = fields.at("description").text(4000)
@@ -72,14 +81,17 @@ func (r *manifestReader) readAction(file string) error {
 	if a.RunnerType == attune.RunnerShell && a.Function != "" {
 		fields.at("entry_point").refuse("names a function, and a shell action is run as a whole; leave %q out", ":"+a.Function)
 	}
-	fields.at("retry").retry()
 	if a.RunnerType == attune.RunnerShell && a.EntryPoint != "" {
 		if err := r.checkScript(actionsDir + "/" + a.EntryPoint); err != nil {
 			return err
 		}
 	}
+	defined := &definedAction{
+		ref: a.Ref, file: file, index: len(r.manifest.Actions), parameters: fields.at("parameters").child("properties").names(),
+	}
+	a.Policy = fields.at("policy").inlinePolicy(defined)
 	if a.Ref != "" {
-		r.actions[a.Ref] = file
+		r.actions[a.Ref] = defined
 	}
 	r.manifest.Actions = append(r.manifest.Actions, a)
 	return nil
@@ -115,13 +127,13 @@ func (p place) actionRef() string {
 		pack, name = p.r.manifest.Ref, text
 	}
 	ref := pack + "." + name
-	switch other := p.r.actions[ref]; {
+	switch {
 	case pack != p.r.manifest.Ref && attune.ValidPackRef(p.r.manifest.Ref):
 		p.refuse("belongs to the pack %q, and this is the pack %q", pack, p.r.manifest.Ref)
 	case !attune.ValidActionName(name):
 		p.refuse("must be lower-case letters, digits, _ and -, begin with a letter and have at most %d characters behind the dot", packRefLength)
-	case other != "":
-		p.refuse("is the same as in %s", other)
+	case p.r.actions[ref] != nil:
+		p.refuse("is the same as in %s", p.r.actions[ref].file)
 	default:
 		return ref
 	}
@@ -221,35 +233,4 @@ func (p place) environment() map[string]string {
 		return nil
 	}
 	return env
-}
-
-func (p place) policy() attune.Policy {
-	fields, ok := p.members("concurrency", "rate_limit", "quota")
-	if !ok {
-		return attune.Policy{}
-	}
-	fields.at("rate_limit").later()
-	fields.at("quota").later()
-	concurrency := fields.at("concurrency")
-	limits, ok := concurrency.members("limit", "key", "method")
-	if !ok {
-		return attune.Policy{}
-	}
-	limits.at("key").later()
-	limits.at("method").later()
-	limit := limits.at("limit").required().integer(1, 1, maxConcurrency)
-	return attune.Policy{Concurrency: &attune.Concurrency{Limit: int(limit)}}
-}
-
-// retry accepts a single attempt, which is what every execution gets.
-func (p place) retry() {
-	fields, ok := p.members("max_attempts", "backoff_seconds", "max_backoff_seconds")
-	if !ok {
-		return
-	}
-	if fields.at("max_attempts").integer(1, 1, 100) > 1 {
-		fields.at("max_attempts").refuse("must be 1: retries are not supported in this version")
-	}
-	fields.at("backoff_seconds").number(0, 0, maxTimeoutSeconds)
-	fields.at("max_backoff_seconds").number(0, 0, maxTimeoutSeconds)
 }

@@ -2,6 +2,7 @@ package imagebuilder
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"iter"
@@ -11,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"attune"
-	"attune/internal/nearest"
 )
 
 // place is a value in a file of the pack, or where one could be. Reading it notes what is wrong and goes on, so that an
@@ -29,13 +29,6 @@ func (p place) given() bool { return p.node != nil && p.node.value != nil }
 
 func (p place) refuse(format string, args ...any) {
 	p.r.problem(p.file, p.line, p.field, format, args...)
-}
-
-// later refuses what a later version will know: accepted, it would have no effect and nobody would notice.
-func (p place) later() {
-	if p.node != nil {
-		p.refuse("is not supported in this version; leave it out")
-	}
 }
 
 // required notes when nothing is there.
@@ -65,13 +58,8 @@ func (p place) members(known ...string) (_ members, ok bool) {
 		return members{}, false
 	}
 	for name, child := range p.entries() {
-		if slices.Contains(known, name) {
-			continue
-		}
-		if near := nearest.Name(name, known); near != "" {
-			child.refuse("is an unknown field; did you mean %q?", near)
-		} else {
-			child.refuse("is an unknown field; known are %s", strings.Join(known, ", "))
+		if !slices.Contains(known, name) {
+			child.refuse("is an unknown field%s", cmp.Or(didYouMean(name, known), "; known are "+strings.Join(known, ", ")))
 		}
 	}
 	_, ok = p.node.value.(yamlMap)
@@ -95,6 +83,18 @@ func (p place) entries() iter.Seq2[string, place] {
 			}
 		}
 	}
+}
+
+// names are those of an object's members; none where there is no object.
+func (p place) names() (names []string) {
+	if p.node == nil {
+		return nil
+	}
+	object, _ := p.node.value.(yamlMap)
+	for _, m := range object {
+		names = append(names, m.name)
+	}
+	return names
 }
 
 // child is the place of a member, whether it is there or not.

@@ -212,14 +212,13 @@ func TestWrongAction(t *testing.T) {
 		head + "secrets: [api-key, 1st, ok, ok]\n":                                          {":3: secrets[0]: must be letters", ":3: secrets[1]: must be letters", ":3: secrets[3]: is there twice"},
 		head + "env: {PATH: x, ATTUNE_X: x, LD_PRELOAD: x, PYTHONPATH: x}\n":                {"env.PATH: is a variable that the runner sets", "env.ATTUNE_X", "env.LD_PRELOAD", "env.PYTHONPATH"},
 		head + "env:\n  a-b: x\n  PORT: 80\n  NOTHING:\n":                                   {":4: env.a-b: must be letters", `:5: env.PORT: must be a string, is a number; write it in quotes: "80"`, ":6: env.NOTHING: is required"},
-		head + "env: [a]\n":       {":3: env: must be an object, is a list"},
-		head + "timeout: 0\n":     {":3: timeout: must be a whole number from 1 to 86400"},
-		head + "timeout: 86401\n": {":3: timeout: must be a whole number"},
-		head + "timeout: 1.5\n":   {":3: timeout: must be a whole number"},
-		head + "timeout: '5'\n":   {":3: timeout: must be a whole number, is a string"},
-		head + "network: host\n":  {":3: network: must be one of none, egress"},
-		head + "warm: -1\n":       {":3: warm: must be a whole number from 0 to 64"},
-		head + "retry: {max_attempts: 3, backoff_seconds: x}\n":  {":3: retry.backoff_seconds: must be a number", ":3: retry.max_attempts: must be 1: retries are not supported in this version"},
+		head + "env: [a]\n":                                      {":3: env: must be an object, is a list"},
+		head + "timeout: 0\n":                                    {":3: timeout: must be a whole number from 1 to 86400"},
+		head + "timeout: 86401\n":                                {":3: timeout: must be a whole number"},
+		head + "timeout: 1.5\n":                                  {":3: timeout: must be a whole number"},
+		head + "timeout: '5'\n":                                  {":3: timeout: must be a whole number, is a string"},
+		head + "network: host\n":                                 {":3: network: must be one of none, egress"},
+		head + "warm: -1\n":                                      {":3: warm: must be a whole number from 0 to 64"},
 		head + "resources: {memory: 1Mi, disk: 5}\n":             {":3: resources.disk: is an unknown field", ":3: resources.memory: must be from 16 MiB to 64 GiB"},
 		head + "resources: {memory: lots, tmp: [1]}\n":           {":3: resources.memory: must be a size such as 256Mi", ":3: resources.tmp: must be a size such as 256Mi, is a list"},
 		head + "resources: {cpu: 0, pids: 1, log: 1Ki}\n":        {"resources.cpu: must be a number from 0.01 to 128", "resources.log: must be from 128 KiB to 1 GiB", "resources.pids: must be a whole number"},
@@ -227,11 +226,6 @@ func TestWrongAction(t *testing.T) {
 		head + "resources: {cpu: half}\n":                        {"resources.cpu: must be a number from 0.01 to 128, or thousandths"},
 		head + "resources: {tmp: 1000000.5}\n":                   {"resources.tmp: must be from 1 MiB"},
 		head + "resources: {tmp: 2000000.5}\n":                   {"resources.tmp: must be a whole number of bytes"},
-		head + "policy: {concurrency: {limit: 0}}\n":             {":3: policy.concurrency.limit: must be a whole number from 1"},
-		head + "policy: {concurrency: {}}\n":                     {":3: policy.concurrency.limit: is required"},
-		head + "policy: {concurrency: {limit: 1, key: [a]}}\n":   {":3: policy.concurrency.key: is not supported in this version"},
-		head + "policy: {rate_limit: {max_executions: 5}}\n":     {":3: policy.rate_limit: is not supported in this version"},
-		head + "policy: {quota: 5, concurrency: {method: x}}\n":  {"policy.quota: is not supported", "policy.concurrency.method: is not supported", "policy.concurrency.limit: is required"},
 		head + "entrypoint: x\n":                                 {`:3: entrypoint: is an unknown field; did you mean "entry_point"?`},
 		head + "env: &a {A: x}\n":                                {":3: has an anchor"},
 		head + "env: {<<: {}}\n":                                 {":3: has an anchor, an alias or a merge key"},
@@ -264,7 +258,6 @@ func TestWrongFiles(t *testing.T) {
 	}{
 		"no action":         {"actions/forecast.yaml", "", []string{"actions: must have at least one <name>.yaml"}},
 		"same ref":          {"actions/other.yaml", "ref: weather.forecast\nentry_point: forecast.py\n", []string{"actions/other.yaml:1: ref: is the same as in actions/forecast.yaml"}},
-		"policies":          {"policies/a.yaml", "x: 1", []string{"policies/a.yaml: is not supported in this version"}},
 		"config schema":     {"config.schema.yaml", "a: 1\ntype: x\n", []string{"config.schema.yaml:1: a: is not a keyword", "config.schema.yaml:2: type: fits none"}},
 		"good requirements": {"requirements.txt", "# all\r\nrequests>=2 # why\n\nxmltodict==0.13.0 \\\n  --hash=sha256:ab12 \\\n  --hash=sha256:cd34\ntomli; python_version < '3.11'\n", nil},
 		"bad requirements": {"requirements.txt", "requests\n-r other.txt\n--extra-index-url http://x\n\nx \\\n @ file:///x\n./y\n", []string{
@@ -345,13 +338,15 @@ func assertProblems(t *testing.T, what string, want, got []string) {
 }
 
 func FuzzManifest(f *testing.F) {
-	f.Add(weather["pack.yaml"], weather["actions/forecast.yaml"], "requests>=2\n", `{"dependencies": {"a": "1"}}`)
-	f.Add("ref: a\nversion: 1.0.0\ndependencies: {python: {packages: [x]}}", "ref: b\nentry_point: forecast.py\nparameters: {type: object, properties: {a: {}}}", "", "")
-	f.Add("ref: [", "a: &b *b", "-r \\\n", "[")
-	f.Fuzz(func(t *testing.T, pack, action, requirements, npm string) {
+	f.Add(weather["pack.yaml"], weather["actions/forecast.yaml"], "max_waiting: 5", "requests>=2\n", `{"dependencies": {"a": "1"}}`)
+	f.Add("ref: a\nversion: 1.0.0\ndependencies: {python: {packages: [x]}}", "ref: b\nentry_point: forecast.py\nparameters: {type: object, properties: {a: {}}}",
+		"action: b\nconcurrency: {limit: 1, key: [a]}", "", "")
+	f.Add("ref: [", "a: &b *b", "action: [", "-r \\\n", "[")
+	f.Fuzz(func(t *testing.T, pack, action, policy, requirements, npm string) {
 		files := fstest.MapFS{}
 		var names []packFile
-		for name, text := range with(weather, "pack.yaml", pack+" ", "actions/forecast.yaml", action+" ", "requirements.txt", requirements+" ", "package.json", npm+" ") {
+		for name, text := range with(weather, "pack.yaml", pack+" ", "actions/forecast.yaml", action+" ", "policies/a.yaml", policy+" ",
+			"requirements.txt", requirements+" ", "package.json", npm+" ") {
 			files[name] = &fstest.MapFile{Data: []byte(text)}
 			names = append(names, packFile{name: name, size: int64(len(text))})
 		}

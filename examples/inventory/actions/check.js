@@ -6,16 +6,17 @@ import semver from 'semver';
 import { parse } from 'yaml';
 
 export function run({ parameters, secrets }) {
+  const { site } = parameters;
   const { services } = parse(parameters.inventory);
   const options = { includePrerelease: parameters.include_prerelease ?? false };
 
   const outdated = services.filter((service) => !fits(service, options));
-  console.log(`${services.length} services, ${outdated.length} outdated`);
+  console.log(`${site}: ${services.length} services, ${outdated.length} outdated`);
   for (const { name, version, wanted } of outdated) {
     console.log(`${name} runs ${version}, wanted is ${wanted}`);
   }
 
-  const body = JSON.stringify({ event: 'inventory.checked', outdated: outdated.map(({ name }) => name) });
+  const body = JSON.stringify({ event: 'inventory.checked', site, outdated: outdated.map(({ name }) => name) });
   return { outdated, webhook: { body, headers: signed(body, secrets.webhook_secret) } };
 }
 
