@@ -52,8 +52,10 @@ func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit in
 type pageReader struct {
 	logs           *Logs
 	prefix, stream string
-	offset, limit  int64
-	running        bool
+	// below is the prefix of the attempt whose segments are read.
+	below         string
+	offset, limit int64
+	running       bool
 }
 
 func (r *pageReader) fromObject(ctx context.Context) (attune.LogPage, error) {
@@ -68,12 +70,45 @@ func (r *pageReader) fromObject(ctx context.Context) (attune.LogPage, error) {
 	return r.page(piece, info.Size, info.UserMetadata[truncatedKey] == "true"), err
 }
 
+// fromSegments reads those of the newest attempt that has any.
 func (r *pageReader) fromSegments(ctx context.Context) (attune.LogPage, error) {
+	attempt, err := r.newestAttempt(ctx)
+	if err != nil {
+		return attune.LogPage{}, err
+	}
+	if attempt > 1 {
+		r.below = segmentsPrefix(r.prefix, attempt)
+		if page, err := r.fromSegmentsBelow(ctx); err == nil || !isMissing(err) {
+			return page, err
+		}
+	}
+	r.below = r.prefix
+	return r.fromSegmentsBelow(ctx)
+}
+
+// newestAttempt is the highest number that an attempt's folder has; 0 when there is none.
+func (r *pageReader) newestAttempt(ctx context.Context) (newest int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the listing when it has failed
+	o, folders := r.logs.objects, r.prefix+attemptFolder
+	for folder := range o.client.ListObjectsIter(ctx, o.config.LogBucket, minio.ListObjectsOptions{Prefix: folders}) {
+		if folder.Err != nil {
+			return 0, objectError("list attempts", folder.Err)
+		}
+		attempt, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(folder.Key, folders), "/"))
+		if err == nil {
+			newest = max(newest, attempt)
+		}
+	}
+	return newest, nil
+}
+
+func (r *pageReader) fromSegmentsBelow(ctx context.Context) (attune.LogPage, error) {
 	if r.offset < segmentBytes {
 		return r.fromSegmentsBehind(ctx, "")
 	}
 	// No segment that begins before this one reaches to the offset.
-	page, err := r.fromSegmentsBehind(ctx, segmentKey(r.prefix, r.stream, r.offset-segmentBytes))
+	page, err := r.fromSegmentsBehind(ctx, segmentKey(r.below, r.stream, r.offset-segmentBytes))
 	if isMissing(err) {
 		// The offset may lie far behind the end; only the whole list tells where that is.
 		return r.fromSegmentsBehind(ctx, "")
@@ -122,7 +157,7 @@ func (r *pageReader) segments(ctx context.Context, after string) func(func(segme
 		defer cancel() // ends the listing when the caller has enough
 		o := r.logs.objects
 		for object := range o.client.ListObjectsIter(ctx, o.config.LogBucket, minio.ListObjectsOptions{
-			Prefix: r.prefix + r.stream + "/", StartAfter: after,
+			Prefix: r.below + r.stream + "/", StartAfter: after,
 		}) {
 			if object.Err != nil {
 				yield(segment{}, objectError("list log segments", object.Err))

@@ -1,19 +1,12 @@
 package storage
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"attune"
 )
 
 // DefaultLogBytes is the cap of a stream that has none of its own.
@@ -65,12 +58,27 @@ func ExecutionPrefix(pack, name string, created time.Time, id string) string {
 	return fmt.Sprintf("executions/%s/%s/%s/%s/", pack, name, created.UTC().Format("2006/01/02"), id)
 }
 
+// AttemptPrefix is where the objects of an attempt that was tried again lie, below the prefix of its execution. Those of
+// the last attempt are not here but at the execution's prefix itself.
+func AttemptPrefix(prefix string, attempt int) string {
+	return fmt.Sprintf("%s%s%d/", prefix, attemptFolder, attempt)
+}
+
+const attemptFolder = "attempt-"
+
 // InstallationPrefix is where the log of an installation lies.
 func InstallationPrefix(pack, id string) string { return "installations/" + pack + "/" + id + "/" }
 
 // Create begins a stream, such as "stdout", of which the first capacity bytes and the end are kept; 0 takes
 // DefaultLogBytes. The caller closes it.
 func (l *Logs) Create(prefix, stream string, capacity int64) (*LogWriter, error) {
+	return l.CreateAttempt(prefix, 1, stream, capacity)
+}
+
+// CreateAttempt is Create for an attempt of an execution, counted from 1, whose prefix it is given. While it is written,
+// the segments of the first attempt lie at that prefix and those of any other at its AttemptPrefix. So an earlier attempt
+// that is stored late, after a crash or an outage, cannot touch what a later one has written.
+func (l *Logs) CreateAttempt(prefix string, attempt int, stream string, capacity int64) (*LogWriter, error) {
 	if capacity <= 0 {
 		capacity = DefaultLogBytes
 	}
@@ -79,7 +87,9 @@ func (l *Logs) Create(prefix, stream string, capacity int64) (*LogWriter, error)
 	if l.active[prefix+stream] != nil {
 		return nil, fmt.Errorf("the stream %s%s is already being written", prefix, stream)
 	}
-	spool, err := createSpool(l.spool, spoolHeader{Prefix: prefix, Stream: stream, Cap: capacity})
+	spool, err := createSpool(l.spool, spoolHeader{
+		Prefix: prefix, Segments: segmentsPrefix(prefix, attempt), Stream: stream, Cap: capacity,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +99,19 @@ func (l *Logs) Create(prefix, stream string, capacity int64) (*LogWriter, error)
 	return w, nil
 }
 
+// segmentsPrefix is below which the segments of an attempt lie.
+func segmentsPrefix(prefix string, attempt int) string {
+	if attempt <= 1 {
+		return prefix
+	}
+	return AttemptPrefix(prefix, attempt)
+}
+
 // release lets Recover have the spool of a stream that is not written any more.
 func (l *Logs) release(w *LogWriter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.active, w.spool.Prefix+w.spool.Stream)
+	delete(l.active, w.prefix+w.spool.Stream)
 	delete(l.busy, w.spool.file.Name())
 }
 
@@ -101,72 +119,4 @@ func (l *Logs) writer(prefix, stream string) *LogWriter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.active[prefix+stream]
-}
-
-// Recover stores the streams that are left in the spool because an earlier process died or S3 did not answer when they
-// were closed. Call it at the start and from time to time. It stops at the first sign that S3 is away.
-func (l *Logs) Recover(ctx context.Context) error {
-	paths, err := filepath.Glob(filepath.Join(l.spool, "*"+spoolSuffix))
-	if err != nil {
-		return fmt.Errorf("list log spool: %w", err)
-	}
-	var failed []error
-	for _, path := range paths {
-		if !l.take(path) {
-			continue
-		}
-		err := l.recover(ctx, path)
-		l.giveBack(path)
-		if err == nil {
-			continue
-		}
-		failed = append(failed, err)
-		if attune.CodeOf(err) == attune.CodeUnavailable || ctx.Err() != nil {
-			break
-		}
-	}
-	return errors.Join(failed...)
-}
-
-func (l *Logs) recover(ctx context.Context, path string) error {
-	spool, err := openSpool(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // it was finished since it was listed
-	}
-	if errors.Is(err, errNoHeader) {
-		return os.Remove(path)
-	}
-	if err != nil {
-		return err
-	}
-	if spool.Document != "" {
-		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
-		defer cancel()
-		err = l.sendJSON(ctx, spool.Document, io.NewSectionReader(spool.file, headerBytes, spool.total), spool.total)
-	} else {
-		_, err = l.store(ctx, spool, true)
-	}
-	if err := errors.Join(err, spool.close()); err != nil {
-		return err
-	}
-	slog.InfoContext(ctx, "stored what was left in the spool",
-		"prefix", spool.Prefix, "stream", spool.Stream, "document", spool.Document, "size", spool.total)
-	return spool.remove()
-}
-
-// take reserves a spool file, unless it is in use.
-func (l *Logs) take(path string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy[path] {
-		return false
-	}
-	l.busy[path] = true
-	return true
-}
-
-func (l *Logs) giveBack(path string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.busy, path)
 }

@@ -31,7 +31,9 @@ type LogSummary struct {
 
 // LogWriter is one stream that is being written. Write may be called by one goroutine while others read pages.
 type LogWriter struct {
-	logs    *Logs
+	logs *Logs
+	// prefix is the one that the stream was created with; the spool's may become another at the end.
+	prefix  string
 	segment segmentUploader
 
 	mu     sync.Mutex
@@ -40,7 +42,7 @@ type LogWriter struct {
 }
 
 func newLogWriter(l *Logs, s *spool) *LogWriter {
-	w := &LogWriter{logs: l, spool: s}
+	w := &LogWriter{logs: l, prefix: s.Prefix, spool: s}
 	w.segment.start(w)
 	return w
 }
@@ -55,7 +57,7 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 	}
 	if err := w.spool.write(p); err != nil {
 		slog.Warn("the log spool cannot be written; the stream is cut",
-			"prefix", w.spool.Prefix, "stream", w.spool.Stream, "error", err)
+			"prefix", w.prefix, "stream", w.spool.Stream, "error", err)
 	}
 	w.segment.grown(w.spool.written)
 	return len(p), nil
@@ -63,13 +65,21 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 
 // Close stores the stream as one object and removes its segments. While S3 does not answer it tries again until ctx
 // ends; then it returns the error beside the summary, and the spool stays for Recover. Only the first call does this.
-func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) {
+func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) { return w.CloseAt(ctx, w.prefix) }
+
+// CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
+// is its AttemptPrefix.
+func (w *LogWriter) CloseAt(ctx context.Context, prefix string) (LogSummary, error) {
 	if !w.end() {
 		return LogSummary{}, os.ErrClosed
 	}
 	w.segment.stop(ctx)
+	var moved error
+	if prefix != w.prefix {
+		moved = w.spool.redirect(prefix)
+	}
 	summary, err := w.logs.storeInTime(ctx, w.spool, w.segment.began)
-	return summary, errors.Join(err, w.drop(err == nil))
+	return summary, errors.Join(err, moved, w.drop(err == nil))
 }
 
 // Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
@@ -82,7 +92,7 @@ func (w *LogWriter) Discard() error {
 	w.segment.stop(ctx)
 	var err error
 	if w.segment.began {
-		err = w.logs.objects.removePrefix(ctx, w.logs.objects.config.LogBucket, w.spool.Prefix+w.spool.Stream+"/")
+		err = w.logs.removeSegments(ctx, w.spool)
 	}
 	return errors.Join(err, w.drop(true))
 }
@@ -132,15 +142,19 @@ func (l *Logs) store(ctx context.Context, s *spool, segmented bool) (LogSummary,
 	if err != nil {
 		return summary, err
 	}
-	key := s.Prefix + s.Stream
-	err = l.upload(ctx, key+".log", content, content.Size(), minio.PutObjectOptions{
+	err = l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), minio.PutObjectOptions{
 		ContentType:  "text/plain; charset=utf-8",
 		UserMetadata: map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
 	})
 	if err != nil || !segmented {
 		return summary, err
 	}
-	return summary, l.objects.removePrefix(ctx, l.objects.config.LogBucket, key+"/")
+	return summary, l.removeSegments(ctx, s)
+}
+
+// removeSegments removes those of this attempt; no other attempt ever has its own in the same place.
+func (l *Logs) removeSegments(ctx context.Context, s *spool) error {
+	return l.objects.removePrefix(ctx, l.objects.config.LogBucket, s.Segments+s.Stream+"/")
 }
 
 // summary reads content once and leaves it at its beginning.

@@ -136,7 +136,7 @@ func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 	s := w.spool
 	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
 	defer cancel()
-	err := w.logs.upload(ctx, segmentKey(s.Prefix, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
+	err := w.logs.upload(ctx, segmentKey(s.Segments, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
 		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
 	if err == nil {
 		u.sent.Add(size)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -35,9 +36,12 @@ type spool struct {
 }
 
 type spoolHeader struct {
-	Prefix string `json:"prefix"`
-	Stream string `json:"stream"`
-	Cap    int64  `json:"cap"`
+	// Prefix is below which the whole stream goes, and Segments below which its segments lie while it is written. A file of
+	// a version that knew no attempts has no Segments: they are the same.
+	Prefix   string `json:"prefix"`
+	Segments string `json:"segments,omitempty"`
+	Stream   string `json:"stream"`
+	Cap      int64  `json:"cap"`
 	// Document is the key of a JSON object, which follows as it is; there is no stream then.
 	Document string `json:"document,omitempty"`
 }
@@ -86,6 +90,7 @@ func openSpool(path string) (s *spool, err error) {
 	if _, err := io.ReadFull(file, header); err != nil || json.Unmarshal(header, &s.spoolHeader) != nil {
 		return nil, errNoHeader
 	}
+	s.Segments = cmp.Or(s.Segments, s.Prefix)
 	info, err := file.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
@@ -100,6 +105,20 @@ func openSpool(path string) (s *spool, err error) {
 	}
 	s.written = min(s.total, s.Cap)
 	return s, nil
+}
+
+// redirect lets the whole stream go below another prefix; who opens the file after a crash finds it there. Where the disk
+// refuses, it holds for this process alone.
+func (s *spool) redirect(prefix string) error {
+	s.Prefix = prefix
+	header, err := s.encode()
+	if err == nil {
+		_, err = s.file.WriteAt(header, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("write to the spool that the log goes to %s: %w", prefix, err)
+	}
+	return nil
 }
 
 // at is the place in the file of a byte of head or ring.
