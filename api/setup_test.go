@@ -15,7 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/google/uuid"
 
 	"attune"
 	"attune/api"
@@ -264,7 +265,7 @@ func (s *service) install(files map[string]string) attune.Installation {
 func (s *service) build() attune.Installation {
 	s.t.Helper()
 	ctx := s.t.Context()
-	if err := s.db.Workers.Heartbeat(ctx, "builder", 1, time.Minute); err != nil {
+	if err := s.db.Workers.Register(ctx, storage.Life{Name: "builder", ID: uuid.NewString(), Capacity: 1}); err != nil {
 		s.t.Fatal(err)
 	}
 	claimed, _, err := s.db.Installations.Claim(ctx, "builder")

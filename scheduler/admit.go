@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,8 +11,13 @@ import (
 	"attune/storage"
 )
 
-// claim is an execution that a worker has a slot for. Its fields are claimColumns, in their order.
-type claim struct {
+// Claim is an execution that a worker has a slot for.
+type Claim struct {
+	// Slot and Number identify this one taking of a slot: every later write names both, so that whoever lost the slot
+	// changes nothing. Number is drawn anew each time.
+	Slot   int
+	Number int64
+
 	ID             string
 	Attempt        int
 	Action         string
@@ -21,56 +27,57 @@ type claim struct {
 	ImageDigest    string
 	Parameters     json.RawMessage
 	CreatedAt      time.Time
+
+	ticket int64
 }
 
-const claimColumns = `e.id::text, e.attempt, e.action, e.pack, e.pack_version, e.installation_id::text, e.image_digest, e.parameters, e.created_at`
+// admission is what one look at the queues gave.
+type admission struct {
+	claims []Claim
+	// due is when time alone may let somebody go; zero when nothing of the kind waits.
+	due time.Time
+	// canceling are the numbers of the worker's claims that are to be stopped.
+	canceling []int64
+	// left tells that somebody still waits, so that a freed slot is of use.
+	left bool
+}
 
-// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets
-// first. Limits of further levels join the room expression; nothing else changes.
-func (q *Queue) admit(ctx context.Context, worker string, n int) ([]claim, error) {
-	var claims []claim
-	err := q.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `
-			with waiting as (
-				select distinct queue_id from executions where status = 'queued'
-			), room as (
-				select q.id, least($2, coalesce(q.concurrency_limit - taken.slots, $2)) as slots
-				from waiting w
-				join queues q on q.id = w.queue_id
-				cross join lateral (
-					select count(*) as slots from executions e
-					where e.queue_id = q.id and e.status in ('scheduled', 'running', 'canceling')
-				) taken
-				where q.concurrency_limit is null or taken.slots < q.concurrency_limit
-			), heads as (
-				select head.id, head.ticket
-				from room
-				cross join lateral (
-					select e.id, e.ticket from executions e
-					where e.queue_id = room.id and e.status = 'queued'
-					order by e.ticket
-					limit room.slots
-				) head
-				order by head.ticket
-				limit $2
-			)
-			update executions e
-			set status = 'scheduled', worker = $1, scheduled_at = clock_timestamp()
-			from heads
-			where e.id = heads.id and e.status = 'queued'
-			returning `+claimColumns,
-			worker, n)
-		if err != nil {
-			return err
-		}
-		claims, err = pgx.CollectRows(rows, pgx.RowToStructByPos[claim])
+// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first.
+// It is committed without waiting for the disk: what a crash of the database takes back was not begun, since the start,
+// which is durable, comes later in the same log.
+func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (admission, error) {
+	var a admission
+	batch := &pgx.Batch{}
+	batch.Queue(`begin isolation level read committed`)
+	// Tables that fill and empty within seconds mislead the planner; one plan that uses the indexes suits all of their sizes.
+	batch.Queue(`select set_config('synchronous_commit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`)
+	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission)
+	batch.Queue(admitSQL, life.Name, life.ID, n).Query(func(rows pgx.Rows) (err error) {
+		a.claims, err = pgx.CollectRows(rows, scanClaim)
 		return err
 	})
-	if err != nil {
-		return nil, storage.Translate("admit executions", err)
+	batch.Queue(dueSQL).QueryRow(func(row pgx.Row) error {
+		var seconds *float64
+		if err := row.Scan(&seconds, &a.left); err != nil || seconds == nil {
+			return err
+		}
+		a.due = time.Now().Add(time.Duration(*seconds * float64(time.Second)))
+		return nil
+	})
+	batch.Queue(cancelingSQL, life.Name).Query(func(rows pgx.Rows) (err error) {
+		a.canceling, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	batch.Queue(`commit`)
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
+		return admission{}, storage.Translate("admit executions", err)
 	}
-	return claims, nil
+	slices.SortFunc(a.claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
+	return a, nil
+}
+
+func scanClaim(row pgx.CollectableRow) (c Claim, err error) {
+	err = row.Scan(&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &c.Action, &c.Pack, &c.PackVersion, &c.InstallationID,
+		&c.ImageDigest, &c.Parameters, &c.CreatedAt)
+	return c, err
 }

@@ -16,8 +16,8 @@ import (
 const invalidResult = "InvalidResult"
 
 // judge turns the end of a sandbox into the end of its execution. cause is why the sandbox was stopped, if it was.
-func judge(exit sandbox.Exit, cause error, action attune.Action) outcome {
-	o := outcome{ExitCode: &exit.Code}
+func judge(exit sandbox.Exit, cause error, action attune.Action) Outcome {
+	o := Outcome{ExitCode: &exit.Code}
 	switch {
 	case exit.Stopped && errors.Is(cause, errStopping):
 		o.Status, o.Reason = attune.StatusAbandoned, attune.ReasonWorkerStopped

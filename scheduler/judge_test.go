@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 
 func TestDocumentHasWhatTheRunnersRead(t *testing.T) {
 	t.Parallel()
-	c := claim{ID: "id", Action: "ops.a", Attempt: 1, Parameters: json.RawMessage(`{"n":1}`)}
+	c := Claim{ID: "id", Action: "ops.a", Attempt: 1, Parameters: json.RawMessage(`{"n":1}`)}
 	got, err := document(c, attune.Action{Env: map[string]string{"LEVEL": "info"}}, map[string]string{"key": "v"})
 	const want = `{"secrets":{"key":"v"},"parameters":{"n":1},"execution":{"id":"id","action":"ops.a","attempt":1,"env":{"LEVEL":"info"}}}`
 	if err != nil || string(got) != want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,35 +16,59 @@ import (
 // slot was freed, a cancellation was asked for.
 const WakeChannel = "attune_executions"
 
-// Advisory lock classes: the first half of the two-part key. All are transaction-level.
-const (
-	// lockAdmission (second half 0) serializes whoever gives out slots.
-	lockAdmission = 1
-	// lockQueue (second half queues.id) serializes whoever draws tickets of one queue.
-	lockQueue = 2
-)
-
 // Queue is the line of executions in PostgreSQL. Its methods may be called from any number of goroutines and processes.
 type Queue struct {
-	db   *storage.DB
-	log  *slog.Logger
+	db  *storage.DB
+	log *slog.Logger
+
+	submissions group[entry, *place]
+	actions     actionCache
+	waiters     waiters
+
+	// wake asks Run for a notification.
 	wake chan struct{}
+	mu   sync.Mutex
+	// workers of this process are told directly, without the way through the database.
+	workers map[chan struct{}]bool
 }
 
-// NewQueue returns the queue of a database. Until Run is called, wake-ups wait and workers rely on polling.
+// NewQueue returns the queue of a database. Until Run is called, other processes rely on polling.
 func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
-	return &Queue{db: db, log: log, wake: make(chan struct{}, 1)}
+	q := &Queue{db: db, log: log, wake: make(chan struct{}, 1), workers: make(map[chan struct{}]bool)}
+	q.submissions = group[entry, *place]{flush: q.enqueue, size: func(e entry) int { return len(e.parameters) }}
+	q.actions.init(db)
+	q.waiters.init()
+	return q
 }
 
-// Run sends wake-ups until ctx ends. They are sent from here and not from the transactions that cause them, since NOTIFY
-// inside a transaction serializes commits; those that come while one is being sent become one.
+// notifyPause is the least time between two notifications: a burst of wake-ups becomes few of them, since each NOTIFY
+// takes a lock that all commits with one share.
+const notifyPause = 10 * time.Millisecond
+
+// Run sends wake-ups to other processes and hears of theirs, until ctx ends. They are sent from here and not from the
+// transactions that cause them, since NOTIFY inside a transaction serializes commits.
 func (q *Queue) Run(ctx context.Context) error {
+	listener := q.db.Listen(ctx, WakeChannel)
+	defer listener.Wait()
+	poll := time.NewTicker(DefaultPollInterval)
+	defer poll.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-listener.C(WakeChannel):
+			q.tell(ctx)
+			continue
+		case <-poll.C:
+			q.tell(ctx)
+			continue
 		case <-q.wake:
 		}
+		if !pause(ctx, notifyPause-time.Since(last)) {
+			return nil
+		}
+		last = time.Now()
 		// A lost wake-up costs one poll interval, so it is logged and not repeated.
 		if err := q.db.Notify(ctx, WakeChannel); err != nil && ctx.Err() == nil {
 			q.log.Warn("wake-up not sent", "error", err)
@@ -51,10 +76,48 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// signal asks Run for a wake-up and never blocks.
-func (q *Queue) signal() {
+// pause returns false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case q.wake <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// signal wakes the workers of this process, asks Run to wake those of others, and never blocks.
+func (q *Queue) signal() {
+	q.mu.Lock()
+	for worker := range q.workers {
+		offer(worker)
+	}
+	q.mu.Unlock()
+	offer(q.wake)
+}
+
+// subscribe returns a channel that gets a value after one or more signals, and a function that ends it.
+func (q *Queue) subscribe() (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.workers[c] = true
+	return c, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.workers, c)
+	}
+}
+
+// offer puts a signal where none waits yet.
+func offer(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -62,6 +125,16 @@ func (q *Queue) signal() {
 // transact runs fn in a short transaction under READ COMMITTED, where each statement has a snapshot of its own.
 func (q *Queue) transact(ctx context.Context, fn func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, q.db.Pool(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+}
+
+// admission runs fn under the admission lock.
+func (q *Queue) admission(ctx context.Context, fn func(pgx.Tx) error) error {
+	return q.transact(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 }
 
 // isNoRows tells that a guarded statement found nothing in the state it expected.

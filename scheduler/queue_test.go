@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"attune"
 	"attune/storage"
 	"attune/storage/storagetest"
@@ -62,27 +64,47 @@ func submit(t *testing.T, q *Queue, action string) attune.Execution {
 	return e
 }
 
-func admit(t *testing.T, q *Queue, worker string, n int) []claim {
+// lifeOf is a worker of the given name with places enough.
+func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
 	t.Helper()
-	claims, err := q.admit(t.Context(), worker, n)
+	life := storage.Life{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
+	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+		t.Fatal(err)
+	}
+	return life
+}
+
+func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
+	t.Helper()
+	a, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claims
+	return a.claims
 }
 
-// end starts and finishes what a worker has claimed.
-func end(t *testing.T, q *Queue, worker string, c claim) {
+func begin(t *testing.T, q *Queue, worker string, c Claim) {
 	t.Helper()
-	if ours, err := q.start(t.Context(), worker, c); err != nil || !ours {
+	if ours, err := newBook(q, worker).start(t.Context(), c); err != nil || !ours {
 		t.Fatalf("start: %v, %v", ours, err)
 	}
-	if err := q.finish(t.Context(), worker, c, outcome{Status: attune.StatusCompleted}); err != nil {
+}
+
+func finish(t *testing.T, q *Queue, worker string, c Claim, o Outcome) {
+	t.Helper()
+	if err := newBook(q, worker).finish(t.Context(), c, o); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func ids(claims []claim) []string {
+// end starts and finishes what a worker has claimed.
+func end(t *testing.T, q *Queue, worker string, c Claim) {
+	t.Helper()
+	begin(t, q, worker, c)
+	finish(t, q, worker, c, Outcome{Status: attune.StatusCompleted})
+}
+
+func ids(claims []Claim) []string {
 	var found []string
 	for _, c := range claims {
 		found = append(found, c.ID)
@@ -159,12 +181,14 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 	for w := range workers {
 		group.Go(func() {
 			name := fmt.Sprint("w", w)
+			life := lifeOf(t, q, name)
 			for {
-				claims, err := q.admit(t.Context(), name, 2)
+				a, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 					return
 				}
+				claims := a.claims
 				mu.Lock()
 				running += len(claims)
 				if running > limit {
@@ -255,8 +279,11 @@ func TestAdmissionWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("one", 2))
 	inHand, lost := submit(t, q, "ops.one"), submit(t, q, "ops.one")
-	admit(t, q, "w", 2)
-	if err := q.handBack(t.Context(), "w", []string{inHand.ID}); err != nil {
+	claims := admit(t, q, "w", 2)
+	if claims[0].ID != inHand.ID {
+		t.Fatalf("admitted %v", ids(claims))
+	}
+	if err := q.handBack(t.Context(), "w", []int64{claims[0].Number}); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "w", 2); len(claims) != 1 || claims[0].ID != lost.ID {
@@ -271,9 +298,7 @@ func TestStartMayBeRepeated(t *testing.T) {
 	submit(t, q, "ops.one")
 	c := admit(t, q, "w", 1)[0]
 	for range 2 {
-		if ours, err := q.start(t.Context(), "w", c); !ours || err != nil {
-			t.Fatal(ours, err)
-		}
+		begin(t, q, "w", c)
 	}
 }
 
@@ -283,11 +308,9 @@ func TestFirstEndCounts(t *testing.T) {
 	e := submit(t, q, "ops.one")
 	c := admit(t, q, "w", 1)[0]
 	end(t, q, "w", c)
-	stale := outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}
+	stale := Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}
 	for _, worker := range []string{"w", "other"} {
-		if err := q.finish(t.Context(), worker, c, stale); err != nil {
-			t.Fatal(err)
-		}
+		finish(t, q, worker, c, stale)
 	}
 	got, err := q.db.Executions.Get(t.Context(), e.ID)
 	if err != nil || got.Status != attune.StatusCompleted {
@@ -314,20 +337,16 @@ func TestCancelByState(t *testing.T) {
 	if status, err := cancel(scheduled.ID); status != attune.StatusCancelled || err != nil {
 		t.Errorf("scheduled: got %s, %v", status, err)
 	}
-	if ours, err := q.start(t.Context(), "w", scheduled); ours || err != nil {
+	if ours, err := newBook(q, "w").start(t.Context(), scheduled); ours || err != nil {
 		t.Errorf("a cancelled claim was started: %v, %v", ours, err)
 	}
 	submit(t, q, "ops.free")
 	running := admit(t, q, "w", 1)[0]
-	if ours, err := q.start(t.Context(), "w", running); !ours || err != nil {
-		t.Fatal(ours, err)
-	}
+	begin(t, q, "w", running)
 	if status, err := cancel(running.ID); status != attune.StatusCanceling || err != nil {
 		t.Errorf("running: got %s, %v", status, err)
 	}
-	if err := q.finish(t.Context(), "w", running, outcome{Status: attune.StatusCompleted}); err != nil {
-		t.Fatal(err)
-	}
+	finish(t, q, "w", running, Outcome{Status: attune.StatusCompleted})
 	if status, err := cancel(running.ID); status != attune.StatusCancelled || err != nil {
 		t.Errorf("canceling ended as %s, %v", status, err)
 	}
@@ -376,9 +395,7 @@ func TestRemovePackEndsWhatWaits(t *testing.T) {
 	submit(t, q, "ops.one")
 	waits := submit(t, q, "ops.one")
 	c := admit(t, q, "w", 1)[0]
-	if ours, err := q.start(t.Context(), "w", c); !ours || err != nil {
-		t.Fatal(ours, err)
-	}
+	begin(t, q, "w", c)
 	if err := q.RemovePack(t.Context(), "ops"); err != nil {
 		t.Fatal(err)
 	}

@@ -22,21 +22,21 @@ type record struct {
 // storeTimeout bounds how long a finished execution waits for object storage; past it, the spool keeps the log.
 const storeTimeout = 15 * time.Second
 
-// openRecord makes the two streams of an execution.
-func (w *Worker) openRecord(ctx context.Context, c claim, action attune.Action) (*record, error) {
-	limit := cmp.Or(action.Resources.LogBytes, w.LogBytes)
+// openRecord makes the two streams of an attempt.
+func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Action) (*record, error) {
+	limit := cmp.Or(action.Resources.LogBytes, s.LogBytes)
 	r := &record{
-		logs:   w.Logs,
-		prefix: storage.ExecutionPrefix(c.Pack, action.Name(), c.CreatedAt, c.ID),
+		logs:   s.Logs,
+		prefix: s.prefix(c),
 		manifest: storage.Manifest{
 			Execution: c.ID, Action: c.Action, PackVersion: c.PackVersion, ImageDigest: c.ImageDigest, Attempts: c.Attempt,
 		},
 	}
 	var err error
-	if r.stdout, err = w.Logs.Create(r.prefix, string(attune.Stdout), limit); err != nil {
+	if r.stdout, err = s.Logs.CreateAttempt(r.prefix, c.Attempt, string(attune.Stdout), limit); err != nil {
 		return nil, err
 	}
-	if r.stderr, err = w.Logs.Create(r.prefix, string(attune.Stderr), limit); err != nil {
+	if r.stderr, err = s.Logs.CreateAttempt(r.prefix, c.Attempt, string(attune.Stderr), limit); err != nil {
 		_, closeErr := r.stdout.Close(ctx)
 		return nil, errors.Join(err, closeErr)
 	}
@@ -44,12 +44,16 @@ func (w *Worker) openRecord(ctx context.Context, c claim, action attune.Action) 
 }
 
 // close stores the streams, the result and the manifest, in this order: where a manifest stands, all of it stands. What
-// object storage does not take in time is left in the spool, which keeps the order.
-func (r *record) close(ctx context.Context, o outcome, exit sandbox.Exit) error {
+// object storage does not take in time is left in the spool, which keeps the order. They lie in a folder of the attempt's own
+// when another will follow, whose files then stand at the top.
+func (r *record) close(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	stdout, outErr := r.stdout.Close(ctx)
-	stderr, errErr := r.stderr.Close(ctx)
+	if again {
+		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
+	}
+	stdout, outErr := r.stdout.CloseAt(ctx, r.prefix)
+	stderr, errErr := r.stderr.CloseAt(ctx, r.prefix)
 	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		return err
 	}

@@ -7,12 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
 	"attune"
-	"attune/internal/jsonschema"
-	"attune/storage"
 )
 
 // Submission asks for one run of an action.
@@ -23,58 +18,122 @@ type Submission struct {
 	Parameters json.RawMessage
 }
 
-// submitAttempts bounds how often Submit starts over because the pack's version changed under it.
+// submitAttempts bounds how often a submission starts over because what it relied on changed under it.
 const submitAttempts = 5
 
-// Submit puts an execution at the end of its action's queue and returns it with its position. When it returns without
-// an error the execution is durable, and it will reach exactly one terminal state.
+// Submit puts an execution at the end of its queue and returns it with its position. When it returns without an error the
+// execution is durable, and it will reach exactly one terminal state.
 //
-// Errors for people: CodeNotFound (the action), CodeInvalid (parameters, or a secret that is declared and not set).
+// Errors for people: CodeNotFound (the action), CodeInvalid (parameters, or a secret that is declared and not set),
+// CodeRejected (a policy; RetryAfter says when to come back).
 func (q *Queue) Submit(ctx context.Context, s Submission) (attune.Execution, error) {
-	for range submitAttempts {
-		action, err := q.db.Actions.Get(ctx, s.Action)
+	for attempt := range submitAttempts {
+		e, err := q.check(ctx, s, attempt > 0)
 		if err != nil {
 			return attune.Execution{}, err
 		}
-		parameters, err := q.check(ctx, action.Action, s.Parameters)
+		at, err := q.submissions.do(ctx, e)
 		if err != nil {
 			return attune.Execution{}, err
 		}
-		id, err := q.enqueue(ctx, action, parameters)
-		if isNoRows(err) {
-			// Between the check and the lock, another version was installed or the pack removed: look again.
+		if at != nil {
+			q.signal()
+			return e.execution(at), nil
+		}
+		// A policy has more to say, or what was checked is outdated. The slower way finds out which.
+		all, err := q.enqueueByPolicy(ctx, nil, []entry{e})
+		if isOutdated(err) {
 			continue
 		}
 		if err != nil {
-			return attune.Execution{}, storage.Translate("enqueue execution of "+action.Ref, err)
+			return attune.Execution{}, err
 		}
-		q.signal()
-		return q.db.Executions.Get(ctx, id)
+		return all[0], nil
 	}
-	return attune.Execution{}, attune.Errorf(attune.CodeConflict, "the pack of %s is being installed; try again", s.Action)
+	return attune.Execution{}, errBusy(s.Action)
+}
+
+// SubmitBatch queues all submissions or none, in their order. With once it may be repeated: see Once. The Field of each
+// problem begins with "executions.<index>.".
+func (q *Queue) SubmitBatch(ctx context.Context, once *Once, all []Submission) ([]attune.Execution, error) {
+	for attempt := range submitAttempts {
+		entries := make([]entry, len(all))
+		for i, s := range all {
+			var err error
+			if entries[i], err = q.check(ctx, s, attempt > 0); err != nil {
+				return nil, ofMember(i, err)
+			}
+		}
+		made, err := q.enqueueByPolicy(ctx, once, entries)
+		if !isOutdated(err) {
+			return made, err
+		}
+	}
+	return nil, errBusy(all[0].Action)
+}
+
+// SubmitOnce is Submit, repeatable.
+func (q *Queue) SubmitOnce(ctx context.Context, once Once, s Submission) (attune.Execution, error) {
+	for attempt := range submitAttempts {
+		e, err := q.check(ctx, s, attempt > 0)
+		if err != nil {
+			return attune.Execution{}, err
+		}
+		made, err := q.enqueueByPolicy(ctx, &once, []entry{e})
+		if err == nil {
+			return made[0], nil
+		}
+		if !isOutdated(err) {
+			return attune.Execution{}, err
+		}
+	}
+	return attune.Execution{}, errBusy(s.Action)
+}
+
+func errBusy(action string) error {
+	return attune.Errorf(attune.CodeConflict, "the pack or the policy of %s is being changed; try again", action)
+}
+
+// entry is a submission that has been checked.
+type entry struct {
+	action     *installedAction
+	queue      int32
+	parameters json.RawMessage
 }
 
 // check validates what can be known before anything is queued, and fills in the defaults of parameters.
-func (q *Queue) check(ctx context.Context, action attune.Action, parameters json.RawMessage) (json.RawMessage, error) {
+func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, error) {
+	action, err := q.actions.get(ctx, s.Action, fresh)
+	if err != nil {
+		return entry{}, err
+	}
+	parameters := s.Parameters
 	if len(bytes.TrimSpace(parameters)) == 0 {
 		parameters = json.RawMessage(`{}`)
 	}
-	schema, err := jsonschema.Compile(action.Parameters)
-	if err != nil {
-		return nil, fmt.Errorf("compile parameters schema of %s: %w", action.Ref, err)
+	if parameters, err = action.schema.Apply("parameters", parameters); err != nil {
+		return entry{}, err
 	}
-	parameters, err = schema.Apply("parameters", parameters)
-	if err != nil {
-		return nil, err
+	if len(action.Secrets) > 0 {
+		missing, err := q.db.Secrets.Missing(ctx, action.Ref, action.Secrets)
+		if err != nil {
+			return entry{}, err
+		}
+		if len(missing) > 0 {
+			return entry{}, missingSecrets(action.Ref, missing)
+		}
 	}
-	missing, err := q.db.Secrets.Missing(ctx, action.Ref, action.Secrets)
-	if err != nil {
-		return nil, err
+	queue, err := q.actions.queue(ctx, action, parameters)
+	return entry{action, queue, parameters}, err
+}
+
+// execution is what becomes of an entry that was given a place.
+func (e entry) execution(at *place) attune.Execution {
+	key, _ := attune.QueueKey(e.action.key, e.parameters) // it was made before
+	return attune.Execution{
+		ID: at.ID, Action: e.action.Ref, Pack: e.action.Pack, PackVersion: at.PackVersion, ImageDigest: at.ImageDigest, Key: key,
+		Status: attune.StatusQueued, Attempt: 1, Parameters: e.parameters, Position: &at.Position, CreatedAt: at.CreatedAt,
 	}
-	if len(missing) > 0 {
-		return nil, missingSecrets(action.Ref, missing)
-	}
-	return parameters, nil
 }
 
 func missingSecrets(actionRef string, names []string) error {
@@ -88,29 +147,30 @@ func missingSecrets(actionRef string, names []string) error {
 	return attune.Invalid(fmt.Sprintf("%s needs secrets that are not set: %s", actionRef, strings.Join(names, ", ")), problems...)
 }
 
-// enqueue draws the ticket under the queue's lock. The lock is a statement of its own: a snapshot taken in the same
-// statement would be older than the lock. The action's row is locked, too, against a version that is about to replace
-// it: nothing may be queued for an image that is already being let go of. pgx.ErrNoRows means that the installation does
-// not serve any more.
-func (q *Queue) enqueue(ctx context.Context, action storage.InstalledAction, parameters json.RawMessage) (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("make execution id: %w", err)
+// ofMember says which member of a batch an error is about.
+func ofMember(i int, err error) error {
+	var said attune.Error
+	switch code := attune.CodeOf(err); code {
+	case attune.CodeInvalid, attune.CodeNotFound, attune.CodeRejected, attune.CodeMalformed:
+		e := asError(err)
+		said = *e
+	default:
+		return err
 	}
-	err = q.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx,
-			`select pg_advisory_xact_lock($1, id) from queues where action = $2 and key = ''`, lockQueue, action.Ref); err != nil {
-			return err
+	field := fmt.Sprintf("executions.%d", i)
+	if len(said.Problems) == 0 {
+		said.Problems = []attune.Problem{{Field: field, Message: said.Message}}
+	} else {
+		problems := make([]attune.Problem, len(said.Problems))
+		for j, p := range said.Problems {
+			p.Field = field + "." + p.Field
+			problems[j] = p
 		}
-		return tx.QueryRow(ctx, `
-			insert into executions (id, queue_id, ticket, action, pack, pack_version, installation_id, image_digest, parameters)
-			select $1, q.id, nextval('tickets'), a.ref, a.pack, i.version, i.id, i.image_digest, $2
-			from actions a
-			join installations i on i.id = a.installation_id
-			join queues q on q.action = a.ref and q.key = ''
-			where a.ref = $3 and i.id = $4
-			for share of a
-			returning id`, id, parameters, action.Ref, action.InstallationID).Scan(nil)
-	})
-	return id.String(), err
+		said.Problems = problems
+	}
+	said.Message = fmt.Sprintf("nothing was queued: executions[%d]: %s", i, said.Message)
+	if said.Code == attune.CodeNotFound {
+		said.Code = attune.CodeInvalid // the batch was found
+	}
+	return &said
 }

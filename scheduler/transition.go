@@ -3,6 +3,9 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,21 +13,24 @@ import (
 	"attune/storage"
 )
 
-// start moves an execution from scheduled to running; false says that it is not this worker's to start any more. It
-// happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
-// lost, for a claim is begun once.
-func (q *Queue) start(ctx context.Context, worker string, c claim) (bool, error) {
-	tag, err := q.db.Pool().Exec(ctx, `
-		update executions set status = 'running', started_at = coalesce(started_at, clock_timestamp())
-		where id = $1 and attempt = $2 and worker = $3 and status in ('scheduled', 'running')`, c.ID, c.Attempt, worker)
-	if err != nil {
-		return false, storage.Translate("start execution", err)
-	}
-	return tag.RowsAffected() == 1, nil
+// book records what becomes of a worker's claims, many with one commit.
+type book struct {
+	queue  *Queue
+	worker string
+	// awaited says whether somebody waits for a slot, as far as is known.
+	awaited  atomic.Bool
+	starts   group[Claim, bool]
+	finishes group[ending, string]
 }
 
-// outcome is how an execution ends.
-type outcome struct {
+// ending is a claim with how it ended.
+type ending struct {
+	Claim
+	Outcome
+}
+
+// Outcome is how an attempt ends.
+type Outcome struct {
 	Status   attune.Status
 	Reason   attune.Reason
 	ExitCode *int
@@ -32,119 +38,151 @@ type outcome struct {
 	Failure  *attune.Failure
 }
 
+func newBook(q *Queue, worker string) *book {
+	b := &book{queue: q, worker: worker}
+	b.awaited.Store(true)
+	b.starts = group[Claim, bool]{flush: b.flushStarts}
+	b.finishes = group[ending, string]{flush: b.flushFinishes, size: func(e ending) int { return len(e.Result) }}
+	return b
+}
+
+// start moves an execution from scheduled to running; false says that it is not this worker's to start any more. It
+// happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
+// lost, for a claim is begun once.
+func (b *book) start(ctx context.Context, c Claim) (bool, error) { return b.starts.do(ctx, c) }
+
+func (b *book) flushStarts(ctx context.Context, claims []Claim) ([]bool, error) {
+	slots, numbers := make([]int, len(claims)), make([]int64, len(claims))
+	index := make(map[int64]int, len(claims))
+	for i, c := range claims {
+		slots[i], numbers[i], index[c.Number] = c.Slot, c.Number, i
+	}
+	rows, err := b.queue.db.Pool().Query(ctx, startSQL, b.worker, slots, numbers)
+	if err != nil {
+		return nil, storage.Translate("start executions", err)
+	}
+	ours := make([]bool, len(claims))
+	var number int64
+	_, err = pgx.ForEachRow(rows, []any{&number}, func() error {
+		ours[index[number]] = true
+		return nil
+	})
+	return ours, storage.Translate("start executions", err)
+}
+
 // finish moves an execution to its terminal state, which frees its slot; the sandbox must be gone. Asked to stop, an
 // execution ends as cancelled whatever its action made of it, unless its outcome cannot be known.
 //
-// A row that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
-func (q *Queue) finish(ctx context.Context, worker string, c claim, o outcome) error {
-	_, err := q.db.Pool().Exec(ctx, `
-		update executions set
-			status = case when status = 'canceling' and $4 <> 'abandoned' then 'cancelled' else $4 end,
-			reason = case when status = 'canceling' and $4 <> 'abandoned' then 'cancel_requested' else $5 end,
-			exit_code = $6, result = $7, failure = $8, finished_at = clock_timestamp()
-		where id = $1 and attempt = $2 and worker = $3 and status in ('scheduled', 'running', 'canceling')`,
-		c.ID, c.Attempt, worker, o.Status, o.Reason, o.ExitCode, o.Result, o.Failure)
-	if err != nil {
-		return storage.Translate("finish execution", err)
-	}
-	q.signal()
-	return nil
+// A claim that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
+func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
+	_, err := b.finishes.do(ctx, ending{c, o})
+	return err
 }
 
-// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict says
-// that the execution ended otherwise before.
-func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error) {
-	current, err := q.db.Executions.Get(ctx, id)
-	if err != nil {
-		return attune.Execution{}, err
+func (b *book) flushFinishes(ctx context.Context, all []ending) ([]string, error) {
+	ids, err := finishAll(ctx, b.queue.db.Pool(), b.worker, all)
+	if err != nil && len(all) > 1 && attune.CodeOf(err) != attune.CodeUnavailable {
+		// What one action left may be why; the others' ends must not wait for it. Its own caller finds out alone.
+		return make([]string, len(all)), b.finishSingly(ctx, all)
 	}
-	_, err = q.db.Pool().Exec(ctx, `
-		update executions set
-			status = case status when 'running' then 'canceling' else 'cancelled' end,
-			reason = case status when 'running' then '' else 'cancel_requested' end,
-			finished_at = case status when 'running' then null else clock_timestamp() end
-		where id = $1 and status in ('queued', 'scheduled', 'running')`, current.ID)
-	if err != nil {
-		return attune.Execution{}, storage.Translate("cancel execution", err)
+	if err == nil {
+		b.queue.waiters.tell(ids...)
+		if b.awaited.Load() {
+			b.queue.signal()
+		}
 	}
-	q.signal()
-	current, err = q.db.Executions.Get(ctx, id)
-	if err != nil {
-		return attune.Execution{}, err
-	}
-	if current.Status != attune.StatusCanceling && current.Status != attune.StatusCancelled {
-		return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution %s is already %s", id, current.Status)
-	}
-	return current, nil
+	return make([]string, len(all)), err
 }
 
-// canceling lists what a worker has been asked to stop.
-func (q *Queue) canceling(ctx context.Context, worker string) ([]string, error) {
-	rows, err := q.db.Pool().Query(ctx,
-		`select id::text from executions where worker = $1 and status = 'canceling'`, worker)
+func (b *book) finishSingly(ctx context.Context, all []ending) error {
+	var failed []error
+	for i := range all {
+		if _, err := b.flushFinishes(ctx, all[i:i+1]); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// finishAll ends claims of a worker in one statement and returns the ids of those that were its to end.
+func finishAll(ctx context.Context, db querier, worker string, all []ending) ([]string, error) {
+	n := len(all)
+	slots, numbers := make([]int, n), make([]int64, n)
+	statuses, reasons, codes := make([]string, n), make([]string, n), make([]*int, n)
+	results, failures := make([]*string, n), make([]*string, n)
+	for i, e := range all {
+		slots[i], numbers[i] = e.Slot, e.Number
+		statuses[i], reasons[i], codes[i] = string(e.Status), string(e.Reason), e.ExitCode
+		if len(e.Result) > 0 {
+			text := string(e.Result)
+			results[i] = &text
+		}
+		failure, err := failureText(e.Failure)
+		if err != nil {
+			return nil, err
+		}
+		failures[i] = failure
+	}
+	rows, err := db.Query(ctx, finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures)
+	if err != nil {
+		return nil, storage.Translate("finish executions", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return ids, storage.Translate("finish executions", err)
+}
+
+func failureText(f *attune.Failure) (*string, error) {
+	if f == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encode failure: %w", err)
+	}
+	s := string(text)
+	return &s, nil
+}
+
+// delay ends an attempt that is to be tried again after a pause. False says that it is not: somebody has asked for its end,
+// or it is not the worker's any more.
+func (q *Queue) delay(ctx context.Context, worker string, c Claim, o Outcome, seconds float64) (bool, error) {
+	failure, err := failureText(o.Failure)
+	if err != nil {
+		return false, err
+	}
+	tag, err := q.db.Pool().Exec(ctx, delaySQL, worker, c.Slot, c.Number, o.Status, o.Reason, o.ExitCode, failure, seconds)
+	if err != nil {
+		return false, storage.Translate("delay execution", err)
+	}
+	q.signal()
+	return tag.RowsAffected() == 1, nil
+}
+
+const cancelingSQL = `select claim from slots where worker = $1 and status = 'canceling'`
+
+// canceling lists the claims that a worker has been asked to stop.
+func (q *Queue) canceling(ctx context.Context, worker string) ([]int64, error) {
+	rows, err := q.db.Pool().Query(ctx, cancelingSQL, worker)
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return ids, storage.Translate("list executions to cancel", err)
+	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return numbers, storage.Translate("list executions to cancel", err)
 }
 
-// handBack returns to the queue what a worker has been given and has not begun, but for those that it knows of. The ticket
-// stays, and with it the place. Under the admission lock, so that an admission whose answer was lost has committed or failed.
-func (q *Queue) handBack(ctx context.Context, worker string, known []string) error {
-	var returned int64
-	err := q.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, `
-			update executions set status = 'queued', worker = '', scheduled_at = null
-			where worker = $1 and status = 'scheduled' and id <> all(coalesce($2::uuid[], '{}'))`, worker, known)
-		returned = tag.RowsAffected()
-		return err
-	})
-	if err != nil {
-		return storage.Translate("hand back executions", err)
-	}
-	if returned > 0 {
-		q.signal()
-	}
-	return nil
-}
-
-// begun lists what a worker had begun and not ended, for its next life.
-func (q *Queue) begun(ctx context.Context, worker string) ([]claim, error) {
-	rows, err := q.db.Pool().Query(ctx, `
-		select `+claimColumns+` from executions e
-		where worker = $1 and status in ('running', 'canceling') order by ticket`, worker)
+// begun lists what a worker had begun and not ended.
+func (q *Queue) begun(ctx context.Context, worker string) ([]Claim, error) {
+	rows, err := q.db.Pool().Query(ctx, `select number, claim, ticket, id::text, attempt, action, pack, pack_version, installation_id::text,
+			image_digest, parameters, created_at
+		from slots where worker = $1 and status in ('running', 'canceling') order by ticket`, worker)
 	if err != nil {
 		return nil, storage.Translate("list begun executions", err)
 	}
-	claims, err := pgx.CollectRows(rows, pgx.RowToStructByPos[claim])
+	claims, err := pgx.CollectRows(rows, scanClaim)
 	return claims, storage.Translate("list begun executions", err)
-}
-
-// RemovePack ends what waits for a pack's actions and deletes the pack. What runs goes on to its end; history stays.
-func (q *Queue) RemovePack(ctx context.Context, ref string) error {
-	err := q.transact(ctx, func(tx pgx.Tx) error {
-		// Under the locks of all its queues, in ascending order, no submission can slip in between the two statements.
-		if _, err := tx.Exec(ctx, `
-			select pg_advisory_xact_lock($1, id)
-			from (select q.id from queues q join actions a on a.ref = q.action where a.pack = $2 order by q.id) locked`,
-			lockQueue, ref); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `
-			update executions set status = 'cancelled', reason = 'pack_removed', finished_at = clock_timestamp()
-			where pack = $1 and status in ('queued', 'scheduled')`, ref); err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, `delete from packs where ref = $1`, ref)
-		if err == nil && tag.RowsAffected() == 0 {
-			return attune.Errorf(attune.CodeNotFound, "there is no pack %q", ref)
-		}
-		return err
-	})
-	q.signal()
-	return storage.Translate("remove pack", err)
 }

@@ -10,50 +10,52 @@ import (
 	"sync"
 	"time"
 
-	"attune/sandbox"
+	"github.com/google/uuid"
+
+	"attune"
 	"attune/storage"
 )
 
-// Images tells which images are on this host.
-type Images interface {
-	Has(ctx context.Context, digest string) (bool, error)
+// Executor runs what a worker has claimed. Sandboxes is the real one.
+type Executor interface {
+	// Clear removes what an earlier life of the worker left. When it returns nil, nothing of that runs any more, and what is
+	// left of the logs of the claims in again is stored as of attempts that will be tried again.
+	Clear(ctx context.Context, again []Claim) error
+	// Ready tells whether the host can take more; where it cannot, executions wait for a worker that can.
+	Ready() bool
+	// Execute takes a claim to the end of its attempt. It calls begin before any code of the action starts, and returns
+	// begin's error as it is. ctx ends, with a cause, when the run is to be stopped. The Retry is the action's; an error
+	// says that there was no sandbox.
+	Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error)
 }
 
-// WorkerConfig is what a Worker needs. Zero durations and sizes take the defaults.
+// WorkerConfig is what a Worker needs. Zero durations take the defaults.
 type WorkerConfig struct {
 	// Name is unique among all workers of the database and stays the same across restarts: by it a worker finds what
 	// its earlier life left. The caller makes sure that one process at a time has it.
 	Name string
 	// Capacity is how many executions run at one instant.
 	Capacity int
+	// Labels tell people about the worker.
+	Labels   map[string]string
 	DB       *storage.DB
 	Queue    *Queue
-	Runtime  sandbox.Runtime
-	Images   Images
-	Logs     *storage.Logs
-	// LogBytes is the cap of a stream whose action sets none; 0 takes storage.DefaultLogBytes.
-	LogBytes int64
+	Executor Executor
 	// PollInterval is how long a lost wake-up can cost.
 	PollInterval time.Duration
 	// DrainTimeout is how long running executions may go on when the worker is asked to end.
 	DrainTimeout time.Duration
-	// Grace is the time between SIGTERM and SIGKILL.
-	Grace time.Duration
-	Log   *slog.Logger
+	// StopTimeout is how long executions need at most from being stopped to being over.
+	StopTimeout time.Duration
+	Log         *slog.Logger
 }
 
 // Defaults of WorkerConfig.
 const (
 	DefaultPollInterval = time.Second
 	DefaultDrainTimeout = 10 * time.Second
-	DefaultGrace        = 5 * time.Second
+	DefaultStopTimeout  = DefaultGrace + storeTimeout
 )
-
-// spoolInterval is how often logs are looked for that object storage could not take when their executions ended.
-const spoolInterval = 15 * time.Second
-
-// leaseTime is how long a worker counts as alive after its last heartbeat.
-const leaseTime = 15 * time.Second
 
 // Why a running sandbox is stopped.
 var (
@@ -64,24 +66,23 @@ var (
 // Worker takes executions from the queue and runs them.
 type Worker struct {
 	WorkerConfig
+	life storage.Life
+	book *book
 
 	// beaten is when the worker last said that it lives; unsure that it may have been given executions without hearing of
-	// it. Only Run's goroutine has to do with them.
+	// it; due when time alone may let somebody go. Only Run's goroutine has to do with them.
 	beaten time.Time
 	unsure bool
-	// full is what hasRoom said last.
-	full bool
+	due    time.Time
 	// patience ends when the worker stops and outcomes that the database does not take are left to the next life.
 	patience context.Context
 
 	mu sync.Mutex
-	// running maps execution ids to the functions that stop them.
-	running map[string]context.CancelCauseFunc
+	// running maps the numbers of claims to the functions that stop them.
+	running map[int64]context.CancelCauseFunc
 	// ended is signaled when an execution has ended and its slot here is free.
 	ended chan struct{}
-	// stopping is closed when a drain has no more time.
-	stopping chan struct{}
-	group    sync.WaitGroup
+	group sync.WaitGroup
 }
 
 // NewWorker checks the configuration and fills in defaults.
@@ -95,20 +96,22 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = DefaultDrainTimeout
 	}
-	if c.Grace == 0 {
-		c.Grace = DefaultGrace
+	if c.StopTimeout == 0 {
+		c.StopTimeout = DefaultStopTimeout
 	}
 	c.Log = c.Log.With("worker", c.Name)
 	return &Worker{
 		WorkerConfig: c,
-		running:      make(map[string]context.CancelCauseFunc),
+		life:         storage.Life{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
+		book:         newBook(c.Queue, c.Name),
+		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
-		stopping:     make(chan struct{}),
 	}, nil
 }
 
 // Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
-// DrainTimeout to end by itself. It returns when no sandbox of the worker is left.
+// DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could not begin, or
+// that it was forgotten.
 func (w *Worker) Run(ctx context.Context) error {
 	var giveUp context.CancelFunc
 	w.patience, giveUp = context.WithCancel(context.WithoutCancel(ctx))
@@ -116,100 +119,133 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.recover(ctx); err != nil {
 		return err
 	}
+	wake, unsubscribe := w.Queue.subscribe()
+	defer unsubscribe()
 	listener := w.DB.Listen(ctx, WakeChannel)
 	defer listener.Wait()
 	poll := time.NewTicker(w.PollInterval)
 	defer poll.Stop()
-	var spool sync.WaitGroup
-	spool.Go(func() { w.storeSpool(ctx) })
-	defer spool.Wait()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for ctx.Err() == nil {
-		if err := w.step(ctx); err != nil && ctx.Err() == nil {
+		err := w.step(ctx)
+		if attune.CodeOf(err) == attune.CodeConflict {
+			return errors.Join(err, w.drain(context.WithoutCancel(ctx), giveUp, 0))
+		}
+		if err != nil && ctx.Err() == nil {
 			// The database may be away for a while; what runs goes on.
 			w.Log.Error("worker cannot reach the queue", "error", err)
 		}
+		if !w.due.IsZero() {
+			timer.Reset(time.Until(w.due))
+		}
 		select {
 		case <-ctx.Done():
+		case <-wake:
 		case <-listener.C(WakeChannel):
 		case <-w.ended:
+		case <-timer.C:
 		case <-poll.C:
 		}
 	}
-	return w.drain(context.WithoutCancel(ctx), giveUp)
+	return w.drain(context.WithoutCancel(ctx), giveUp, w.DrainTimeout)
 }
 
-// step says that the worker lives, stops what is to be stopped, and takes as much as there is room for.
-func (w *Worker) step(ctx context.Context) error {
-	if time.Since(w.beaten) > leaseTime/3 {
-		if err := w.DB.Workers.Heartbeat(ctx, w.Name, w.Capacity, leaseTime); err != nil {
-			return err
-		}
-		w.beaten = time.Now()
-	}
-	if err := w.stopCancelled(ctx); err != nil {
+// recover settles what an earlier life of this worker left: what it had not begun goes back to its place in the queue; what
+// had begun is abandoned, once its sandbox is known to be gone, for its outcome cannot be known and started code is never
+// silently run again.
+func (w *Worker) recover(ctx context.Context) error {
+	if err := w.DB.Workers.Register(ctx, w.life); err != nil {
 		return err
 	}
+	w.beaten = time.Now()
+	if err := w.Queue.handBack(ctx, w.Name, nil); err != nil {
+		return err
+	}
+	begun, err := w.Queue.lostBy(ctx, w.Name)
+	if err != nil {
+		return err
+	}
+	var again []Claim
+	for _, l := range begun {
+		if retries(l.retry, l.Attempt, abandoned) {
+			again = append(again, l.Claim)
+		}
+	}
+	if err := w.Executor.Clear(ctx, again); err != nil {
+		return err
+	}
+	if len(begun) > 0 {
+		w.Log.Warn("what ran in an earlier life is abandoned", "executions", len(begun), "tried_again", len(again))
+	}
+	return w.Queue.abandon(ctx, w.Name, begun)
+}
+
+// step says that the worker lives, does what is due, stops what is to be stopped, and takes as much as there is room for.
+func (w *Worker) step(ctx context.Context) error {
+	if err := w.beat(ctx); err != nil {
+		return err
+	}
+	if !w.due.IsZero() && !time.Now().Before(w.due) {
+		if err := errors.Join(w.Queue.promote(ctx), w.Queue.expire(ctx)); err != nil {
+			return err
+		}
+	}
 	free := w.Capacity - w.count()
-	if free < 1 || !w.hasRoom() {
-		return nil
+	if free < 1 || !w.Executor.Ready() {
+		return w.stopCancelled(ctx)
 	}
 	if w.unsure {
 		if err := w.Queue.handBack(ctx, w.Name, w.known()); err != nil {
 			return err
 		}
 	}
-	claims, err := w.Queue.admit(ctx, w.Name, free)
+	a, err := w.Queue.admit(ctx, w.life, free)
 	w.unsure = err != nil
 	if err != nil {
 		return err
 	}
-	for _, c := range claims {
+	w.due = a.due
+	w.book.awaited.Store(a.left)
+	for _, c := range a.claims {
 		w.begin(ctx, c)
 	}
+	w.stop(a.canceling)
 	return nil
 }
 
-// spoolReserve is what must be left of the disk for logs before anything is taken: an execution on a full disk would lose its
-// log, or its start.
-const spoolReserve = 128 << 20
-
-// hasRoom tells whether the disk has room for the logs of more executions. Where it has not, they wait in the queue for a
-// worker that has.
-func (w *Worker) hasRoom() bool {
-	left, err := w.Logs.Free()
-	full := err != nil || left < spoolReserve
-	if full != w.full {
-		w.full = full
-		if full {
-			w.Log.Error("the disk for logs is full; nothing is taken from the queue", "bytes_left", left, "error", err)
-		} else {
-			w.Log.Info("the disk for logs has room again")
-		}
+// beat renews the lease, and looks after what others may have left, a few times within each lease.
+func (w *Worker) beat(ctx context.Context) error {
+	if time.Since(w.beaten) < storage.Lease/3 {
+		return nil
 	}
-	return !full
+	if err := w.DB.Workers.Heartbeat(ctx, w.life); err != nil {
+		return err
+	}
+	w.beaten = time.Now()
+	return w.Queue.tidy(ctx)
 }
 
 // begin runs a claim in a goroutine that drain waits for. The execution outlives ctx by the drain.
-func (w *Worker) begin(ctx context.Context, c claim) {
+func (w *Worker) begin(ctx context.Context, c Claim) {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	w.mu.Lock()
-	w.running[c.ID] = stop
+	w.running[c.Number] = stop
 	w.mu.Unlock()
 	w.group.Go(func() {
 		w.execute(ctx, c)
 		stop(nil)
 		w.mu.Lock()
-		delete(w.running, c.ID)
+		delete(w.running, c.Number)
 		w.mu.Unlock()
-		select {
-		case w.ended <- struct{}{}:
-		default:
+		if w.book.awaited.Load() {
+			offer(w.ended)
 		}
 	})
 }
 
-// known lists the executions that the worker has in hand.
-func (w *Worker) known() []string {
+// known lists the claims that the worker has in hand.
+func (w *Worker) known() []int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Collect(maps.Keys(w.running))
@@ -223,42 +259,39 @@ func (w *Worker) count() int {
 
 // stopCancelled asks the sandboxes to end whose executions are canceling.
 func (w *Worker) stopCancelled(ctx context.Context) error {
-	if w.count() == 0 {
-		return nil
-	}
-	ids, err := w.Queue.canceling(ctx, w.Name)
-	if err != nil {
-		return err
-	}
+	numbers, err := w.Queue.canceling(ctx, w.Name)
+	w.stop(numbers)
+	return err
+}
+
+func (w *Worker) stop(numbers []int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, id := range ids {
-		if stop := w.running[id]; stop != nil {
+	for _, number := range numbers {
+		if stop := w.running[number]; stop != nil {
 			stop(errCancelled)
 		}
 	}
-	return nil
 }
 
 // drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.
-func (w *Worker) drain(ctx context.Context, giveUp func()) error {
+func (w *Worker) drain(ctx context.Context, giveUp func(), patience time.Duration) error {
 	done := make(chan struct{})
 	go func() {
 		w.group.Wait()
 		close(done)
 	}()
-	timeout := time.NewTimer(w.DrainTimeout)
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case <-done:
 	case <-timeout.C:
-		close(w.stopping)
 		w.mu.Lock()
 		for _, stop := range w.running {
 			stop(errStopping)
 		}
 		w.mu.Unlock()
-		defer time.AfterFunc(w.Grace+storeTimeout+cleanupTimeout, giveUp).Stop()
+		defer time.AfterFunc(w.StopTimeout+cleanupTimeout, giveUp).Stop()
 		<-done
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)

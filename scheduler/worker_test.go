@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -31,28 +30,32 @@ func (has anyImage) Has(context.Context, string) (bool, error) { return bool(has
 // bench is a queue with a worker whose sandboxes are functions.
 type bench struct {
 	*Queue
-	logs    *storage.Logs
-	runtime *sandboxtest.Fake
-	config  WorkerConfig
+	logs      *storage.Logs
+	runtime   *sandboxtest.Fake
+	config    WorkerConfig
+	sandboxes *Sandboxes
 }
 
 func newBench(t *testing.T, program sandboxtest.Program, actions ...attune.Action) *bench {
 	t.Helper()
 	b := &bench{Queue: setup(t, actions...), logs: storagetest.OpenLogs(t), runtime: sandboxtest.NewFake(program)}
+	b.sandboxes = &Sandboxes{
+		DB: b.db, Runtime: b.runtime, Images: anyImage(true), Logs: b.logs, Grace: 10 * time.Millisecond, Log: b.log,
+	}
 	b.config = WorkerConfig{
-		Name: "w", Capacity: 4, DB: b.db, Queue: b.Queue, Runtime: b.runtime, Images: anyImage(true), Logs: b.logs,
-		PollInterval: 20 * time.Millisecond, DrainTimeout: 50 * time.Millisecond, Grace: 10 * time.Millisecond,
-		Log: slog.New(slog.DiscardHandler),
+		Name: "w", Capacity: 4, DB: b.db, Queue: b.Queue, Executor: b.sandboxes,
+		PollInterval: 20 * time.Millisecond, DrainTimeout: 50 * time.Millisecond, Log: b.log,
 	}
 	return b
 }
 
 // work runs a worker until the returned function is called, which waits for its end.
-func (b *bench) work(t *testing.T, change func(*WorkerConfig)) (stop func()) {
+func (b *bench) work(t *testing.T, change func(*WorkerConfig, *Sandboxes)) (stop func()) {
 	t.Helper()
-	config := b.config
+	config, sandboxes := b.config, *b.sandboxes
+	config.Executor = &sandboxes
 	if change != nil {
-		change(&config)
+		change(&config, &sandboxes)
 	}
 	w, err := NewWorker(config)
 	if err != nil {
@@ -153,7 +156,7 @@ func TestWorkersShareAQueueInOrder(t *testing.T) {
 		want = append(want, submit(t, b.Queue, "ops.one").ID)
 	}
 	for i := range 3 {
-		b.work(t, func(c *WorkerConfig) { c.Name = fmt.Sprint("w", i) })
+		b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.Name = fmt.Sprint("w", i) })
 	}
 	for _, id := range want {
 		b.await(t, id, over)
@@ -199,9 +202,7 @@ func TestNextLifeSettlesWhatTheEarlierLeft(t *testing.T) {
 	b := newBench(t, waits, action("free", 0))
 	begun, held := submit(t, b.Queue, "ops.free"), submit(t, b.Queue, "ops.free")
 	claims := admit(t, b.Queue, "w", 2)
-	if ours, err := b.start(t.Context(), "w", claims[0]); !ours || err != nil {
-		t.Fatal(ours, err)
-	}
+	begin(t, b.Queue, "w", claims[0])
 	if err := b.runtime.Leave(begun.ID + "-1"); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func TestWhatIsMissingAtTheStartFails(t *testing.T) {
 			if err := b.db.Secrets.Delete(t.Context(), "key", attune.Scope{}); err != nil {
 				t.Fatal(err)
 			}
-			b.work(t, func(c *WorkerConfig) { c.Images = test.has })
+			b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Images = test.has })
 			if e = b.await(t, e.ID, over); e.Status != attune.StatusFailed || e.Reason != test.reason {
 				t.Errorf("ended as %s for %s, want failed for %s", e.Status, e.Reason, test.reason)
 			}
@@ -275,7 +276,7 @@ func TestSlotIsFreedOnlyWhenTheSandboxIsGone(t *testing.T) {
 	b := newBench(t, waits, action("one", 1))
 	runtime := &haunted{Fake: b.runtime, tries: make(map[string]int)}
 	first, second := submit(t, b.Queue, "ops.one"), submit(t, b.Queue, "ops.one")
-	b.work(t, func(c *WorkerConfig) { c.Runtime = runtime })
+	b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Runtime = runtime })
 	e := b.await(t, first.ID, over)
 	if e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonSandboxLost {
 		t.Errorf("ended as %s for %s", e.Status, e.Reason)
@@ -308,7 +309,7 @@ func TestFullDiskLeavesTheQueueAlone(t *testing.T) {
 	}
 	b := newBench(t, waits, action("free", 0))
 	e := submit(t, b.Queue, "ops.free")
-	stop := b.work(t, func(c *WorkerConfig) { c.Logs = crowded })
+	stop := b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Logs = crowded })
 	// It looks right after it has said that it lives, and has looked when it has come to its end.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

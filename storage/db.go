@@ -18,6 +18,7 @@ type DB struct {
 	Installations *Installations
 	Actions       *Actions
 	Executions    *Executions
+	Policies      *Policies
 	Secrets       *Secrets
 	Tokens        *Tokens
 	Workers       *Workers
@@ -54,6 +55,7 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		Installations: &Installations{pool},
 		Actions:       &Actions{pool},
 		Executions:    &Executions{pool},
+		Policies:      &Policies{pool},
 		Secrets:       &Secrets{pool, sealer},
 		Tokens:        &Tokens{pool},
 		Workers:       &Workers{pool},

@@ -38,24 +38,33 @@ type ExecutionFilter struct {
 	Limit int
 }
 
-// ExecutionColumns are what ScanExecution reads, of a table or alias e.
-const ExecutionColumns = `e.id, e.action, e.pack, e.pack_version, e.image_digest, e.status, e.reason, e.attempt,
-	e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at`
+// executionColumns are what scanExecution reads, of the view executions as e.
+const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason, e.attempt,
+	e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at, e.retry_at,
+	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
+		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
 // listColumns leave out results, which may have a megabyte each.
-var listColumns = strings.Replace(ExecutionColumns, "e.result", "null::json", 1)
+var listColumns = strings.Replace(executionColumns, "e.result", "null::json", 1)
 
-// Get returns one execution, with its position while it waits.
+// Get returns one execution, with its position while it waits and the attempts that failed.
 func (s *Executions) Get(ctx context.Context, id string) (attune.Execution, error) {
+	return GetExecution(ctx, s.pool, id)
+}
+
+// GetExecution is Executions.Get on a pool or within a transaction.
+func GetExecution(ctx context.Context, db querier, id string) (attune.Execution, error) {
 	if !validID(id) {
 		return attune.Execution{}, noExecution(id)
 	}
-	e, err := scanListed(s.pool.QueryRow(ctx, `select `+ExecutionColumns+`, `+positionColumn+` from executions e where e.id = $1`, id))
-	return e, Translate("get execution", err, noExecution(id))
+	e, err := scanExecution(db.QueryRow(ctx, `select `+executionColumns+` from executions e where e.id = $1`, id))
+	if err != nil || e.Attempt == 1 {
+		return e, Translate("get execution", err, noExecution(id))
+	}
+	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `select attempt, status, reason, exit_code, failure, worker,
+		scheduled_at, started_at, finished_at from attempts where execution_id = $1 order by attempt`, id)
+	return e, err
 }
-
-const positionColumn = `case when e.status = 'queued' then (select count(*) from executions q
-	where q.queue_id = e.queue_id and q.status = 'queued' and q.ticket <= e.ticket) end`
 
 // List returns executions, newest first, and the cursor of the next page, which is empty at the end. They come without
 // their results.
@@ -71,9 +80,8 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 	}
 	// One more than asked tells whether there is a next page.
 	args = append(args, limit+1)
-	found, err := list(ctx, s.pool, "list executions", scanListed, fmt.Sprintf(
-		`select %s, %s from executions e where %s order by e.created_at desc, e.id desc limit $%d`,
-		listColumns, positionColumn, where, len(args)), args...)
+	found, err := list(ctx, s.pool, "list executions", scanExecution, fmt.Sprintf(
+		`select %s from executions e where %s order by e.id desc limit $%d`, listColumns, where, len(args)), args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err
 	}
@@ -102,53 +110,48 @@ func (f *ExecutionFilter) conditions() (string, []any, error) {
 		add("e.status = any(?::text[])", f.Statuses)
 	}
 	if !f.Since.IsZero() {
-		add("e.created_at >= ?", f.Since)
+		// The second condition spares the partitions that are older; ids may come from another clock than times.
+		add("e.created_at >= ? and e.id >= uuid_floor(?::timestamptz - interval '1 hour')", f.Since, f.Since)
 	}
 	if len(f.Allowed) > 0 {
 		add("e.pack = any(?::text[])", f.Allowed)
 	}
 	if f.Cursor != "" {
-		at, id, err := decodeCursor(f.Cursor)
+		id, err := decodeCursor(f.Cursor)
 		if err != nil {
 			return "", nil, err
 		}
-		add("(e.created_at, e.id) < (?, ?::uuid)", at, id)
+		add("e.id < ?::uuid", id)
 	}
 	return strings.Join(all, " and "), args, nil
 }
 
-// A cursor is opaque to those who carry it; inside are the sort keys of the page's last row.
+// A cursor is opaque to those who carry it; inside is the id of the page's last row.
 func encodeCursor(last attune.Execution) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", last.CreatedAt.UnixMicro(), last.ID))
+	return base64.RawURLEncoding.EncodeToString([]byte(last.ID))
 }
 
-func decodeCursor(cursor string) (time.Time, string, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(cursor)
-	micros, id, ok := strings.Cut(string(raw), " ")
-	at, atErr := strconv.ParseInt(micros, 10, 64)
-	if err != nil || atErr != nil || !ok || !validID(id) {
-		return time.Time{}, "", attune.Invalid("the cursor is not one of ours",
+func decodeCursor(cursor string) (string, error) {
+	id, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || !validID(string(id)) {
+		return "", attune.Invalid("the cursor is not one of ours",
 			attune.Problem{Field: "cursor", Message: "give next_cursor of the page before as it was, or none"})
 	}
-	return time.UnixMicro(at), id, nil
+	return string(id), nil
 }
 
 func noExecution(id string) *attune.Error {
 	return attune.Errorf(attune.CodeNotFound, "there is no execution %q", id)
 }
 
-// ScanExecution reads a row of ExecutionColumns, and of what the caller selected behind them.
-func ScanExecution(row pgx.Row, more ...any) (e attune.Execution, err error) {
-	err = row.Scan(append([]any{
-		&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.ImageDigest, &e.Status, &e.Reason, &e.Attempt,
+func scanExecution(row pgx.Row) (e attune.Execution, err error) {
+	err = row.Scan(&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.Key, &e.ImageDigest, &e.Status, &e.Reason, &e.Attempt,
 		&e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt, &e.StartedAt, &e.FinishedAt,
-	}, more...)...)
+		&e.RetryAt, &e.Position)
 	return e, err
 }
 
-func scanListed(row pgx.Row) (attune.Execution, error) {
-	var position *int
-	e, err := ScanExecution(row, &position)
-	e.Position = position
-	return e, err
+func scanAttempt(row pgx.Row) (a attune.Attempt, err error) {
+	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt, &a.FinishedAt)
+	return a, err
 }

@@ -8,27 +8,36 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"attune"
 	"attune/storage"
 	"attune/storage/storagetest"
 )
 
-// insert adds n executions of an action, one second apart, newest last, and returns their ids.
+// insert adds n executions of an action, one second apart, the newest last and made now, and returns their ids.
 func insert(t *testing.T, db *storage.DB, pack, action string, status attune.Status, n int) []string {
 	t.Helper()
 	ctx := t.Context()
-	if _, err := db.Pool().Exec(ctx, `insert into queues (action) values ($1) on conflict do nothing`, action); err != nil {
+	queue, err := storage.QueueID(ctx, db.Pool(), action, "")
+	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := db.Pool().Query(ctx, `insert into executions
-		(id, queue_id, ticket, action, pack, pack_version, installation_id, image_digest, status, parameters, result, worker,
-			created_at, scheduled_at, started_at, finished_at)
-		select gen_random_uuid(), q.id, nextval('tickets'), $1, $2, '1.0.0', gen_random_uuid(), 'sha256:' || $1, $3::text, '{"n": 1}',
-			case when $3 = 'completed' then 'null'::json end, case when $3 = 'queued' then '' else 'w' end,
-			now() + n * interval '1 second', case when $3 <> 'queued' then now() end, case when $3 <> 'queued' then now() end,
-			case when $3 = 'completed' then now() end
-		from queues q, generate_series(1, $4::int) n where q.action = $1 returning id::text`, action, pack, status, n)
+	into := map[attune.Status]string{
+		attune.StatusQueued: `insert into waiting (id, queue_id, ticket, action, pack, pack_version, installation_id, image_digest,
+				parameters, created_at, queued_at)
+			select uuid_v7(at), $1, nextval('tickets'), $2, $3, '1.0.0', gen_random_uuid(), 'sha256:' || $2, '{"n": 1}', at, at`,
+		attune.StatusRunning: `insert into slots (worker, number, status, id, queue_id, ticket, attempt, action, pack, pack_version,
+				installation_id, image_digest, parameters, created_at, queued_at, scheduled_at, started_at)
+			select 'w', n, 'running', uuid_v7(at), $1, nextval('tickets'), 1, $2, $3, '1.0.0',
+				gen_random_uuid(), 'sha256:' || $2, '{"n": 1}', at, at, at, at`,
+		attune.StatusCompleted: `insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest,
+				parameters, status, result, worker, created_at, scheduled_at, started_at, finished_at)
+			select uuid_v7(at), left($1::int::text, 0), 1, $2, $3, '1.0.0', gen_random_uuid(), 'sha256:' || $2,
+				'{"n": 1}', 'completed', 'null', 'w', at, at, at, at`,
+	}[status]
+	rows, err := db.Pool().Query(ctx, into+` from (select n, clock_timestamp() + (n - $4) * interval '1 second' as at from generate_series(1, $4::int) n) times
+		order by n returning id::text`, queue, action, pack, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +68,11 @@ func TestExecutionWithItsPosition(t *testing.T) {
 	if got.Position == nil || *got.Position != 3 || string(got.Parameters) != `{"n": 1}` || got.Result != nil || got.Failure != nil {
 		t.Errorf("execution is %+v", got)
 	}
-	if _, err := db.Pool().Exec(ctx, `update executions set status = 'failed', finished_at = now(), exit_code = 3, reason = 'exception',
-		failure = '{"error": "a \u0000 b", "error_type": "E"}' where id = $1`, ids[0]); err != nil {
+	if _, err := db.Pool().Exec(ctx, `with gone as (delete from waiting where id = $1 returning *)
+		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters,
+			status, exit_code, reason, failure, created_at, finished_at)
+		select id, '', attempt, action, pack, pack_version, installation_id, image_digest, parameters,
+			'failed', 3, 'exception', '{"error": "a \u0000 b", "error_type": "E"}', created_at, now() from gone`, ids[0]); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = db.Executions.Get(ctx, ids[2]); err != nil || *got.Position != 2 {
@@ -98,7 +110,7 @@ func TestExecutionListing(t *testing.T) {
 		7: {Pack: "weather"},
 		5: {Statuses: []attune.Status{attune.StatusQueued, attune.StatusRunning}},
 		2: {Allowed: []string{"traffic", "unknown"}},
-		1: {Since: time.Now().Add(3500 * time.Millisecond)},
+		1: {Pack: "traffic", Since: time.Now().Add(-500 * time.Millisecond)},
 		0: {Pack: "weather", Allowed: []string{"traffic"}},
 		3: {Pack: "weather", Statuses: []attune.Status{attune.StatusQueued}, Action: "weather.report", Limit: 3},
 	} {
@@ -116,11 +128,6 @@ func TestExecutionPages(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	ids := insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 7)
-	// Two of the same instant must not fall between pages.
-	if _, err := db.Pool().Exec(t.Context(), `update executions set created_at = (select min(created_at) from executions)
-		where id = any($1)`, ids[:4]); err != nil {
-		t.Fatal(err)
-	}
 	var pages []int
 	seen := map[string]bool{}
 	filter := storage.ExecutionFilter{Limit: 3}
@@ -136,11 +143,7 @@ func TestExecutionPages(t *testing.T) {
 			seen[e.ID] = true
 		}
 		pages = append(pages, len(found))
-		newest := insert(t, db, "weather", "weather.forecast", attune.StatusQueued, 1) // it must not shift the pages
-		if _, err := db.Pool().Exec(t.Context(), `update executions set created_at = now() + interval '1 hour' where id = any($1)`,
-			newest); err != nil {
-			t.Fatal(err)
-		}
+		insert(t, db, "weather", "weather.late", attune.StatusQueued, 1) // it must not shift the pages
 		if next == "" {
 			break
 		}
@@ -150,7 +153,7 @@ func TestExecutionPages(t *testing.T) {
 		t.Errorf("pages of %v with %d executions", pages, len(seen))
 	}
 	encode := base64.RawURLEncoding.EncodeToString
-	for _, bad := range []string{"?", encode([]byte("x")), encode([]byte("1 x")), encode([]byte("x " + ids[0]))} {
+	for _, bad := range []string{"?", encode([]byte("x")), encode([]byte(ids[0] + "x"))} {
 		_, _, err := db.Executions.List(t.Context(), storage.ExecutionFilter{Cursor: bad})
 		code(t, err, attune.CodeInvalid)
 		if !strings.Contains(err.Error(), "cursor: ") {
@@ -185,14 +188,15 @@ func TestWorkers(t *testing.T) {
 	db := storagetest.OpenDB(t)
 	ctx := t.Context()
 	running := insert(t, db, "p", "p.a", attune.StatusRunning, 2)
-	for _, capacity := range []int{1, 4} {
-		if err := db.Workers.Heartbeat(ctx, "w", capacity, time.Hour); err != nil {
+	first := storage.Life{Name: "w", ID: uuid.NewString(), Capacity: 1}
+	second := storage.Life{Name: "w", ID: uuid.NewString(), Capacity: 4, Labels: map[string]string{"zone": "a"}}
+	gone := storage.Life{Name: "gone", ID: uuid.NewString(), Capacity: 1}
+	for _, life := range []storage.Life{first, second, gone} {
+		if err := db.Workers.Register(ctx, life); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Workers.Heartbeat(ctx, "gone", 1, -time.Second); err != nil {
-		t.Fatal(err)
-	}
+	expire(t, db, "gone")
 	workers, err := db.Workers.List(ctx)
 	if err != nil || len(workers) != 2 {
 		t.Fatal(workers, err)
@@ -200,23 +204,26 @@ func TestWorkers(t *testing.T) {
 	if gone := workers[0]; gone.Name != "gone" || gone.Alive || len(gone.Executions) != 0 {
 		t.Errorf("worker is %+v", gone)
 	}
-	if w := workers[1]; !w.Alive || w.Capacity != 4 || len(w.Executions) != len(running) {
+	if w := workers[1]; !w.Alive || w.Capacity != 4 || len(w.Executions) != len(running) || w.Labels["zone"] != "a" {
 		t.Errorf("worker is %+v", w)
 	}
-	code(t, db.Workers.Delete(ctx, "w"), attune.CodeConflict)
-	code(t, db.Workers.Delete(ctx, "nobody"), attune.CodeNotFound)
+	// The process that had the name before cannot keep the lease alive.
+	code(t, db.Workers.Heartbeat(ctx, first), attune.CodeConflict)
+	if err := db.Workers.Heartbeat(ctx, second); err != nil {
+		t.Error(err)
+	}
+	if err := db.Workers.Heartbeat(ctx, gone); err != nil {
+		t.Error(err)
+	}
+	if workers, err = db.Workers.List(ctx); err != nil || !workers[0].Alive {
+		t.Errorf("a heartbeat did not renew the lease: %+v, %v", workers, err)
+	}
+}
 
-	made := pending(t, db, manifest("weather", "1.0.0", "a"))
-	claim(t, db, "gone")
-	if err := db.Workers.Delete(ctx, "gone"); err != nil {
+// expire makes a worker's lease run out.
+func expire(t *testing.T, db *storage.DB, worker string) {
+	t.Helper()
+	if _, err := db.Pool().Exec(t.Context(), `update workers set lease_expires_at = now() - interval '1 second' where name = $1`, worker); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := db.Installations.Get(ctx, made.ID); err != nil || got.Status != attune.InstallationPending {
-		t.Errorf("what the worker was installing is %s, %v", got.Status, err)
-	}
-	// Its lease is over, but nobody has settled what it ran.
-	if err := db.Workers.Heartbeat(ctx, "w", 4, -time.Second); err != nil {
-		t.Fatal(err)
-	}
-	code(t, db.Workers.Delete(ctx, "w"), attune.CodeConflict)
 }

@@ -98,10 +98,10 @@ func (s *Installations) Action(ctx context.Context, installationID, actionRef st
 // Digests returns the images that must be kept: those of the versions that serve and those of the executions that are
 // not over.
 func (s *Installations) Digests(ctx context.Context) ([]string, error) {
-	// One branch for each partial index: neither covers all open executions.
 	return list(ctx, s.pool, "list image digests", scanText, `select image_digest from packs where image_digest <> ''
-		union select image_digest from executions where status = 'queued'
-		union select image_digest from executions where status in ('scheduled', 'running', 'canceling')`)
+		union select image_digest from waiting
+		union select image_digest from delayed
+		union select image_digest from slots where status <> 'free'`)
 }
 
 func noInstallation(id string) *attune.Error {

@@ -61,13 +61,16 @@ func (s *Installations) Fail(ctx context.Context, id, worker, message string) er
 }
 
 // Succeed ends what the worker claimed and makes it the version that serves, in one transaction: new executions run in
-// its image, its actions are there under the ids that their refs always had, the ones it lacks are gone, and each has a
-// queue with its limit.
+// its image, its actions are there under the ids that their refs always had, the ones it lacks are gone, and its policies
+// are in force.
 //
 // The newest created installation that succeeded serves: when a newer one has succeeded meanwhile, this one is installed
 // and changes nothing else.
 func (s *Installations) Succeed(ctx context.Context, id, worker, imageDigest string) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := lockChanges(ctx, tx); err != nil {
+			return err
+		}
 		var m attune.Manifest
 		var newest bool
 		if err := tx.QueryRow(ctx, `select ref from packs
@@ -103,18 +106,12 @@ func serve(ctx context.Context, tx pgx.Tx, id, imageDigest string, m attune.Mani
 		batch.Queue(`insert into actions (id, ref, pack, installation_id, spec) values ($1, $2, $3, $4, $5)
 			on conflict (ref) do update set installation_id = $4, spec = $5, updated_at = now()`,
 			newID(), a.Ref, m.Ref, id, spec)
-		batch.Queue(`insert into queues (action, concurrency_limit) values ($1, $2)
-			on conflict (action, key) do update set concurrency_limit = $2`, a.Ref, concurrencyLimit(a))
 	}
 	batch.Queue(`delete from actions where pack = $1 and not ref = any($2)`, m.Ref, refs)
-	return tx.SendBatch(ctx, batch).Close()
-}
-
-func concurrencyLimit(a attune.Action) *int {
-	if a.Policy.Concurrency == nil {
-		return nil
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
 	}
-	return &a.Policy.Concurrency.Limit
+	return replacePackPolicies(ctx, tx, m)
 }
 
 // ResetLost gives back what the worker claimed and did not finish. Call it only while the worker builds nothing.

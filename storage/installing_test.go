@@ -3,11 +3,12 @@ package storage_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"attune"
@@ -96,10 +97,11 @@ func TestInstallationServes(t *testing.T) {
 	if err != nil || got.Status != attune.InstallationInstalled || got.Progress != 100 || got.FinishedAt == nil {
 		t.Errorf("latest is %+v, %v", got, err)
 	}
-	var limit int
-	if err := db.Pool().QueryRow(ctx, `select concurrency_limit from queues where action = 'weather.report' and key = ''`).
-		Scan(&limit); err != nil || limit != 2 {
-		t.Errorf("the queue's limit is %d, %v", limit, err)
+	policies, err := db.Policies.List(ctx, nil)
+	if err != nil || !slices.ContainsFunc(policies, func(p attune.ScopedPolicy) bool {
+		return p.Scope == "actions/weather.report" && p.Origin == attune.OriginPack && p.Policy.Concurrency.Limit == 2
+	}) {
+		t.Errorf("policies are %+v, %v", policies, err)
 	}
 }
 
@@ -132,9 +134,9 @@ func TestNewVersionKeepsTheIDsOfItsActions(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Ref != "weather.forecast" || all[1].Ref != "weather.warn" {
 		t.Errorf("actions are %+v, %v", all, err)
 	}
-	var limit *int
-	if err := db.Pool().QueryRow(ctx, `select concurrency_limit from queues where action = 'weather.forecast'`).Scan(&limit); err != nil || limit != nil {
-		t.Errorf("the limit that was taken away is %v, %v", limit, err)
+	policies, err := db.Policies.List(ctx, nil)
+	if err != nil || slices.ContainsFunc(policies, func(p attune.ScopedPolicy) bool { return p.Scope == "actions/weather.forecast" }) {
+		t.Errorf("the limit that was taken away is there: %+v, %v", policies, err)
 	}
 	// Executions of the first version still find their action as it stood.
 	if old, err := db.Installations.Action(ctx, first.ID, "weather.report"); err != nil || old.EntryPoint != "report.sh" {
@@ -248,15 +250,13 @@ func TestLostInstallationsAreBuiltAgain(t *testing.T) {
 	}
 	claim(t, db, "w1")
 	// While its lease holds it keeps what it has.
-	if err := db.Workers.Heartbeat(ctx, "w1", 1, time.Hour); err != nil {
+	if err := db.Workers.Register(ctx, storage.Life{Name: "w1", ID: uuid.NewString(), Capacity: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if got := claim(t, db, "w2"); got != nil {
 		t.Fatalf("stolen from a living worker: %+v", got)
 	}
-	if err := db.Workers.Heartbeat(ctx, "w1", 1, -time.Second); err != nil {
-		t.Fatal(err)
-	}
+	expire(t, db, "w1")
 	if got := claim(t, db, "w2"); got == nil || got.ID != made.ID {
 		t.Fatalf("claimed %+v from a dead worker", got)
 	}

@@ -6,17 +6,22 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // list runs a query and scans all of its rows. Its result is never nil, so that it becomes [] in JSON.
-func list[T any](ctx context.Context, pool *pgxpool.Pool, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
-	rows, err := pool.Query(ctx, sql, args...)
+func list[T any](ctx context.Context, db querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
+	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, Translate(doing, err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (T, error) { return scan(row) })
 	return all, Translate(doing, err)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // execer is a pool, a connection or a transaction.

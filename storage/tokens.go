@@ -99,11 +99,6 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 	return Translate("delete token", change(ctx, s.pool, `delete from tokens where id = $1`, id), missing)
 }
 
-// querier is a pool or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 func create(ctx context.Context, db querier, name string, role attune.Role, packs []string, expires *time.Time) (string, attune.Token, error) {
 	secret, prefix := newToken()
 	hash := sha256.Sum256([]byte(secret))

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,56 +15,67 @@ import (
 // Workers are the processes that run executions and build images.
 type Workers struct{ pool *pgxpool.Pool }
 
-// Worker is one of them.
-type Worker struct {
-	Name           string    `json:"name"`
-	Capacity       int       `json:"capacity"`
-	StartedAt      time.Time `json:"started_at"`
-	LeaseExpiresAt time.Time `json:"lease_expires_at"`
-	// Alive: its lease holds, by the database's clock.
-	Alive bool `json:"alive"`
-	// Executions are the ids of those that hold a slot on it.
-	Executions []string `json:"executions"`
+// Life is one process under a worker's name.
+type Life struct {
+	Name string
+	// ID is a UUID, of each process its own.
+	ID       string
+	Capacity int
+	Labels   map[string]string
 }
 
-// Heartbeat makes the worker known, or renews its lease, which ends by the database's clock.
-func (s *Workers) Heartbeat(ctx context.Context, name string, capacity int, lease time.Duration) error {
-	_, err := s.pool.Exec(ctx, `insert into workers (name, capacity, lease_expires_at) values ($1, $2, clock_timestamp() + $3)
-		on conflict (name) do update set capacity = $2, lease_expires_at = clock_timestamp() + $3`, name, capacity, lease)
+// Lease is how long a worker counts as alive after its last heartbeat, by the database's clock.
+const Lease = 15 * time.Second
+
+// Alive is the condition that the lease of a row of workers holds. One that ends later than any heartbeat can have said was given before the
+// clock was set back, and does not count.
+const Alive = `workers.lease_expires_at > clock_timestamp() and workers.lease_expires_at < clock_timestamp() + interval '60 seconds'`
+
+// Register makes a worker known under its name, in place of the process that had it before, with as many slots as it has
+// places. What the earlier one held stays in its slots.
+func (s *Workers) Register(ctx context.Context, life Life) error {
+	labels, err := json.Marshal(life.Labels)
+	if err != nil || life.Labels == nil {
+		labels = []byte("{}")
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, LockAdmission); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
+			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
+				lease_expires_at = clock_timestamp() + $5`, life.Name, life.ID, life.Capacity, labels, Lease); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
+			on conflict (worker, number) do nothing`, life.Name, life.Capacity); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity)
+		return err
+	})
+	return Translate("register worker", err)
+}
+
+// Heartbeat renews the lease. CodeConflict: the worker was forgotten, or another process has its name.
+func (s *Workers) Heartbeat(ctx context.Context, life Life) error {
+	err := change(ctx, s.pool, `update workers set lease_expires_at = clock_timestamp() + $3 where name = $1 and life = $2`,
+		life.Name, life.ID, Lease)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return attune.Errorf(attune.CodeConflict, "worker %q was forgotten, or another process has its name", life.Name)
+	}
 	return Translate("renew lease", err)
 }
 
 // List returns all workers by name.
-func (s *Workers) List(ctx context.Context) ([]Worker, error) {
-	return list(ctx, s.pool, "list workers", scanWorker, `select name, capacity, started_at, lease_expires_at, lease_expires_at > now(),
-		array(select e.id::text from executions e where e.worker = w.name
-			and e.status in ('scheduled', 'running', 'canceling') order by e.id)
-		from workers w order by name`)
+func (s *Workers) List(ctx context.Context) ([]attune.Worker, error) {
+	return list(ctx, s.pool, "list workers", scanWorker, `select name, capacity, labels, started_at, lease_expires_at, `+Alive+`,
+		array(select s.id::text from slots s where s.worker = workers.name and s.status <> 'free' order by s.claim)
+		from workers order by name`)
 }
 
-// Delete forgets a worker that is gone for good; what it was installing goes back to pending. It refuses while the
-// worker's lease holds or executions are still booked on it, which the scheduler must end first.
-func (s *Workers) Delete(ctx context.Context, name string) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var alive, busy bool
-		err := tx.QueryRow(ctx, `select lease_expires_at > now(), exists (select from executions e
-			where e.worker = w.name and e.status in ('scheduled', 'running', 'canceling'))
-			from workers w where name = $1 for update`, name).Scan(&alive, &busy)
-		if err != nil {
-			return err
-		}
-		if alive || busy {
-			return attune.Errorf(attune.CodeConflict, "worker %q is alive or holds executions", name)
-		}
-		if err := resetLost(ctx, tx, name); err != nil {
-			return err
-		}
-		return change(ctx, tx, `delete from workers where name = $1`, name)
-	})
-	return Translate("delete worker", err, attune.Errorf(attune.CodeNotFound, "there is no worker %q", name))
-}
-
-func scanWorker(row pgx.Row) (w Worker, err error) {
-	err = row.Scan(&w.Name, &w.Capacity, &w.StartedAt, &w.LeaseExpiresAt, &w.Alive, &w.Executions)
+func scanWorker(row pgx.Row) (w attune.Worker, err error) {
+	err = row.Scan(&w.Name, &w.Capacity, &w.Labels, &w.StartedAt, &w.LeaseExpiresAt, &w.Alive, &w.Executions)
 	return w, err
 }

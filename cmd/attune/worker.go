@@ -89,6 +89,7 @@ func lockWorker(f storeFlags) (*os.File, error) {
 // host is the part of Attune that needs containerd.
 type host struct {
 	worker    *scheduler.Worker
+	sandboxes *scheduler.Sandboxes
 	installer *imagebuilder.Installer
 	closers   []func() error
 }
@@ -113,9 +114,11 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 	if err != nil {
 		return nil, err
 	}
+	h.sandboxes = &scheduler.Sandboxes{
+		DB: st.db, Runtime: runtime, Images: builder, Logs: st.logs, LogBytes: hf.LogCap, Grace: scheduler.DefaultGrace, Log: log,
+	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Capacity: hf.Capacity, DB: st.db, Queue: queue, Runtime: runtime, Images: builder,
-		Logs: st.logs, LogBytes: hf.LogCap, Log: log,
+		Name: name, Capacity: hf.Capacity, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, StagingDir: staging, Log: log,
@@ -162,6 +165,10 @@ func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
 	go func() { notifier <- queue.Run(notify) }()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.worker.Run(ctx) })
+	group.Go(func() error {
+		h.sandboxes.StoreSpool(ctx)
+		return nil
+	})
 	group.Go(func() error { return h.installer.Run(ctx) })
 	err := group.Wait()
 	stop()

@@ -1,0 +1,76 @@
+package attune
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxKeyBytes is the longest value of a parameter that stands in a queue's key as it is.
+const maxKeyBytes = 256
+
+// QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named. A
+// parameter that is not given is null; the digest of a long one stands for it.
+func QueueKey(names []string, parameters json.RawMessage) (string, error) {
+	if len(names) == 0 {
+		return "", nil
+	}
+	var given map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(parameters))
+	decoder.UseNumber() // a number keeps its digits
+	if err := decoder.Decode(&given); err != nil {
+		return "", fmt.Errorf("read parameters for the queue's key: %w", err)
+	}
+	key := make(map[string]any, len(names))
+	for _, name := range names {
+		value := given[name]
+		// Marshaling sorts the members of objects, so that equal values are equal texts.
+		text, err := json.Marshal(value)
+		if err != nil {
+			return "", fmt.Errorf("encode %s for the queue's key: %w", name, err)
+		}
+		if len(text) > maxKeyBytes {
+			sum := sha256.Sum256(text)
+			value = "sha256:" + hex.EncodeToString(sum[:])
+		}
+		key[name] = value
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(key)
+	return strings.TrimSuffix(text.String(), "\n"), err
+}
+
+// CheckKey makes sure that the concurrency key names properties of an action's parameter schema.
+func (p Policy) CheckKey(parameters json.RawMessage) error {
+	if p.Concurrency == nil || len(p.Concurrency.Key) == 0 {
+		return nil
+	}
+	var schema struct {
+		Properties map[string]any `json:"properties"`
+	}
+	if len(parameters) > 0 {
+		if err := json.Unmarshal(parameters, &schema); err != nil {
+			return fmt.Errorf("read the schema of the parameters: %w", err)
+		}
+	}
+	known := make([]string, 0, len(schema.Properties))
+	for name := range schema.Properties {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	for i, name := range p.Concurrency.Key {
+		if !slices.Contains(known, name) {
+			return Invalid("the policy does not fit the action", Problem{
+				Field:   fmt.Sprintf("concurrency.key[%d]", i),
+				Message: fmt.Sprintf("%q is not a parameter of the action; it has: %s", name, strings.Join(known, ", ")),
+			})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package scheduler
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune"
+	"attune/storage"
+)
+
+// cancelAttempts bounds how often Cancel looks for an execution that moves from one place to another meanwhile.
+const cancelAttempts = 5
+
+// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict says
+// that the execution ended otherwise before.
+func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error) {
+	current, err := q.db.Executions.Get(ctx, id)
+	if err != nil {
+		return attune.Execution{}, err
+	}
+	for range cancelAttempts {
+		if current.Status.Terminal() || current.Status == attune.StatusCanceling {
+			break
+		}
+		var found []string
+		err := q.admission(ctx, func(tx pgx.Tx) (err error) {
+			found, err = cancel(ctx, tx, []string{current.ID}, attune.ReasonCancelRequested)
+			return err
+		})
+		if err != nil {
+			return attune.Execution{}, storage.Translate("cancel execution", err)
+		}
+		q.waiters.tell(found...)
+		q.signal()
+		if current, err = q.db.Executions.Get(ctx, id); err != nil {
+			return attune.Execution{}, err
+		}
+	}
+	if current.Status != attune.StatusCanceling && current.Status != attune.StatusCancelled {
+		return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution %s is already %s", id, current.Status)
+	}
+	return current, nil
+}
+
+// cancel ends those of the executions that have not begun and asks for the end of those that run; it returns the former. The
+// caller holds the admission lock.
+func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) ([]string, error) {
+	over, err := leave(ctx, tx, leaveSQL, attune.StatusCancelled, reason, ids)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever holds a slot and has not begun finds, at its start, that the claim is gone.
+	rows, err := tx.Query(ctx, `update slots set stop_reason = $2, status = case when status = 'running' then 'canceling' else status end
+		where id = any($1::uuid[]) and status in ('scheduled', 'running')
+		returning worker, number, claim, status = 'scheduled'`, ids, reason)
+	if err != nil {
+		return nil, err
+	}
+	byWorker := make(map[string][]ending)
+	var worker string
+	var c Claim
+	var idle bool
+	if _, err := pgx.ForEachRow(rows, []any{&worker, &c.Slot, &c.Number, &idle}, func() error {
+		if idle {
+			byWorker[worker] = append(byWorker[worker], ending{c, Outcome{Status: attune.StatusCancelled, Reason: reason}})
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for worker, all := range byWorker {
+		ended, err := finishAll(ctx, tx, worker, all)
+		if err != nil {
+			return nil, err
+		}
+		over = append(over, ended...)
+	}
+	paused, err := leave(ctx, tx, leaveDelayedSQL, attune.StatusCancelled, reason, ids)
+	return append(over, paused...), err
+}
+
+// RemovePack ends what waits for a pack's actions and deletes the pack. What runs goes on to its end; history stays.
+func (q *Queue) RemovePack(ctx context.Context, ref string) error {
+	var ended []string
+	err := q.admission(ctx, func(tx pgx.Tx) error {
+		// No submission can slip in between the statements.
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockSubmission); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `select id::text from waiting where pack = $1
+			union all select id::text from delayed where pack = $1
+			union all select id::text from slots where pack = $1 and status = 'scheduled'`, ref)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if ended, err = cancel(ctx, tx, ids, attune.ReasonPackRemoved); err != nil {
+			return err
+		}
+		if err := storage.DropPolicies(ctx, tx, ref); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `delete from packs where ref = $1`, ref)
+		if err == nil && tag.RowsAffected() == 0 {
+			return attune.Errorf(attune.CodeNotFound, "there is no pack %q", ref)
+		}
+		return err
+	})
+	if err == nil {
+		q.waiters.tell(ended...)
+		q.signal()
+	}
+	return storage.Translate("remove pack "+ref, err)
+}

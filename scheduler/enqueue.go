@@ -1,0 +1,98 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune"
+	"attune/storage"
+)
+
+// place is where a submission stands.
+type place struct {
+	ID          string
+	Ticket      int64
+	PackVersion string
+	ImageDigest string
+	CreatedAt   time.Time
+	Position    int
+}
+
+// errOutdated: an installation, a key or a queue changed between the check and the lock.
+var errOutdated = errors.New("what the submission was checked against has changed")
+
+func isOutdated(err error) bool { return errors.Is(err, errOutdated) }
+
+func asError(err error) *attune.Error {
+	e, _ := errors.AsType[*attune.Error](err)
+	return e
+}
+
+// enqueue commits a group of submissions. Nil stands for one that was passed over, see enqueue.sql.
+func (q *Queue) enqueue(ctx context.Context, all []entry) ([]*place, error) {
+	var places []*place
+	err := q.transact(ctx, func(tx pgx.Tx) (err error) {
+		batch := &pgx.Batch{}
+		lockSubmission(batch, all)
+		places, err = insert(ctx, tx, batch, all, false)
+		return err
+	})
+	if err != nil && len(all) > 1 && attune.CodeOf(storage.Translate("", err)) != attune.CodeUnavailable {
+		// One that the database refuses must not take the others with it.
+		return q.enqueueSingly(ctx, all)
+	}
+	return places, storage.Translate("enqueue executions", err)
+}
+
+// enqueueSingly leaves out whom the database refuses: Submit meets the error again on the slower way.
+func (q *Queue) enqueueSingly(ctx context.Context, all []entry) ([]*place, error) {
+	places := make([]*place, len(all))
+	for i := range all {
+		one, err := q.enqueue(ctx, all[i:i+1])
+		if err == nil {
+			places[i] = one[0]
+		} else if attune.CodeOf(err) == attune.CodeUnavailable {
+			return nil, err
+		}
+	}
+	return places, nil
+}
+
+// lockSubmission asks for the locks that a submission needs, in the order that all keep.
+func lockSubmission(batch *pgx.Batch, all []entry) {
+	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0)`, storage.LockSubmission)
+	queues := make([]int32, len(all))
+	for i, e := range all {
+		queues[i] = e.queue
+	}
+	slices.Sort(queues)
+	batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, storage.LockQueue, slices.Compact(queues))
+}
+
+// insert sends what is in the batch and then the submissions, all in one round trip.
+func insert(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, all []entry, byPolicy bool) ([]*place, error) {
+	n := len(all)
+	queues, installations, keys, parameters := make([]int32, n), make([]string, n), make([]string, n), make([]string, n)
+	for i, e := range all {
+		queues[i], installations[i], parameters[i] = e.queue, e.action.InstallationID, string(e.parameters)
+		keys[i] = strings.Join(e.action.key, "\x1f")
+	}
+	places := make([]*place, n)
+	batch.Queue(enqueueSQL, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
+		var turn int
+		var at place
+		_, err := pgx.ForEachRow(rows, []any{&turn, &at.ID, &at.Ticket, &at.PackVersion, &at.ImageDigest, &at.CreatedAt, &at.Position},
+			func() error {
+				found := at
+				places[turn-1] = &found
+				return nil
+			})
+		return err
+	})
+	return places, tx.SendBatch(ctx, batch).Close()
+}

@@ -1,0 +1,26 @@
+-- Returns to their places what was given to workers and has not begun. Tickets stay, and with them the places. Run under the
+-- admission lock, so that an admission whose answer was lost has committed or failed.
+--
+-- $1 a worker, all of whose claims but $2 go back; or null, then those of all workers whose lease has run out
+with back as materialized (
+    select s.* from slots s left join workers w on w.name = s.worker
+    where s.status = 'scheduled' and case
+        when $1::text is not null then s.worker = $1 and s.claim <> all ($2::bigint[])
+        else w.name is null or w.lease_expires_at < clock_timestamp()
+            or w.lease_expires_at > clock_timestamp() + interval '60 seconds' end
+    for update of s
+), freed as (
+    update slots s set {{free}}
+    from back b where s.worker = b.worker and s.number = b.number
+), returned as (
+    insert into waiting (id, queue_id, ticket, attempt, {{run}},
+        created_at, queued_at, wait_until)
+    select id, queue_id, ticket, attempt, {{run}},
+        created_at, queued_at, wait_until
+    from back
+), reopened as (
+    update heads h set departed = departed - b.n, passed = least(passed, b.first - 1)
+    from (select queue_id, count(*) as n, min(ticket) as first from back group by queue_id) b
+    where h.queue_id = b.queue_id
+)
+update queues q set busy = true where id in (select queue_id from back)

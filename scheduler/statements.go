@@ -1,0 +1,51 @@
+package scheduler
+
+import (
+	"embed"
+	"regexp"
+	"strings"
+)
+
+//go:embed sql/*.sql
+var files embed.FS
+
+// The statements that move executions; each file says what must hold when it runs.
+var (
+	admitSQL        = statement("admit")
+	delaySQL        = statement("delay")
+	dueSQL          = statement("due")
+	enqueueSQL      = statement("enqueue")
+	finishSQL       = statement("finish")
+	handBackSQL     = statement("hand_back")
+	leaveSQL        = statement("leave")
+	leaveDelayedSQL = statement("leave_delayed")
+	promoteSQL      = statement("promote")
+	startSQL        = statement("start")
+)
+
+// runColumns are what an execution takes along wherever it stands; {{run}} in a statement, {{x.run}} of an alias x.
+var runColumns = []string{"action", "pack", "pack_version", "installation_id", "image_digest", "parameters"}
+
+// freeColumns are those that a free slot has not; {{free}} empties them.
+var freeColumns = append([]string{"id", "queue_id", "ticket", "attempt", "created_at", "queued_at", "wait_until", "scheduled_at",
+	"started_at"}, runColumns...)
+
+var placeholder = regexp.MustCompile(`\{\{(?:(\w)\.)?(\w+)\}\}`)
+
+// statement reads a file and fills in its lists of columns.
+func statement(name string) string {
+	text, err := files.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // it is in the binary or the binary is broken
+	}
+	return placeholder.ReplaceAllStringFunc(string(text), func(found string) string {
+		parts := placeholder.FindStringSubmatch(found)
+		if parts[2] == "free" {
+			return "status = 'free', stop_reason = '', " + strings.Join(freeColumns, " = null, ") + " = null"
+		}
+		if parts[1] == "" {
+			return strings.Join(runColumns, ", ")
+		}
+		return parts[1] + "." + strings.Join(runColumns, ", "+parts[1]+".")
+	})
+}

@@ -1,0 +1,98 @@
+package scheduler
+
+import (
+	"context"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune/storage"
+)
+
+// waiters are those who wait for the end of an execution.
+type waiters struct {
+	mu   sync.Mutex
+	byID map[string][]chan struct{}
+}
+
+func (w *waiters) init() { w.byID = make(map[string][]chan struct{}) }
+
+func (w *waiters) add(id string) chan struct{} {
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.byID[id] = append(w.byID[id], c)
+	return c
+}
+
+func (w *waiters) remove(id string, c chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, other := range w.byID[id] {
+		if other == c {
+			w.byID[id] = append(w.byID[id][:i:i], w.byID[id][i+1:]...)
+		}
+	}
+	if len(w.byID[id]) == 0 {
+		delete(w.byID, id)
+	}
+}
+
+// tell says that executions are over.
+func (w *waiters) tell(ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		for _, c := range w.byID[id] {
+			offer(c)
+		}
+	}
+}
+
+func (w *waiters) ids() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := make([]string, 0, len(w.byID))
+	for id := range w.byID {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// tell looks for ends that another process has recorded.
+func (q *Queue) tell(ctx context.Context) {
+	ids := q.waiters.ids()
+	if len(ids) == 0 {
+		return
+	}
+	rows, err := q.db.Pool().Query(ctx, `select id::text from finished where id = any($1::uuid[])`, ids)
+	if err == nil {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			q.log.Warn("cannot look for the ends of executions; asking again soon", "error", err)
+		}
+		return
+	}
+	q.waiters.tell(ids...)
+}
+
+// Wait returns when an execution is over, or with the error of ctx. It relies on Run.
+func (q *Queue) Wait(ctx context.Context, id string) error {
+	over := q.waiters.add(id)
+	defer q.waiters.remove(id, over)
+	var ended bool
+	if err := q.db.Pool().QueryRow(ctx, `select exists (select from finished where id = $1)`, id).Scan(&ended); err != nil {
+		return storage.Translate("look for the end of an execution", err)
+	}
+	if ended {
+		return nil
+	}
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

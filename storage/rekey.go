@@ -1,0 +1,78 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune"
+)
+
+// QueueID finds the queue of an action and a key, and makes it when it is new.
+func QueueID(ctx context.Context, db querier, action, key string) (id int32, err error) {
+	// The last branch sees what another transaction has made meanwhile only in a new snapshot, hence the second try.
+	for range 2 {
+		err = db.QueryRow(ctx, `
+			with made as (
+				insert into queues (action, pack, key) select $1, split_part($1, '.', 1), $2
+				where not exists (select from queues where action = $1 and key = $2)
+				on conflict (action, key) do nothing returning id
+			), head as (
+				insert into heads (queue_id) select id from made
+			)
+			select id from made union all select id from queues where action = $1 and key = $2`, action, key).Scan(&id)
+		if err == nil {
+			return id, nil
+		}
+	}
+	return 0, err
+}
+
+// rekey moves what is not over of an action to the queues of another concurrency key, each with its ticket, so that the
+// order among those who meet in a queue is the order in which they came. The caller holds the locks of lockChanges.
+func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
+	rows, err := tx.Query(ctx, `select id::text, parameters from waiting where action = $1
+		union all select id::text, parameters from delayed where action = $1
+		union all select id::text, parameters from slots where action = $1`, action)
+	if err != nil {
+		return err
+	}
+	type open struct {
+		ID         string
+		Parameters json.RawMessage
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[open])
+	if err != nil {
+		return err
+	}
+	byKey := make(map[string][]string)
+	for _, e := range all {
+		value, err := attune.QueueKey(key, e.Parameters)
+		if err != nil {
+			return err
+		}
+		byKey[value] = append(byKey[value], e.ID)
+	}
+	for value, ids := range byKey {
+		queue, err := QueueID(ctx, tx, action, value)
+		if err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		for _, table := range []string{"waiting", "delayed", "slots"} {
+			batch.Queue(`update `+table+` set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
+		}
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, `with lines as (
+			select q.id, (select count(*) from waiting w where w.queue_id = q.id) as waits from queues q where q.action = $1
+		), counted as (
+			update queues q set busy = l.waits > 0 from lines l where q.id = l.id
+		)
+		update heads h set passed = 0, departed = q.entered - l.waits
+		from lines l join queues q on q.id = l.id where h.queue_id = l.id`, action)
+	return err
+}
