@@ -97,6 +97,7 @@ func New(c Config) (http.Handler, error) {
 func (s *server) routes() {
 	s.packRoutes()
 	s.actionRoutes()
+	s.policyRoutes()
 	s.executionRoutes()
 	s.secretRoutes()
 	s.tokenRoutes()

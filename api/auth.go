@@ -26,6 +26,14 @@ var neededRole = map[string]attune.Role{
 	"get-action":      attune.RoleViewer,
 	"get-queue-stats": attune.RoleViewer,
 
+	"list-policies":        attune.RoleViewer,
+	"put-global-policy":    attune.RoleAdmin,
+	"delete-global-policy": attune.RoleAdmin,
+	"put-pack-policy":      attune.RoleAdmin,
+	"delete-pack-policy":   attune.RoleAdmin,
+	"put-action-policy":    attune.RoleAdmin,
+	"delete-action-policy": attune.RoleAdmin,
+
 	"submit-execution":  attune.RoleOperator,
 	"list-executions":   attune.RoleViewer,
 	"get-execution":     attune.RoleViewer,

@@ -33,6 +33,13 @@ func routes(execution string) []route {
 		{"GET", "/actions", "", "list-actions", v, false},
 		{"GET", "/actions/weather.hello", "", "get-action", v, false},
 		{"GET", "/actions/weather.hello/queue-stats", "", "get-queue-stats", v, false},
+		{"GET", "/policies", "", "list-policies", v, false},
+		{"PUT", "/policies/global", `{"max_waiting": 100}`, "put-global-policy", a, true},
+		{"DELETE", "/policies/global", "", "delete-global-policy", a, true},
+		{"PUT", "/policies/packs/weather", `{"max_waiting": 100}`, "put-pack-policy", a, false},
+		{"DELETE", "/policies/packs/weather", "", "delete-pack-policy", a, false},
+		{"PUT", "/policies/actions/weather.hello", `{"max_waiting": 100}`, "put-action-policy", a, false},
+		{"DELETE", "/policies/actions/weather.hello", "", "delete-action-policy", a, false},
 		{"POST", "/executions", `{"action": "weather.hello"}`, "submit-execution", o, false},
 		{"GET", "/executions", "", "list-executions", v, false},
 		{"GET", "/executions/" + execution, "", "get-execution", v, false},
@@ -92,6 +99,10 @@ func (s *service) wantAllowed(t *testing.T, r route, role attune.Role, limit, to
 		wantProblem(t, a, 403, attune.CodeForbidden)
 	case limit == "tickets" && !isList:
 		wantProblem(t, a, 404, attune.CodeNotFound)
+	case limit == "tickets" && r.operation == "list-policies": // The global one is everybody's.
+		if data[[]any](t, a, 200); strings.Contains(string(a.body), "weather") {
+			t.Errorf("sees what is not its own: %s", a.body)
+		}
 	case limit == "tickets":
 		if got := data[[]any](t, a, 200); len(got) != 0 {
 			t.Errorf("sees what is not its own: %s", a.body)

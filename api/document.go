@@ -39,6 +39,7 @@ func humaConfig(version string) huma.Config {
 			Tags: []*huma.Tag{
 				{Name: "packs", Description: "What is installed, and how it gets there."},
 				{Name: "actions", Description: "What packs can do, and who waits for it."},
+				{Name: "policies", Description: "When executions may start: limits, rates, quotas."},
 				{Name: "executions", Description: "Runs of actions, and what they left."},
 				{Name: "secrets", Description: "Values that actions read; they go in and never come out."},
 				{Name: "tokens", Description: "Who may use this API."},
@@ -109,6 +110,8 @@ func refineSchemas(schemas map[string]*huma.Schema) {
 		attune.InstallationInstalled, attune.InstallationFailed)
 	enum(schemas["Installation"], "phase", attune.PhaseQueued, attune.PhaseFetch, attune.PhaseBase,
 		attune.PhaseDependencies, attune.PhaseFiles, attune.PhaseImage, attune.PhaseDone)
+	enum(schemas["ScopedPolicy"], "origin", attune.OriginPack, attune.OriginOperator)
+	enum(schemas["Concurrency"], "method", attune.MethodEnqueue, attune.MethodCancelOldest, attune.MethodReject)
 	enum(schemas["Action"], "runner_type", attune.RunnerPython, attune.RunnerNodeJS, attune.RunnerShell)
 	enum(schemas["Action"], "network", attune.NetworkNone, attune.NetworkEgress)
 	for _, name := range []string{"Token", "CreatedToken"} {

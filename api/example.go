@@ -32,7 +32,22 @@ var (
 		},
 		Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 2}},
 	}
-	exampleStats     = attune.QueueStats{Waiting: 3, Running: 2, Limit: new(2), AvgWaitTimeSeconds: new(4.2), OldestWaitSeconds: new(9.8)}
+	exampleStats        = attune.QueueStats{Waiting: 3, Running: 2, Limit: new(2), AvgWaitTimeSeconds: new(4.2), OldestWaitSeconds: new(9.8)}
+	exampleActionPolicy = attune.ScopedPolicy{
+		Scope: "actions/weather.forecast", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
+		Policy: attune.Policy{
+			Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"city"}, Total: new(4), Method: attune.MethodEnqueue},
+			RateLimit:   &attune.RateLimit{MaxExecutions: 100, WindowSeconds: 3600}, MaxWaitSeconds: new(600),
+		},
+	}
+	examplePackPolicy = attune.ScopedPolicy{
+		Scope: "packs/weather", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
+		Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 8}, Quota: &attune.Quota{MaxExecutions: 10_000, PeriodSeconds: 86_400}},
+	}
+	exampleGlobalPolicy = attune.ScopedPolicy{
+		Scope: "global", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
+		Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 64}, MaxWaiting: new(100_000)},
+	}
 	exampleExecution = attune.Execution{
 		ID: "0195511d-0c62-7a11-9f3c-7d4b80af9c32", Action: "weather.forecast", Pack: "weather", PackVersion: "1.2.0",
 		ImageDigest: exampleDigest, Status: attune.StatusQueued, Attempt: 1,

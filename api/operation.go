@@ -15,6 +15,9 @@ import (
 // prefix is where contract 6 puts every operation.
 const prefix = "/api/v1"
 
+// unknownIsInvalid is where huma keeps the member of that name for us.
+const unknownIsInvalid = "unknownIsInvalid"
+
 // maxBodyBytes bounds a JSON body.
 const maxBodyBytes = 1 << 20
 
@@ -67,6 +70,9 @@ type operation struct {
 	errors []int
 	// ownTime: the handler bounds itself.
 	ownTime bool
+	// unknownIsInvalid: a member that is not known is a wrong value of the thing that the body describes, and 422, where
+	// elsewhere the whole request cannot be read.
+	unknownIsInvalid bool
 	// request and response are examples; nil where there is no body.
 	request, response any
 }
@@ -104,6 +110,7 @@ func (o operation) describe() huma.Operation {
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable,
 		}, o.errors...),
 		Security: []map[string][]string{{bearerScheme: {}}},
+		Metadata: map[string]any{unknownIsInvalid: o.unknownIsInvalid},
 	}
 	described.Description += "\n\nNeeds the role " + string(neededRole[o.id]) + "."
 	if o.request != nil {

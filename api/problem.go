@@ -161,13 +161,25 @@ func internalProblem(ctx context.Context, log *slog.Logger, what string, attrs .
 
 // init replaces huma's error model. It is a package variable there, so that all of a process's APIs share it.
 func init() {
-	huma.NewError = requestProblem
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return requestProblem(status, message, errs...)
+	}
+	huma.NewErrorWithContext = operationProblem
 	huma.ValidateStrictCasing = true // A member that differs in case is an unknown one.
+}
+
+// operationProblem is requestProblem for an operation that may have its own mind about unknown members.
+func operationProblem(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+	doc := requestProblem(status, message, errs...)
+	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
+		return newProblem(attune.CodeInvalid, validationMessage(status), doc.Errors...)
+	}
+	return doc
 }
 
 // requestProblem makes the document for what huma finds wrong with a request. It takes the place and the words of each
 // error and never its value, which may be a secret.
-func requestProblem(status int, message string, errs ...error) huma.StatusError {
+func requestProblem(status int, message string, errs ...error) *problemDocument {
 	var places []attune.Problem
 	for _, err := range errs {
 		detail, ok := errors.AsType[*huma.ErrorDetail](err)
