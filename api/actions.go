@@ -28,11 +28,6 @@ func (s *server) actionRoutes() {
 		summary: "Show an action", errors: []int{http.StatusNotFound},
 		response: envelope[attune.Action]{Data: exampleAction},
 	}, s.getAction)
-	register(s, operation{
-		id: "get-queue-stats", method: http.MethodGet, path: "/actions/{action}/queue-stats", tag: "actions",
-		status: http.StatusOK, summary: "Show how an action's queue stands now", errors: []int{http.StatusNotFound},
-		response: envelope[attune.QueueStats]{Data: exampleStats},
-	}, s.getQueueStats)
 }
 
 func (s *server) listActions(ctx context.Context, in *listActionsInput) (*listResponse[attune.Action], error) {
@@ -56,18 +51,6 @@ func (s *server) getAction(ctx context.Context, in *actionInput) (*response[attu
 		return nil, err
 	}
 	return respond(action.Action), nil
-}
-
-func (s *server) getQueueStats(ctx context.Context, in *actionInput) (*response[attune.QueueStats], error) {
-	action, err := s.action(ctx, in.Action)
-	if err != nil {
-		return nil, err
-	}
-	stats, err := s.Queue.Stats(ctx, action.Ref)
-	if err != nil {
-		return nil, err
-	}
-	return respond(stats), nil
 }
 
 // action finds an action by ref or id, if the caller's token reaches its pack.

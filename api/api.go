@@ -99,7 +99,9 @@ func (s *server) routes() {
 	s.actionRoutes()
 	s.policyRoutes()
 	s.executionRoutes()
+	s.queueRoutes()
 	s.secretRoutes()
+	s.workerRoutes()
 	s.tokenRoutes()
 }
 

@@ -22,9 +22,15 @@ var neededRole = map[string]attune.Role{
 	"get-installation-status": attune.RoleViewer,
 	"get-installation-log":    attune.RoleViewer,
 
-	"list-actions":    attune.RoleViewer,
-	"get-action":      attune.RoleViewer,
-	"get-queue-stats": attune.RoleViewer,
+	"list-actions": attune.RoleViewer,
+	"get-action":   attune.RoleViewer,
+
+	"list-queues":       attune.RoleViewer,
+	"get-queue-stats":   attune.RoleViewer,
+	"explain-execution": attune.RoleViewer,
+
+	"list-workers":  attune.RoleViewer,
+	"delete-worker": attune.RoleAdmin,
 
 	"list-policies":        attune.RoleViewer,
 	"put-global-policy":    attune.RoleAdmin,

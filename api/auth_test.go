@@ -45,9 +45,13 @@ func routes(execution string) []route {
 		{"GET", "/executions/" + execution, "", "get-execution", v, false},
 		{"GET", "/executions/" + execution + "/logs/stdout", "", "get-execution-log", v, false},
 		{"POST", "/executions/" + execution + "/cancel", "", "cancel-execution", o, false},
+		{"GET", "/executions/" + execution + "/why", "", "explain-execution", v, false},
+		{"GET", "/queues", "", "list-queues", v, false},
 		{"GET", "/secrets", "", "list-secrets", v, false},
 		{"PUT", "/secrets/key?pack=weather", `{"value": "x"}`, "put-secret", a, false},
 		{"DELETE", "/secrets/key?pack=weather", "", "delete-secret", a, false},
+		{"GET", "/workers", "", "list-workers", v, true},
+		{"DELETE", "/workers/nobody", "", "delete-worker", a, true},
 		{"GET", "/tokens", "", "list-tokens", a, true},
 		{"POST", "/tokens", `{"name": "x", "role": "viewer"}`, "create-token", a, true},
 		{"DELETE", "/tokens/" + noToken, "", "delete-token", a, true},
@@ -107,7 +111,7 @@ func (s *service) wantAllowed(t *testing.T, r route, role attune.Role, limit, to
 		if got := data[[]any](t, a, 200); len(got) != 0 {
 			t.Errorf("sees what is not its own: %s", a.body)
 		}
-	case r.operation == "delete-token": // The id is nobody's.
+	case r.operation == "delete-token", r.operation == "delete-worker": // They are nobody's.
 		wantProblem(t, a, 404, attune.CodeNotFound)
 	case a.StatusCode >= 300:
 		t.Errorf("got %d: %s", a.StatusCode, a.body)

@@ -38,10 +38,12 @@ func humaConfig(version string) huma.Config {
 			Servers: []*huma.Server{{URL: "/", Description: "This service"}},
 			Tags: []*huma.Tag{
 				{Name: "packs", Description: "What is installed, and how it gets there."},
-				{Name: "actions", Description: "What packs can do, and who waits for it."},
+				{Name: "actions", Description: "What packs can do."},
 				{Name: "policies", Description: "When executions may start: limits, rates, quotas."},
 				{Name: "executions", Description: "Runs of actions, and what they left."},
+				{Name: "queues", Description: "Who waits, for how long, and for what."},
 				{Name: "secrets", Description: "Values that actions read; they go in and never come out."},
+				{Name: "workers", Description: "The processes that run executions."},
 				{Name: "tokens", Description: "Who may use this API."},
 			},
 			Components: &huma.Components{
@@ -104,8 +106,13 @@ func refineSchemas(schemas map[string]*huma.Schema) {
 			schema.AdditionalProperties = nil
 		}
 	}
-	enum(schemas["Execution"], "status", attune.Statuses()...)
-	enum(schemas["Execution"], "reason", attune.Reasons()...)
+	for _, name := range []string{"Execution", "Attempt", "Explanation", "Holder"} {
+		enum(schemas[name], "status", attune.Statuses()...)
+	}
+	for _, name := range []string{"Execution", "Attempt"} {
+		enum(schemas[name], "reason", attune.Reasons()...)
+	}
+	enum(schemas["Gate"], "kind", attune.GateConcurrency, attune.GateRateLimit, attune.GateBackoff, attune.GateWorkers)
 	enum(schemas["Installation"], "status", attune.InstallationPending, attune.InstallationInstalling,
 		attune.InstallationInstalled, attune.InstallationFailed)
 	enum(schemas["Installation"], "phase", attune.PhaseQueued, attune.PhaseFetch, attune.PhaseBase,

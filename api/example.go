@@ -53,6 +53,23 @@ var (
 		ImageDigest: exampleDigest, Status: attune.StatusQueued, Attempt: 1,
 		Parameters: json.RawMessage(`{"city":"Oslo"}`), Position: new(3), CreatedAt: exampleTime,
 	}
+	exampleQueue       = attune.QueueState{Action: "weather.forecast", Key: `{"city":"Oslo"}`, QueueStats: exampleStats}
+	exampleExplanation = attune.Explanation{
+		Execution: exampleExecution.ID, Status: attune.StatusQueued, Action: "weather.forecast", Key: `{"city":"Oslo"}`, Position: new(3),
+		Gate: &attune.Gate{
+			Kind: attune.GateConcurrency, Scope: "queues/weather.forecast", Limit: 1, Taken: 1,
+			Holders: []attune.Holder{{
+				Execution: "0195511c-fb52-7c44-9a1d-2e5f70b1d854", Action: "weather.forecast", Status: attune.StatusRunning,
+				Worker: "host-1-c4k7q2wn", ScheduledAt: exampleTime, StartedAt: &exampleTime,
+			}},
+		},
+		ExpectedStartAt: new(exampleTime.Add(12 * time.Second)),
+		Summary:         "third in its queue, whose one slot is taken; expected to start in 12 seconds",
+	}
+	exampleWorker = attune.Worker{
+		Name: "host-1-c4k7q2wn", Capacity: 8, Labels: map[string]string{"zone": "north"}, StartedAt: exampleTime,
+		LeaseExpiresAt: exampleTime.Add(15 * time.Second), Alive: true, Executions: []string{"0195511c-fb52-7c44-9a1d-2e5f70b1d854"},
+	}
 	exampleLogPage = attune.LogPage{Content: "Oslo: 4 degrees, snow\n", NextOffset: 22, TotalSize: 22}
 	exampleSecret  = attune.Secret{
 		Name: "api_key", Scope: attune.Scope{Pack: "weather"}, CreatedAt: exampleTime, UpdatedAt: exampleTime,

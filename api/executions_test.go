@@ -238,7 +238,8 @@ func TestUnknownThings(t *testing.T) {
 	for _, route := range []string{
 		"GET /packs/nobody", "DELETE /packs/nobody", "GET /packs/%00", "GET /packs/-", "GET /actions/nobody.x", "GET /actions/" + id,
 		"GET /actions/%00", "GET /executions/" + id, "GET /executions/x", "POST /executions/" + id + "/cancel",
-		"DELETE /secrets/nobody", "DELETE /secrets/%00", "DELETE /tokens/" + id, "DELETE /tokens/x", "GET /nothing", "GET /packs/a/b/c",
+		"DELETE /secrets/nobody", "DELETE /secrets/%00", "GET /executions/" + id + "/why", "GET /executions/x/why", "DELETE /workers/nobody", "DELETE /workers/%00", "DELETE /workers/%ff",
+		"DELETE /tokens/" + id, "DELETE /tokens/x", "GET /nothing", "GET /packs/a/b/c",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		t.Run(route, func(t *testing.T) {
