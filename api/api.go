@@ -98,6 +98,7 @@ func (s *server) routes() {
 	s.packRoutes()
 	s.actionRoutes()
 	s.policyRoutes()
+	s.submitRoutes()
 	s.executionRoutes()
 	s.queueRoutes()
 	s.secretRoutes()

@@ -41,6 +41,7 @@ var neededRole = map[string]attune.Role{
 	"delete-action-policy": attune.RoleAdmin,
 
 	"submit-execution":  attune.RoleOperator,
+	"submit-batch":      attune.RoleOperator,
 	"list-executions":   attune.RoleViewer,
 	"get-execution":     attune.RoleViewer,
 	"cancel-execution":  attune.RoleOperator,

@@ -41,6 +41,7 @@ func routes(execution string) []route {
 		{"PUT", "/policies/actions/weather.hello", `{"max_waiting": 100}`, "put-action-policy", a, false},
 		{"DELETE", "/policies/actions/weather.hello", "", "delete-action-policy", a, false},
 		{"POST", "/executions", `{"action": "weather.hello"}`, "submit-execution", o, false},
+		{"POST", "/executions/batch", `{"executions": [{"action": "weather.hello"}]}`, "submit-batch", o, false},
 		{"GET", "/executions", "", "list-executions", v, false},
 		{"GET", "/executions/" + execution, "", "get-execution", v, false},
 		{"GET", "/executions/" + execution + "/logs/stdout", "", "get-execution-log", v, false},

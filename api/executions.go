@@ -2,40 +2,13 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"attune"
-	"attune/scheduler"
 	"attune/storage"
 )
-
-// object is any JSON object, kept byte for byte: numbers keep their digits and members their order.
-type object json.RawMessage
-
-// Schema tells huma what to let through.
-func (object) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "Fits the action's parameter schema."}
-}
-
-// UnmarshalJSON keeps the bytes.
-func (o *object) UnmarshalJSON(b []byte) error { return (*json.RawMessage)(o).UnmarshalJSON(b) }
-
-type submitInput struct {
-	Body struct {
-		Action     string `json:"action" minLength:"1" maxLength:"127" doc:"The action's ref or id."`
-		Parameters object `json:"parameters,omitempty"`
-	}
-}
-
-type submitResponse struct {
-	Location string `header:"Location" doc:"Where the execution can be watched."`
-	Body     envelope[attune.Execution]
-}
 
 type executionInput struct {
 	ID string `path:"id" maxLength:"36" doc:"The execution's id."`
@@ -58,15 +31,6 @@ type executionLogInput struct {
 }
 
 func (s *server) executionRoutes() {
-	register(s, operation{
-		id: "submit-execution", method: http.MethodPost, path: "/executions", tag: "executions", status: http.StatusAccepted,
-		summary: "Run an action",
-		description: "The execution is queued when this returns: it will run when its turn comes, in the order of submission, " +
-			"and reach exactly one terminal state.",
-		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
-		request:  map[string]any{"action": "weather.forecast", "parameters": map[string]any{"city": "Oslo"}},
-		response: envelope[attune.Execution]{Data: exampleExecution},
-	}, s.submit)
 	register(s, operation{
 		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
 		summary: "List executions, newest first", description: "They come without their results.", errors: []int{http.StatusUnprocessableEntity},
@@ -91,24 +55,6 @@ func (s *server) executionRoutes() {
 		errors:      []int{http.StatusNotFound},
 		response:    envelope[attune.LogPage]{Data: exampleLogPage},
 	}, s.getExecutionLog)
-}
-
-func (s *server) submit(ctx context.Context, in *submitInput) (*submitResponse, error) {
-	// Looked up here for the token's sake; the queue looks again, under its lock.
-	action, err := s.action(ctx, in.Body.Action)
-	if err != nil {
-		return nil, err
-	}
-	execution, err := s.Queue.Submit(ctx, scheduler.Submission{
-		Action: action.Ref, Parameters: json.RawMessage(in.Body.Parameters),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &submitResponse{
-		Location: prefix + "/executions/" + execution.ID,
-		Body:     envelope[attune.Execution]{Data: execution},
-	}, nil
 }
 
 func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*listResponse[attune.Execution], error) {

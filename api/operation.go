@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -18,7 +19,7 @@ const prefix = "/api/v1"
 // unknownIsInvalid is where huma keeps the member of that name for us.
 const unknownIsInvalid = "unknownIsInvalid"
 
-// maxBodyBytes bounds a JSON body.
+// maxBodyBytes bounds the JSON body of all operations that do not say otherwise.
 const maxBodyBytes = 1 << 20
 
 // envelope is the body of every answer that is one thing.
@@ -70,6 +71,8 @@ type operation struct {
 	errors []int
 	// ownTime: the handler bounds itself.
 	ownTime bool
+	// maxBytes bounds the body; 0 takes maxBodyBytes.
+	maxBytes int64
 	// unknownIsInvalid: a member that is not known is a wrong value of the thing that the body describes, and 422, where
 	// elsewhere the whole request cannot be read.
 	unknownIsInvalid bool
@@ -104,7 +107,7 @@ func (o operation) describe() huma.Operation {
 		OperationID: o.id, Method: o.method, Path: prefix + o.path, Tags: []string{o.tag},
 		Summary: o.summary, Description: o.description,
 		DefaultStatus: o.status,
-		MaxBodyBytes:  maxBodyBytes,
+		MaxBodyBytes:  cmp.Or(o.maxBytes, maxBodyBytes),
 		Responses:     map[string]*huma.Response{strconv.Itoa(o.status): success},
 		Errors: append([]int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable,

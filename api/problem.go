@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -211,9 +212,13 @@ func validationMessage(status int) string {
 	}
 }
 
-// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city".
+// listPlace is huma's notation for a place in a list.
+var listPlace = regexp.MustCompile(`\[(\d+)\]`)
+
+// fieldOf cuts off huma's word for the part of the request and writes the path as the queue does: what is
+// "body.executions[2].action" to huma is "executions.2.action".
 func fieldOf(location string) string {
-	part, field, _ := strings.Cut(location, ".")
+	part, field, _ := strings.Cut(listPlace.ReplaceAllString(location, ".$1"), ".")
 	switch part {
 	case "body", "query", "path", "header":
 		return field

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"attune"
+	"attune/scheduler"
+)
+
+// maxBatchBytes bounds the body of a batch; each of its members has the room of a submission of its own.
+const maxBatchBytes = 8 << 20
+
+// object is any JSON object, kept byte for byte: numbers keep their digits and members their order.
+type object json.RawMessage
+
+// Schema tells huma what to let through.
+func (object) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "Fits the action's parameter schema."}
+}
+
+// UnmarshalJSON keeps the bytes.
+func (o *object) UnmarshalJSON(b []byte) error { return (*json.RawMessage)(o).UnmarshalJSON(b) }
+
+// MarshalJSON returns the bytes.
+func (o object) MarshalJSON() ([]byte, error) { return json.RawMessage(o).MarshalJSON() }
+
+type submitInput struct {
+	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes the request repeatable for 24 hours: with the same key and body it queues nothing more and returns what the first one made."`
+	Body submitInputBody
+}
+
+type submitInputBody struct {
+	Action     string `json:"action" minLength:"1" maxLength:"127" doc:"The action's ref or id."`
+	Parameters object `json:"parameters,omitempty"`
+}
+
+type submitResponse struct {
+	Location string `header:"Location" doc:"Where the execution can be watched."`
+	Body     envelope[attune.Execution]
+}
+
+type submitBatchInput struct {
+	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes the request repeatable for 24 hours: with the same key and body it queues nothing more and returns what the first one made."`
+	Body struct {
+		Executions []submitInputBody `json:"executions" minItems:"1" maxItems:"1000" nullable:"false" doc:"They are queued in this order."`
+	}
+}
+
+func (s *server) submitRoutes() {
+	submission := map[string]any{"action": "weather.forecast", "parameters": map[string]any{"city": "Oslo"}}
+	register(s, operation{
+		id: "submit-execution", method: http.MethodPost, path: "/executions", tag: "executions", status: http.StatusAccepted,
+		summary: "Run an action",
+		description: "The execution is queued when this returns: it will run when its turn comes, in the order of submission, " +
+			"and reach exactly one terminal state. Where a policy turns it away, the answer is 429 and Retry-After says when to come back.",
+		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
+		request:  submission,
+		response: envelope[attune.Execution]{Data: exampleExecution},
+	}, s.submit)
+	register(s, operation{
+		id: "submit-batch", method: http.MethodPost, path: "/executions/batch", tag: "executions", status: http.StatusAccepted,
+		summary: "Run many actions, or none",
+		description: "Either all executions are queued when this returns, in the order of the list, or nothing is: then the problems " +
+			"name the members that are in the way, as executions.<index>, counted from 0.",
+		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
+		request:  map[string]any{"executions": []any{submission}},
+		response: envelope[[]attune.Execution]{Data: []attune.Execution{exampleExecution}},
+		maxBytes: maxBatchBytes,
+	}, s.submitBatch)
+}
+
+func (s *server) submit(ctx context.Context, in *submitInput) (*submitResponse, error) {
+	if err := s.reaches(ctx, in.Body.Action); err != nil {
+		return nil, err
+	}
+	once, err := onceFor(ctx, in.Key, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	var execution attune.Execution
+	if once == nil {
+		execution, err = s.Queue.Submit(ctx, in.Body.submission())
+	} else {
+		execution, err = s.Queue.SubmitOnce(ctx, *once, in.Body.submission())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &submitResponse{
+		Location: prefix + "/executions/" + execution.ID,
+		Body:     envelope[attune.Execution]{Data: execution},
+	}, nil
+}
+
+func (s *server) submitBatch(ctx context.Context, in *submitBatchInput) (*response[[]attune.Execution], error) {
+	submissions, err := s.submissions(ctx, in.Body.Executions)
+	if err != nil {
+		return nil, err
+	}
+	once, err := onceFor(ctx, in.Key, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	executions, err := s.Queue.SubmitBatch(ctx, once, submissions)
+	if err != nil {
+		return nil, err
+	}
+	return respond(executions), nil
+}
+
+func (b submitInputBody) submission() scheduler.Submission {
+	return scheduler.Submission{Action: b.Action, Parameters: json.RawMessage(b.Parameters)}
+}
+
+// submissions checks the members of a batch for what the queue cannot know: the caller's reach, and the size of each.
+func (s *server) submissions(ctx context.Context, members []submitInputBody) ([]scheduler.Submission, error) {
+	submissions := make([]scheduler.Submission, len(members))
+	var hidden, large []attune.Problem
+	for i, member := range members {
+		submissions[i] = member.submission()
+		if len(member.Parameters) > maxBodyBytes {
+			large = append(large, attune.Problem{
+				Field: fmt.Sprintf("executions.%d.parameters", i), Message: fmt.Sprintf("must have at most %d bytes", maxBodyBytes),
+			})
+		}
+		err := s.reaches(ctx, member.Action)
+		if attune.CodeOf(err) == attune.CodeNotFound {
+			hidden = append(hidden, attune.Problem{Field: fmt.Sprintf("executions.%d.action", i), Message: err.Error()})
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case hidden != nil:
+		return nil, &attune.Error{Code: attune.CodeNotFound, Message: "nothing was queued: not all actions are there", Problems: hidden}
+	case large != nil:
+		return nil, attune.Invalid("nothing was queued: not all members can be", large...)
+	default:
+		return submissions, nil
+	}
+}
+
+// reaches answers CodeNotFound for an action that the caller's token must not know of. Whether one that it may know of
+// is there is left to the queue, which looks under its lock.
+func (s *server) reaches(ctx context.Context, refOrID string) error {
+	pack, _, isRef := attune.SplitActionRef(refOrID)
+	switch {
+	case isRef && sees(ctx, pack), isID(refOrID) && seesAll(ctx):
+		return nil
+	case isID(refOrID):
+		_, err := s.action(ctx, refOrID)
+		return err
+	default:
+		return notFound("action", refOrID)
+	}
+}
+
+// onceFor is what a repeated request is known by; nil without a key. The digest is over the body as we understood it, so
+// that white space between its members does not matter.
+func onceFor(ctx context.Context, key string, body any) (*scheduler.Once, error) {
+	if key == "" {
+		return nil, nil
+	}
+	canonical, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("digest of a request: %w", err)
+	}
+	return &scheduler.Once{Token: callOf(ctx).token.ID, Key: key, Digest: sha256.Sum256(canonical)}, nil
+}
