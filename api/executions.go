@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,10 +27,11 @@ type listExecutionsInput struct {
 }
 
 type executionLogInput struct {
-	ID     string `path:"id" maxLength:"36" doc:"The execution's id."`
-	Stream string `path:"stream" maxLength:"16" doc:"stdout or stderr."`
-	Offset int64  `query:"offset" minimum:"0" default:"0" doc:"The byte to begin at; next_offset of the page before."`
-	Limit  int64  `query:"limit" minimum:"1" maximum:"1048576" default:"65536" doc:"The most bytes to return."`
+	ID      string `path:"id" maxLength:"36" doc:"The execution's id."`
+	Stream  string `path:"stream" maxLength:"16" doc:"stdout or stderr."`
+	Offset  int64  `query:"offset" minimum:"0" default:"0" doc:"The byte to begin at; next_offset of the page before."`
+	Limit   int64  `query:"limit" minimum:"1" maximum:"1048576" default:"65536" doc:"The most bytes to return."`
+	Attempt int    `query:"attempt" minimum:"1" doc:"One of the attempts, counted from 1; the present one when absent."`
 }
 
 func (s *server) executionRoutes() {
@@ -51,7 +55,7 @@ func (s *server) executionRoutes() {
 	register(s, operation{
 		id: "get-execution-log", method: http.MethodGet, path: "/executions/{id}/logs/{stream}", tag: "executions",
 		status: http.StatusOK, summary: "Read what an execution printed",
-		description: "Works while it runs, too: ask again from next_offset.",
+		description: "Works while it runs, too: ask again from next_offset. An execution that was tried again has a log of each attempt.",
 		errors:      []int{http.StatusNotFound},
 		response:    envelope[attune.LogPage]{Data: exampleLogPage},
 	}, s.getExecutionLog)
@@ -122,14 +126,30 @@ func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*r
 	if !attune.Stream(in.Stream).Valid() {
 		return nil, notFound("stream", in.Stream)
 	}
-	// The place in the bucket comes from the record, never from the request.
-	_, name, _ := attune.SplitActionRef(execution.Action)
-	logPrefix := storage.ExecutionPrefix(execution.Pack, name, execution.CreatedAt, execution.ID)
-	page, err := s.Logs.Page(ctx, logPrefix, in.Stream, in.Offset, in.Limit, !execution.Status.Terminal())
+	logPrefix, running, err := logOf(execution, in.Attempt)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Logs.Page(ctx, logPrefix, in.Stream, in.Offset, in.Limit, running)
 	if err != nil {
 		return nil, err
 	}
 	return respond(page), nil
+}
+
+// logOf is where the log of an attempt is, 0 being the present one, and whether it may still grow. The place in the bucket
+// comes from the record, never from the request.
+func logOf(e attune.Execution, attempt int) (logPrefix string, running bool, err error) {
+	_, name, _ := attune.SplitActionRef(e.Action)
+	logPrefix = storage.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)
+	switch {
+	case attempt == 0, attempt == e.Attempt:
+		return logPrefix, !e.Status.Terminal(), nil
+	case slices.ContainsFunc(e.Attempts, func(a attune.Attempt) bool { return a.Attempt == attempt }):
+		return fmt.Sprintf("%sattempt-%d/", logPrefix, attempt), false, nil
+	default:
+		return "", false, notFound("attempt", strconv.Itoa(attempt))
+	}
 }
 
 // execution finds an execution whose pack the caller's token reaches.

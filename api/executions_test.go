@@ -231,6 +231,58 @@ func TestExecutionLog(t *testing.T) {
 	}
 }
 
+// retried plays the first attempt's end: it failed, and the second one has its place in the queue.
+func (s *service) retried(execution string) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	_, err := s.db.Pool().Exec(ctx, `insert into attempts (execution_id, attempt, status, reason, worker, scheduled_at, finished_at)
+		values ($1, 1, 'failed', 'exit_code', 'host-1', now(), now())`, execution)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.db.Pool().Exec(ctx, `update waiting set attempt = 2 where id = $1`, execution); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestExecutionLogOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.install(packFiles("weather", "1.0.0"))
+	e := s.submit("weather.hello")
+	top := storage.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID)
+	for prefix, text := range map[string]string{top + "attempt-1/": "it broke\n", top + "attempt-2/": "not ours\n", top: "it worked\n"} {
+		writer, err := s.logs.Create(prefix, "stdout", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writer.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writer.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := "/api/v1/executions/" + e.ID + "/logs/stdout"
+	for _, query := range []string{"", "?attempt=1"} {
+		if page := data[attune.LogPage](t, s.get(path+query), 200); page.Content != "it worked\n" {
+			t.Errorf("%s before the retry: %+v", query, page)
+		}
+	}
+	wantProblem(t, s.get(path+"?attempt=2"), 404, attune.CodeNotFound)
+
+	s.retried(e.ID)
+	for query, want := range map[string]string{"": "it worked\n", "?attempt=2": "it worked\n", "?attempt=1": "it broke\n", "?attempt=1&offset=3": "broke\n"} {
+		if page := data[attune.LogPage](t, s.get(path+query), 200); page.Content != want {
+			t.Errorf("%s: %+v, want %q", query, page, want)
+		}
+	}
+	wantProblem(t, s.get(path+"?attempt=3"), 404, attune.CodeNotFound)
+	for _, query := range []string{"?attempt=0", "?attempt=-1", "?attempt=x"} {
+		wantProblem(t, s.get(path+query), 422, attune.CodeInvalid)
+	}
+}
+
 func TestUnknownThings(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
