@@ -17,6 +17,7 @@ import (
 type executionCommands struct {
 	List   executionListCommand   `cmd:"" help:"List executions, newest first."`
 	Show   executionShowCommand   `cmd:"" help:"Describe an execution."`
+	Why    executionWhyCommand    `cmd:"" help:"Explain why an execution has not started, and when it is expected to."`
 	Cancel executionCancelCommand `cmd:"" help:"End an execution, whether it waits or runs."`
 }
 
@@ -99,25 +100,31 @@ func (e *executionShowCommand) Run(ctx context.Context, s *session) error {
 }
 
 func (s *session) printExecution(e attune.Execution) {
-	position, exit := "", ""
-	if e.Position != nil {
-		position = strconv.Itoa(*e.Position)
-	}
-	if e.ExitCode != nil {
-		exit = strconv.Itoa(*e.ExitCode)
-	}
 	var failure attune.Failure
 	if e.Failure != nil {
 		failure = *e.Failure
 	}
-	s.printFields([]field{
-		{"execution", e.ID}, {"action", e.Action}, {"pack version", e.PackVersion}, {"image", e.ImageDigest},
-		{"status", string(e.Status)}, {"reason", string(e.Reason)}, {"position", position}, {"exit status", exit},
-		{"attempt", strconv.Itoa(e.Attempt)}, {"worker", e.Worker},
+	fields := []field{
+		{"execution", e.ID}, {"action", e.Action}, {"key", e.Key}, {"pack version", e.PackVersion}, {"image", e.ImageDigest},
+		{"status", string(e.Status)}, {"reason", string(e.Reason)}, {"position", number(e.Position)}, {"exit status", number(e.ExitCode)},
+		{"attempt", strconv.Itoa(e.Attempt)}, {"retry at", s.when(e.RetryAt)}, {"worker", e.Worker},
 		{"created", s.when(&e.CreatedAt)}, {"started", s.when(e.StartedAt)}, {"finished", s.when(e.FinishedAt)},
 		{"took", took(e)}, {"parameters", compact(e.Parameters)}, {"result", compact(e.Result)},
 		{"error type", failure.ErrorType}, {"error", failure.Error},
-	})
+	}
+	for _, a := range e.Attempts {
+		fields = append(fields, field{"attempt " + strconv.Itoa(a.Attempt), describeAttempt(a)})
+	}
+	s.printFields(fields)
+}
+
+// describeAttempt is how one that was tried again ended: failed (exit status 7) on host-1 after 1.500s.
+func describeAttempt(a attune.Attempt) string {
+	text := describeEnd(attune.Execution{Status: a.Status, Reason: a.Reason, ExitCode: a.ExitCode, Failure: a.Failure}) + " on " + a.Worker
+	if ran := took(attune.Execution{StartedAt: a.StartedAt, FinishedAt: &a.FinishedAt}); ran != "" {
+		text += " after " + ran
+	}
+	return text
 }
 
 type executionCancelCommand struct {

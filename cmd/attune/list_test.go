@@ -93,11 +93,24 @@ func TestQueue(t *testing.T) {
 	for name, test := range map[string]struct{ stats, stdout string }{
 		"idle":  {`{"waiting": 0, "running": 0, "limit": null, "avg_wait_time_seconds": null, "oldest_wait_seconds": null}`, "waiting\t0\nrunning\t0\nlimit\tnone\n"},
 		"going": {`{"waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2}`, "waiting\t3\nrunning\t1\nlimit\t1\naverage wait\t1.2s\noldest wait\t2.0s\n"},
+		"keys": {`{"waiting": 1, "running": 1, "limit": null, "keys": [{"key": "{\"city\":\"Oslo\"}", "waiting": 1, "running": 1, "limit": 1, "avg_wait_time_seconds": 2, "oldest_wait_seconds": 2}]}`,
+			"waiting\t1\nrunning\t1\nlimit\tnone\n{\"city\":\"Oslo\"}\t1\t1\t1\t2.0s\t2.0s\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/actions/a.b/queue-stats": data(test.stats)})
 			invocation{api: api}.call(t, "queue", "a.b").want(t, exitDone, test.stdout)
+			invocation{api: api}.call(t, "queue", "show", "a.b").want(t, exitDone, test.stdout)
 		})
 	}
+}
+
+func TestQueueList(t *testing.T) {
+	t.Parallel()
+	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/queues": data(`[
+		{"action": "a.b", "key": "{\"city\":\"Oslo\"}", "waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2},
+		{"action": "c.d", "waiting": 0, "running": 1, "limit": null, "avg_wait_time_seconds": null, "oldest_wait_seconds": null}]`)})
+	invocation{api: api}.call(t, "queue", "list").want(t, exitDone, ""+
+		"a.b\t{\"city\":\"Oslo\"}\t3\t1\t1\t1.2s\t2.0s\n"+
+		"c.d\t-\t0\t1\t-\t-\t-\n")
 }

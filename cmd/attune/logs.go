@@ -9,9 +9,10 @@ import (
 
 // logsCommand prints the streams of an execution.
 type logsCommand struct {
-	ID     string `arg:"" name:"id" help:"Execution."`
-	Follow bool   `short:"f" help:"Stay until the execution has ended, and print the output as it lands."`
-	Stream string `enum:"both,stdout,stderr" default:"both" help:"What to print: ${enum}."`
+	ID      string `arg:"" name:"id" help:"Execution."`
+	Follow  bool   `short:"f" help:"Stay until the execution has ended, and print the output as it lands."`
+	Stream  string `enum:"both,stdout,stderr" default:"both" help:"What to print: ${enum}."`
+	Attempt int    `placeholder:"N" help:"What this attempt wrote, counted from 1; without it, the last one."`
 }
 
 // Help is the long text of `attune logs --help`.
@@ -23,6 +24,7 @@ With --json each page of the log is printed as the API returns it; that needs on
 Examples:
 
     attune logs 0197c9a2-6d1f-7c3e-9a54-0d2f5b1c7e88
+    attune logs --attempt 1 0197c9a2-6d1f-7c3e-9a54-0d2f5b1c7e88
     attune logs -f --stream stdout 0197c9a2-6d1f-7c3e-9a54-0d2f5b1c7e88 | grep error
 `
 }
@@ -32,13 +34,16 @@ func (l *logsCommand) Run(ctx context.Context, s *session) error {
 	if s.JSON && (l.Stream == "both" || l.Follow) {
 		return usagef("--json needs --stream stdout or --stream stderr, and does not go with --follow")
 	}
+	if l.Attempt < 0 || l.Attempt > 0 && l.Follow {
+		return usagef("--attempt counts from 1, and does not go with --follow")
+	}
 	c, err := s.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	if s.JSON {
-		return s.printLogPages(ctx, c, client.Path("executions", l.ID, "logs", l.Stream))
+		return s.printLogPages(ctx, c, logSource{client.Path("executions", l.ID, "logs", l.Stream), l.Attempt})
 	}
 	w := &waiter{session: s, client: c, id: l.ID}
 	if l.Stream == "both" {
@@ -51,6 +56,7 @@ func (l *logsCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	for _, stream := range w.streams {
+		stream.attempt = l.Attempt
 		if _, err := stream.catchUp(ctx, c); err != nil {
 			return err
 		}

@@ -41,6 +41,32 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+func TestLogsOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	page := func(w http.ResponseWriter, r *http.Request) {
+		if got := r.URL.Query().Get("attempt"); got != "2" {
+			t.Errorf("asked for attempt %q", got)
+		}
+		data(`{"content": "two\n", "offset": 0, "next_offset": 4, "total_size": 4}`)(w, r)
+	}
+	api := routes(t, map[string]http.HandlerFunc{
+		"GET /api/v1/executions/e-1/logs/stdout": page, "GET /api/v1/executions/e-1/logs/stderr": page,
+	})
+	got := invocation{api: api}.call(t, "logs", "e-1", "--attempt", "2")
+	got.want(t, exitDone, "two\n")
+	if got.stderr != "two\n" {
+		t.Errorf("stderr %q", got.stderr)
+	}
+	if got := (invocation{api: api}).call(t, "logs", "e-1", "--attempt", "2", "--stream", "stdout", "--json"); got.status != exitDone {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+	for _, wrong := range [][]string{{"--attempt", "-1"}, {"--attempt", "1", "--follow"}, {"--attempt", "x"}} {
+		got := invocation{api: api}.call(t, append([]string{"logs", "e-1"}, wrong...)...)
+		got.want(t, exitUsage, "")
+		got.wantStderr(t, "--attempt")
+	}
+}
+
 func TestLogsJSON(t *testing.T) {
 	t.Parallel()
 	got := invocation{api: logAPI(t)}.call(t, "logs", "e-1", "--json", "--stream", "stdout")

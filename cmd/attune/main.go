@@ -20,15 +20,16 @@ type commands struct {
 
 	Up      upCommand      `cmd:"" group:"service" help:"Run everything on this host: API, worker, and the daemons that are not configured."`
 	Server  serverCommand  `cmd:"" group:"service" help:"Run the REST API."`
-	Worker  workerCommand  `cmd:"" group:"service" help:"Run executions and build images on this host."`
+	Worker  workerCommands `cmd:"" group:"service" help:"Run executions and build images on this host; list and forget workers."`
 	Migrate migrateCommand `cmd:"" group:"service" help:"Bring the database schema up to date."`
 
 	Pack      packCommands      `cmd:"" group:"client" help:"Install, inspect and remove packs."`
 	Run       runCommand        `cmd:"" group:"client" help:"Run an action."`
 	Logs      logsCommand       `cmd:"" group:"client" help:"Print what an execution wrote."`
-	Execution executionCommands `cmd:"" group:"client" help:"List, inspect and cancel executions."`
+	Execution executionCommands `cmd:"" group:"client" help:"List, inspect, explain and cancel executions."`
 	Secret    secretCommands    `cmd:"" group:"client" help:"Set, list and delete secrets."`
-	Queue     queueCommand      `cmd:"" group:"client" help:"Show how an action's queue stands."`
+	Queue     queueCommands     `cmd:"" group:"client" help:"List queues, and show how an action's stands."`
+	Policy    policyCommands    `cmd:"" group:"client" help:"List, set and delete limits, rates and quotas."`
 	Token     tokenCommands     `cmd:"" group:"client" help:"Create, list and delete API tokens."`
 	Version   versionCommand    `cmd:"" group:"client" help:"Print the version of this binary."`
 }

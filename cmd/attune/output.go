@@ -63,6 +63,17 @@ func (s *session) printTable(t table) {
 	}
 }
 
+// printBelow prints a table under a description, and nothing when it is empty.
+func (s *session) printBelow(t table) {
+	if len(t.rows) == 0 {
+		return
+	}
+	if s.stdoutTerminal {
+		writef(s.stdout, "\n")
+	}
+	s.printTable(t)
+}
+
 // printRow pads first and paints then, because escape codes have no width.
 func (s *session) printRow(row []string, widths []int, paint func(string) string) {
 	var line strings.Builder

@@ -126,11 +126,11 @@ func (p *packLogCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer c.Close()
-	path := client.Path("packs", p.Pack, "installation-log")
+	source := logSource{path: client.Path("packs", p.Pack, "installation-log")}
 	if s.JSON {
-		return s.printLogPages(ctx, c, path)
+		return s.printLogPages(ctx, c, source)
 	}
-	_, err = (&tail{path: path, out: s.stdout}).catchUp(ctx, c)
+	_, err = (&tail{logSource: source, out: s.stdout}).catchUp(ctx, c)
 	return err
 }
 

@@ -112,7 +112,7 @@ func (s *session) reportFailedInstallation(
 			return err
 		}
 	}
-	if end, err := logEnd(ctx, c, client.Path("packs", installation.Pack, "installation-log")); err != nil {
+	if end, err := logEnd(ctx, c, logSource{path: client.Path("packs", installation.Pack, "installation-log")}); err != nil {
 		s.notef("the log cannot be read: %v", err)
 	} else if end != "" {
 		writef(s.stderr, "%s", end)

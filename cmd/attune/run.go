@@ -18,6 +18,7 @@ import (
 type runCommand struct {
 	Action     string   `arg:"" name:"pack.action" help:"Action to run."`
 	Parameters []string `name:"parameter" short:"p" sep:"none" placeholder:"NAME=VALUE" help:"A parameter: name=value is a string, name:=json any JSON, name:=@file JSON from a file. Repeatable."`
+	Key        string   `name:"idempotency-key" placeholder:"KEY" help:"Makes the command repeatable for 24 hours: with the same key and parameters it starts nothing more, and means the execution of the first time."`
 	Wait       bool     `short:"w" xor:"wait" help:"Wait for the end and print the result."`
 	Follow     bool     `short:"f" xor:"wait" help:"Wait, and print the output as it lands."`
 }
@@ -35,6 +36,7 @@ Examples:
     attune run weather.report -p observations="$(cat observations.xml)" -p frost_below:=-5 --wait
     attune run tickets.normalize -p ticket:=@ticket.json --follow
     id=$(attune run inventory.check -p inventory="$(cat inventory.yaml)")
+    attune run weather.report -p observations="$(cat observations.xml)" --idempotency-key "report-$(date +%F)" --wait
 `
 }
 
@@ -49,7 +51,7 @@ func (r *runCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer c.Close()
-	answer, err := c.Send(ctx, http.MethodPost, client.Path("executions"), nil, map[string]any{
+	answer, err := c.SendOnce(ctx, r.Key, http.MethodPost, client.Path("executions"), nil, map[string]any{
 		"action": r.Action, "parameters": parameters,
 	})
 	if err != nil {

@@ -43,6 +43,23 @@ func TestRunPrintsTheID(t *testing.T) {
 	got.want(t, exitDone, "e-1 queued, position 2\nfollow it with: attune logs -f e-1\n")
 }
 
+func TestRunUnderAKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"", "order-7"} {
+		api := routes(t, map[string]http.HandlerFunc{"POST /api/v1/executions": func(w http.ResponseWriter, r *http.Request) {
+			if got, given := r.Header.Get("Idempotency-Key"), len(r.Header["Idempotency-Key"]); got != key || (given > 0) != (key != "") {
+				t.Errorf("Idempotency-Key %q, %d times", got, given)
+			}
+			data(execution("queued", ""))(w, r)
+		}})
+		args := []string{"run", "weather.report"}
+		if key != "" {
+			args = append(args, "--idempotency-key", key)
+		}
+		invocation{api: api}.call(t, args...).want(t, exitDone, "e-1\n")
+	}
+}
+
 func TestRunWait(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -11,9 +11,16 @@ import (
 	"attune/cmd/attune/internal/client"
 )
 
+// logSource is where a log is read from.
+type logSource struct {
+	path string
+	// attempt is one of the execution's, counted from 1; 0 is the present one.
+	attempt int
+}
+
 // tail is a log and how far it has been printed.
 type tail struct {
-	path   string
+	logSource
 	out    io.Writer
 	offset int64
 	// midLine tells that what was printed last did not end its line.
@@ -23,7 +30,7 @@ type tail struct {
 // catchUp prints what the log holds beyond what has been printed.
 func (t *tail) catchUp(ctx context.Context, c *client.Client) (printed bool, err error) {
 	for {
-		_, page, err := logPage(ctx, c, t.path, t.offset, 0)
+		_, page, err := t.page(ctx, c, t.offset, 0)
 		if err != nil {
 			return printed, err
 		}
@@ -39,14 +46,17 @@ func (t *tail) catchUp(ctx context.Context, c *client.Client) (printed bool, err
 	}
 }
 
-// logPage fetches a piece of a log; limit 0 leaves its size to the service.
-func logPage(ctx context.Context, c *client.Client, path string, offset, limit int64) (client.Answer, attune.LogPage, error) {
+// page fetches a piece of a log; limit 0 leaves its size to the service.
+func (l logSource) page(ctx context.Context, c *client.Client, offset, limit int64) (client.Answer, attune.LogPage, error) {
 	query := url.Values{"offset": {strconv.FormatInt(offset, 10)}}
 	if limit > 0 {
 		query.Set("limit", strconv.FormatInt(limit, 10))
 	}
+	if l.attempt > 0 {
+		query.Set("attempt", strconv.Itoa(l.attempt))
+	}
 	var page attune.LogPage
-	answer, err := c.Get(ctx, path, query)
+	answer, err := c.Get(ctx, l.path, query)
 	if err == nil {
 		err = answer.Decode(&page)
 	}
@@ -54,9 +64,9 @@ func logPage(ctx context.Context, c *client.Client, path string, offset, limit i
 }
 
 // printLogPages prints each page of a log as the document that the API returns.
-func (s *session) printLogPages(ctx context.Context, c *client.Client, path string) error {
+func (s *session) printLogPages(ctx context.Context, c *client.Client, source logSource) error {
 	for offset := int64(0); ; {
-		answer, page, err := logPage(ctx, c, path, offset, 0)
+		answer, page, err := source.page(ctx, c, offset, 0)
 		if err != nil {
 			return err
 		}
@@ -74,13 +84,13 @@ func (s *session) printLogPages(ctx context.Context, c *client.Client, path stri
 const logTailBytes = 4 << 10
 
 // logEnd reads the last whole lines of a log.
-func logEnd(ctx context.Context, c *client.Client, path string) (string, error) {
-	_, page, err := logPage(ctx, c, path, 0, 1)
+func logEnd(ctx context.Context, c *client.Client, source logSource) (string, error) {
+	_, page, err := source.page(ctx, c, 0, 1)
 	if err != nil || page.TotalSize == 0 {
 		return "", err
 	}
 	start := max(0, page.TotalSize-logTailBytes)
-	_, page, err = logPage(ctx, c, path, start, logTailBytes)
+	_, page, err = source.page(ctx, c, start, logTailBytes)
 	if err != nil {
 		return "", err
 	}

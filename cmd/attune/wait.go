@@ -29,7 +29,7 @@ func (w *waiter) follow(streams ...attune.Stream) {
 		if name == attune.Stderr {
 			out = w.session.stderr
 		}
-		w.streams = append(w.streams, &tail{path: client.Path("executions", w.id, "logs", string(name)), out: out})
+		w.streams = append(w.streams, &tail{logSource: logSource{path: client.Path("executions", w.id, "logs", string(name))}, out: out})
 	}
 }
 

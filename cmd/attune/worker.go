@@ -34,17 +34,17 @@ type hostFlags struct {
 	AllowCIDRs        []string `name:"allow-cidr" group:"service" env:"ATTUNE_ALLOW_CIDRS" placeholder:"CIDR" help:"Private addresses that builds and actions with network: egress may reach."`
 }
 
-// workerCommand runs executions and builds images on this host.
-type workerCommand struct {
+// workerRunCommand runs executions and builds images on this host.
+type workerRunCommand struct {
 	storeFlags
 	hostFlags
 }
 
-// Help is the long text of `attune worker --help`.
-func (*workerCommand) Help() string { return environmentHelp }
+// Help is the long text of `attune worker run --help`.
+func (*workerRunCommand) Help() string { return environmentHelp }
 
 // Run works until the process is told to end, then drains.
-func (c *workerCommand) Run(ctx context.Context, s *session) error {
+func (c *workerRunCommand) Run(ctx context.Context, s *session) error {
 	openModes()
 	log := s.logger()
 	if err := c.setDefaults(); err != nil {

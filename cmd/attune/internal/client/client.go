@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -86,23 +87,32 @@ func Path(segments ...string) string {
 
 // Get fetches path.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) (Answer, error) {
-	return c.send(ctx, http.MethodGet, path, query, nil, "")
+	return c.send(ctx, http.MethodGet, path, query, nil, nil)
 }
 
 // Send makes a request with a JSON body; a nil body sends none.
 func (c *Client) Send(ctx context.Context, method, path string, query url.Values, body any) (Answer, error) {
+	return c.SendOnce(ctx, "", method, path, query, body)
+}
+
+// SendOnce is Send under an Idempotency-Key, which makes some requests safe to repeat; an empty one sends none.
+func (c *Client) SendOnce(ctx context.Context, key, method, path string, query url.Values, body any) (Answer, error) {
 	if body == nil {
-		return c.send(ctx, method, path, query, nil, "")
+		return c.send(ctx, method, path, query, nil, nil)
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("encode request: %w", err)
 	}
-	return c.send(ctx, method, path, query, bytes.NewReader(encoded), "application/json")
+	header := http.Header{"Content-Type": {"application/json"}}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	return c.send(ctx, method, path, query, bytes.NewReader(encoded), header)
 }
 
 func (c *Client) send(
-	ctx context.Context, method, path string, query url.Values, body io.Reader, contentType string,
+	ctx context.Context, method, path string, query url.Values, body io.Reader, header http.Header,
 ) (Answer, error) {
 	target := strings.TrimSuffix(c.base.String(), "/") + path
 	if len(query) > 0 {
@@ -112,10 +122,8 @@ func (c *Client) send(
 	if err != nil {
 		return Answer{}, fmt.Errorf("make request: %w", err)
 	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("Accept", "application/json, application/problem+json")
-	if contentType != "" {
-		request.Header.Set("Content-Type", contentType)
-	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
