@@ -25,7 +25,7 @@ type tokenCreateCommand struct {
 
 // Help is the long text of `attune token create --help`.
 func (*tokenCreateCommand) Help() string {
-	return `A viewer reads. An operator also runs and cancels executions. An admin also installs packs, sets secrets and creates tokens.
+	return `A viewer reads. An operator also runs and cancels executions. An admin also installs packs, sets secrets and policies, forgets workers and creates tokens.
 
 The token is printed to stdout and can never be shown again: keep it in a file that only its user can read.
 
