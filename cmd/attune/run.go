@@ -165,6 +165,10 @@ func hintForEnd(execution attune.Execution) string {
 		return wrote + "; if it needs more memory, raise resources.memory in the action's YAML file"
 	case attune.ReasonDeadline:
 		return wrote + "; if it needs longer, raise timeout in the action's YAML file"
+	case attune.ReasonQueueTimeout:
+		return fmt.Sprintf("it waited longer than the policies allow; `attune queue show %s` tells how long the queue is", execution.Action)
+	case attune.ReasonSuperseded:
+		return "a newer execution took its place, as the action's policy says (method cancel_oldest)"
 	case attune.ReasonSecretMissing:
 		return "a secret was deleted while it waited: `attune secret set` it, and run the action again"
 	case attune.ReasonImageMissing:

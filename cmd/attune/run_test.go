@@ -74,6 +74,8 @@ func TestRunWait(t *testing.T) {
 		"exit status":     {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "", []string{"failed (exit status 7)"}},
 		"out of memory":   {execution("failed", `, "reason": "oom"`), exitFailed, "", []string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
 		"timeout":         {execution("timeout", `, "reason": "deadline"`), exitTimeout, "", []string{"timeout (deadline)", "raise timeout"}},
+		"waited too long": {execution("timeout", `, "reason": "queue_timeout"`), exitTimeout, "", []string{"timeout (queue_timeout)", "attune queue show weather.report"}},
+		"superseded":      {execution("cancelled", `, "reason": "superseded"`), exitCancelled, "", []string{"cancelled (superseded)", "a newer execution took its place"}},
 		"cancelled":       {execution("cancelled", ""), exitCancelled, "", []string{"weather.report cancelled\n"}},
 		"abandoned":       {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "", []string{"abandoned (worker_lost)", "may have done a part"}},
 		"rejected at end": {execution("rejected", ""), exitOther, "", []string{"rejected"}},
