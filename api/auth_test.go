@@ -102,6 +102,10 @@ func (s *service) wantAllowed(t *testing.T, r route, role attune.Role, limit, to
 	case limit == "tickets" && (r.operation == "upload-pack" || strings.HasSuffix(r.operation, "-secret")):
 		// They name a pack that need not exist: nothing is revealed by a plain refusal.
 		wantProblem(t, a, 403, attune.CodeForbidden)
+	case limit == "tickets" && r.operation == "submit-batch": // The batch is there; a member of it is not.
+		if p := wantProblem(t, a, 422, attune.CodeInvalid); p.Errors[0].Field != "executions.0.action" {
+			t.Errorf("got %+v", p.Errors)
+		}
 	case limit == "tickets" && !isList:
 		wantProblem(t, a, 404, attune.CodeNotFound)
 	case limit == "tickets" && r.operation == "list-policies": // The global one is everybody's.

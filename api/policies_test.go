@@ -122,8 +122,8 @@ func TestPolicyRefuses(t *testing.T) {
 		"total without key":  {"actions/weather.hello", `{"concurrency": {"limit": 1, "total": 1}}`, "concurrency.total"},
 		"key twice":          {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["name", "name"]}}`, "concurrency.key"},
 		"too many keys":      {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["a", "b", "c", "d", "e", "f", "g", "h", "i"]}}`, "concurrency.key"},
-		"key of no such":     {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["customer"]}}`, "concurrency.key"},
-		"key with rubbish":   {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["\u0000"]}}`, "concurrency.key"},
+		"key of no such":     {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["customer"]}}`, "concurrency.key[0]"},
+		"key with rubbish":   {"actions/weather.hello", `{"concurrency": {"limit": 1, "key": ["\u0000"]}}`, "concurrency.key[0]"},
 		"list for an object": {"global", `[]`, ""},
 	}
 	for name, test := range tests {

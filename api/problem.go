@@ -212,13 +212,13 @@ func validationMessage(status int) string {
 	}
 }
 
-// listPlace is huma's notation for a place in a list.
-var listPlace = regexp.MustCompile(`\[(\d+)\]`)
+// batchMember is huma's name for a member of a batch.
+var batchMember = regexp.MustCompile(`^body\.executions\[(\d+)\]`)
 
-// fieldOf cuts off huma's word for the part of the request and writes the path as the queue does: what is
-// "body.executions[2].action" to huma is "executions.2.action".
+// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city". A member
+// of a batch is named as the queue names it: executions.2.
 func fieldOf(location string) string {
-	part, field, _ := strings.Cut(listPlace.ReplaceAllString(location, ".$1"), ".")
+	part, field, _ := strings.Cut(batchMember.ReplaceAllString(location, "body.executions.$1"), ".")
 	switch part {
 	case "body", "query", "path", "header":
 		return field

@@ -92,7 +92,7 @@ func TestRequestProblemNeverQuotesAValue(t *testing.T) {
 func TestFieldOf(t *testing.T) {
 	t.Parallel()
 	for location, want := range map[string]string{
-		"body.parameters.city": "parameters.city", "body.executions[12].action": "executions.12.action", "query.limit": "limit", "path.id": "id", "body": "", "elsewhere": "elsewhere",
+		"body.parameters.city": "parameters.city", "body.executions[12].action": "executions.12.action", "body.packs[1]": "packs[1]", "query.limit": "limit", "path.id": "id", "body": "", "elsewhere": "elsewhere",
 	} {
 		if got := fieldOf(location); got != want {
 			t.Errorf("fieldOf(%q) = %q, want %q", location, got, want)

@@ -68,7 +68,7 @@ func (s *server) submitRoutes() {
 		summary: "Run many actions, or none",
 		description: "Either all executions are queued when this returns, in the order of the list, or nothing is: then the problems " +
 			"name the members that are in the way, as executions.<index>, counted from 0.",
-		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
+		errors:   []int{http.StatusConflict, http.StatusTooManyRequests},
 		request:  map[string]any{"executions": []any{submission}},
 		response: envelope[[]attune.Execution]{Data: []attune.Execution{exampleExecution}},
 		maxBytes: maxBatchBytes,
@@ -121,29 +121,25 @@ func (b submitInputBody) submission() scheduler.Submission {
 // submissions checks the members of a batch for what the queue cannot know: the caller's reach, and the size of each.
 func (s *server) submissions(ctx context.Context, members []submitInputBody) ([]scheduler.Submission, error) {
 	submissions := make([]scheduler.Submission, len(members))
-	var hidden, large []attune.Problem
+	var problems []attune.Problem
 	for i, member := range members {
 		submissions[i] = member.submission()
 		if len(member.Parameters) > maxBodyBytes {
-			large = append(large, attune.Problem{
+			problems = append(problems, attune.Problem{
 				Field: fmt.Sprintf("executions.%d.parameters", i), Message: fmt.Sprintf("must have at most %d bytes", maxBodyBytes),
 			})
 		}
 		err := s.reaches(ctx, member.Action)
 		if attune.CodeOf(err) == attune.CodeNotFound {
-			hidden = append(hidden, attune.Problem{Field: fmt.Sprintf("executions.%d.action", i), Message: err.Error()})
+			problems = append(problems, attune.Problem{Field: fmt.Sprintf("executions.%d.action", i), Message: err.Error()})
 		} else if err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case hidden != nil:
-		return nil, &attune.Error{Code: attune.CodeNotFound, Message: "nothing was queued: not all actions are there", Problems: hidden}
-	case large != nil:
-		return nil, attune.Invalid("nothing was queued: not all members can be", large...)
-	default:
-		return submissions, nil
+	if problems != nil {
+		return nil, attune.Invalid("nothing was queued: not all members of the batch can be", problems...)
 	}
+	return submissions, nil
 }
 
 // reaches answers CodeNotFound for an action that the caller's token must not know of. Whether one that it may know of

@@ -108,10 +108,10 @@ func TestSubmitBatchIsAllOrNothing(t *testing.T) {
 		edits   []func(*http.Request)
 	}{
 		"wrong parameter":   {good + `, {"action": "weather.hello", "parameters": {"name": 5}}`, 422, attune.CodeInvalid, "executions.1.parameters.name", nil},
-		"unknown action":    {good + `, ` + good + `, {"action": "weather.nothing"}`, 404, attune.CodeNotFound, "executions.2.action", nil},
-		"not a ref":         {`{"action": "../../etc\u0000"}, ` + good, 404, attune.CodeNotFound, "executions.0.action", nil},
-		"out of reach":      {good + `, {"action": "weather.hello"}`, 404, attune.CodeNotFound, "executions.1.action", []func(*http.Request){limited}},
-		"out of reach, id":  {good + `, {"action": "` + hidden + `"}`, 404, attune.CodeNotFound, "executions.1.action", []func(*http.Request){limited}},
+		"unknown action":    {good + `, ` + good + `, {"action": "weather.nothing"}`, 422, attune.CodeInvalid, "executions.2", nil},
+		"not a ref":         {`{"action": "../../etc\u0000"}, ` + good, 422, attune.CodeInvalid, "executions.0.action", nil},
+		"out of reach":      {good + `, {"action": "weather.hello"}`, 422, attune.CodeInvalid, "executions.1.action", []func(*http.Request){limited}},
+		"out of reach, id":  {good + `, {"action": "` + hidden + `"}`, 422, attune.CodeInvalid, "executions.1.action", []func(*http.Request){limited}},
 		"no action":         {good + `, {}`, 422, attune.CodeInvalid, "executions.1", nil},
 		"action not text":   {good + `, {"action": 5}`, 422, attune.CodeInvalid, "executions.1.action", nil},
 		"unknown member":    {good + `, {"action": "weather.hello", "status": "completed"}`, 400, attune.CodeMalformed, "executions.1.status", nil},
