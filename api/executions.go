@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -146,7 +145,7 @@ func logOf(e attune.Execution, attempt int) (logPrefix string, running bool, err
 	case attempt == 0, attempt == e.Attempt:
 		return logPrefix, !e.Status.Terminal(), nil
 	case slices.ContainsFunc(e.Attempts, func(a attune.Attempt) bool { return a.Attempt == attempt }):
-		return fmt.Sprintf("%sattempt-%d/", logPrefix, attempt), false, nil
+		return storage.AttemptPrefix(logPrefix, attempt), false, nil
 	default:
 		return "", false, notFound("attempt", strconv.Itoa(attempt))
 	}

@@ -251,15 +251,15 @@ func TestExecutionLogOfAnAttempt(t *testing.T) {
 	s.install(packFiles("weather", "1.0.0"))
 	e := s.submit("weather.hello")
 	top := storage.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID)
-	for prefix, text := range map[string]string{top + "attempt-1/": "it broke\n", top + "attempt-2/": "not ours\n", top: "it worked\n"} {
-		writer, err := s.logs.Create(prefix, "stdout", 0)
+	for i, text := range []string{"it broke\n", "it worked\n"} {
+		writer, err := s.logs.CreateAttempt(top, i+1, "stdout", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := writer.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := writer.Close(t.Context()); err != nil {
+		if _, err := writer.CloseAt(t.Context(), []string{storage.AttemptPrefix(top, 1), top}[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
