@@ -86,7 +86,7 @@ func deletePolicy(scope, path, summary string) operation {
 }
 
 func (s *server) listPolicies(ctx context.Context, _ *struct{}) (*listResponse[attune.ScopedPolicy], error) {
-	policies, err := s.Queue.Policies(ctx, allowed(ctx))
+	policies, err := s.DB.Policies.List(ctx, allowed(ctx))
 	if err != nil {
 		return nil, err
 	}

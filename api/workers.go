@@ -35,7 +35,7 @@ func (s *server) listWorkers(ctx context.Context, _ *struct{}) (*listResponse[at
 	if err := seesWorkers(ctx); err != nil {
 		return nil, err
 	}
-	workers, err := s.Queue.Workers(ctx)
+	workers, err := s.DB.Workers.List(ctx)
 	if err != nil {
 		return nil, err
 	}

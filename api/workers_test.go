@@ -4,24 +4,42 @@ import (
 	"net/http"
 	"slices"
 	"testing"
-	"time"
+
+	"github.com/google/uuid"
 
 	"attune"
+	"attune/storage"
 )
 
 // claim plays a worker that has taken the execution: it has a slot, and no code has begun.
 func (s *service) claim(worker, execution string) {
 	s.t.Helper()
-	tag, err := s.db.Pool().Exec(s.t.Context(),
-		`update executions set status = 'scheduled', worker = $1, scheduled_at = now() where id = $2 and status = 'queued'`, worker, execution)
+	tag, err := s.db.Pool().Exec(s.t.Context(), `with gone as (
+			delete from waiting where id = $2 returning *
+		), counted as (
+			update heads h set departed = departed + 1 from gone where h.queue_id = gone.queue_id
+		)
+		update slots set status = 'scheduled', id = g.id, queue_id = g.queue_id, ticket = g.ticket, attempt = g.attempt,
+			action = g.action, pack = g.pack, pack_version = g.pack_version, installation_id = g.installation_id,
+			image_digest = g.image_digest, parameters = g.parameters, created_at = g.created_at, queued_at = g.queued_at,
+			scheduled_at = now()
+		from gone g where worker = $1 and number = 1`, worker, execution)
 	if err != nil || tag.RowsAffected() != 1 {
 		s.t.Fatalf("claimed %d: %v", tag.RowsAffected(), err)
 	}
 }
 
-func (s *service) heartbeat(worker string, lease time.Duration) {
+// join makes a worker known whose lease has run out, or not.
+func (s *service) join(worker string, lost bool) {
 	s.t.Helper()
-	if err := s.db.Workers.Heartbeat(s.t.Context(), worker, 4, lease); err != nil {
+	if err := s.db.Workers.Register(s.t.Context(), storage.Life{Name: worker, ID: uuid.NewString(), Capacity: 4}); err != nil {
+		s.t.Fatal(err)
+	}
+	if !lost {
+		return
+	}
+	if _, err := s.db.Pool().Exec(s.t.Context(),
+		`update workers set lease_expires_at = now() - interval '1 second' where name = $1`, worker); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -31,8 +49,8 @@ func TestWorkers(t *testing.T) {
 	s := setup(t)
 	s.install(packFiles("weather", "1.0.0"))
 	e := s.submit("weather.hello")
-	s.heartbeat("host-1", time.Hour)
-	s.heartbeat("host-2", -time.Second)
+	s.join("host-1", false)
+	s.join("host-2", true)
 	s.claim("host-2", e.ID)
 
 	find := func(name string) *attune.Worker {

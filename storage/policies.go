@@ -24,8 +24,8 @@ func scopeColumn(s attune.Scope) string {
 	return s.Pack
 }
 
-// scopeName is how people and programs name what scopeColumn returns.
-func scopeName(text string) string {
+// ScopeName is how people and programs name what scopeColumn returns.
+func ScopeName(text string) string {
 	switch {
 	case text == "":
 		return "global"
@@ -63,7 +63,7 @@ func (s *Policies) Delete(ctx context.Context, scope attune.Scope) error {
 		return change(ctx, tx, `delete from policies where scope = $1 and origin = 'operator'`, scopeColumn(scope))
 	}, nil)
 	return Translate("delete policy", err, attune.Errorf(attune.CodeNotFound,
-		"no policy was set for %s over the API; one of its pack's files is changed with the pack", scopeName(scopeColumn(scope))))
+		"no policy was set for %s over the API; one of its pack's files is changed with the pack", ScopeName(scopeColumn(scope))))
 }
 
 // change does what changes a policy and puts the outcome in force; set, where not nil, gets it.
@@ -240,7 +240,7 @@ func noScope(s attune.Scope) *attune.Error {
 
 func scanPolicy(row pgx.Row) (p attune.ScopedPolicy, err error) {
 	err = row.Scan(&p.Scope, &p.Origin, &p.Policy, &p.UpdatedAt)
-	p.Scope = scopeName(p.Scope)
+	p.Scope = ScopeName(p.Scope)
 	return p, err
 }
 
