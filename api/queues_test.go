@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"attune"
 )
@@ -61,7 +60,7 @@ func TestWhy(t *testing.T) {
 	s := setup(t)
 	s.install(packFiles("weather", "1.0.0"))
 	first, second := s.submit("weather.hello"), s.submit("weather.hello")
-	s.heartbeat("host-1", time.Hour)
+	s.join("host-1", false)
 	s.claim("host-1", first.ID)
 	why := data[attune.Explanation](t, s.get("/api/v1/executions/"+second.ID+"/why"), 200)
 	if why.Execution != second.ID || why.Status != attune.StatusQueued || why.Position == nil || *why.Position != 1 || why.Summary == "" {
@@ -80,7 +79,7 @@ func TestWhyKeepsToTheToken(t *testing.T) {
 	s.install(packFiles("tickets", "1.0.0"))
 	s.setPolicy("global", `{"concurrency": {"limit": 1}}`)
 	holder, waiting := s.submit("weather.hello"), s.submit("tickets.hello")
-	s.heartbeat("host-1", time.Hour)
+	s.join("host-1", false)
 	s.claim("host-1", holder.ID)
 	path := "/api/v1/executions/" + waiting.ID + "/why"
 	if g := data[attune.Explanation](t, s.get(path), 200).Gate; g == nil || g.Scope != "global" || len(g.Holders) != 1 {

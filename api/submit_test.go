@@ -53,7 +53,7 @@ func TestSubmitOnce(t *testing.T) {
 
 	longest := strings.Repeat("k", 255)
 	data[attune.Execution](t, send(`{"action": "weather.hello"}`, longest), 202)
-	for _, key := range []string{longest + "k", "two words", "tab\t", "é"} {
+	for _, key := range []string{longest + "k", "two words", "a\ttab", "é"} {
 		p := wantProblem(t, send(`{"action": "weather.hello"}`, key), 422, attune.CodeInvalid)
 		if p.Errors[0].Field != "Idempotency-Key" {
 			t.Errorf("%q: got %+v", key, p.Errors)

@@ -37,17 +37,42 @@ func (q *Queue) repeat(ctx context.Context, tx pgx.Tx, once Once) ([]attune.Exec
 	if err != nil || first {
 		return nil, false, err
 	}
-	if string(digest) != string(once.Digest[:]) {
-		return nil, false, attune.Invalid("the idempotency key was used for another request",
+	made, err := once.replay(ctx, tx, digest, ids)
+	return made, true, err
+}
+
+// replayed returns what an earlier submission with the same key made, before anything is checked that may have changed
+// since: a pack that was removed does not undo what was queued.
+func (q *Queue) replayed(ctx context.Context, once *Once) ([]attune.Execution, error) {
+	if once == nil {
+		return nil, nil
+	}
+	var digest []byte
+	var ids []string
+	err := q.db.Pool().QueryRow(ctx, `select digest, executions::text[] from idempotency_keys where token = $1 and key = $2`,
+		once.Token, once.Key).Scan(&digest, &ids)
+	if isNoRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, storage.Translate("look up idempotency key", err)
+	}
+	return once.replay(ctx, q.db.Pool(), digest, ids)
+}
+
+func (o Once) replay(ctx context.Context, db storage.Querier, digest []byte, ids []string) ([]attune.Execution, error) {
+	if string(digest) != string(o.Digest[:]) {
+		return nil, attune.Invalid("the idempotency key was used for another request",
 			attune.Problem{Field: "Idempotency-Key", Message: "stands for another body; take a new key for a new request"})
 	}
 	made := make([]attune.Execution, len(ids))
 	for i, id := range ids {
-		if made[i], err = storage.GetExecution(ctx, tx, id); err != nil {
-			return nil, false, err
+		var err error
+		if made[i], err = storage.GetExecution(ctx, db, id); err != nil {
+			return nil, err
 		}
 	}
-	return made, true, nil
+	return made, nil
 }
 
 // remember keeps what a submission made for its repetitions.

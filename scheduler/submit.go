@@ -56,6 +56,9 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (attune.Execution, err
 // SubmitBatch queues all submissions or none, in their order. With once it may be repeated: see Once. The Field of each
 // problem begins with "executions.<index>.".
 func (q *Queue) SubmitBatch(ctx context.Context, once *Once, all []Submission) ([]attune.Execution, error) {
+	if made, err := q.replayed(ctx, once); made != nil || err != nil {
+		return made, err
+	}
 	for attempt := range submitAttempts {
 		entries := make([]entry, len(all))
 		for i, s := range all {
@@ -74,6 +77,11 @@ func (q *Queue) SubmitBatch(ctx context.Context, once *Once, all []Submission) (
 
 // SubmitOnce is Submit, repeatable.
 func (q *Queue) SubmitOnce(ctx context.Context, once Once, s Submission) (attune.Execution, error) {
+	if made, err := q.replayed(ctx, &once); err != nil {
+		return attune.Execution{}, err
+	} else if len(made) == 1 {
+		return made[0], nil
+	}
 	for attempt := range submitAttempts {
 		e, err := q.check(ctx, s, attempt > 0)
 		if err != nil {

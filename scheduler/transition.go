@@ -104,13 +104,8 @@ func (b *book) finishSingly(ctx context.Context, all []ending) error {
 	return errors.Join(failed...)
 }
 
-// querier is a pool or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // finishAll ends claims of a worker in one statement and returns the ids of those that were its to end.
-func finishAll(ctx context.Context, db querier, worker string, all []ending) ([]string, error) {
+func finishAll(ctx context.Context, db storage.Querier, worker string, all []ending) ([]string, error) {
 	n := len(all)
 	slots, numbers := make([]int, n), make([]int64, n)
 	statuses, reasons, codes := make([]string, n), make([]string, n), make([]*int, n)

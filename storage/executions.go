@@ -53,7 +53,7 @@ func (s *Executions) Get(ctx context.Context, id string) (attune.Execution, erro
 }
 
 // GetExecution is Executions.Get on a pool or within a transaction.
-func GetExecution(ctx context.Context, db querier, id string) (attune.Execution, error) {
+func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution, error) {
 	if !validID(id) {
 		return attune.Execution{}, noExecution(id)
 	}

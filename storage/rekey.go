@@ -10,7 +10,7 @@ import (
 )
 
 // QueueID finds the queue of an action and a key, and makes it when it is new.
-func QueueID(ctx context.Context, db querier, action, key string) (id int32, err error) {
+func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err error) {
 	// The last branch sees what another transaction has made meanwhile only in a new snapshot, hence the second try.
 	for range 2 {
 		err = db.QueryRow(ctx, `

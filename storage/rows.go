@@ -9,7 +9,7 @@ import (
 )
 
 // list runs a query and scans all of its rows. Its result is never nil, so that it becomes [] in JSON.
-func list[T any](ctx context.Context, db querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, db Querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
 	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, Translate(doing, err)
@@ -18,8 +18,8 @@ func list[T any](ctx context.Context, db querier, doing string, scan func(pgx.Ro
 	return all, Translate(doing, err)
 }
 
-// querier is a pool or a transaction.
-type querier interface {
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }

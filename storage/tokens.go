@@ -99,7 +99,7 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 	return Translate("delete token", change(ctx, s.pool, `delete from tokens where id = $1`, id), missing)
 }
 
-func create(ctx context.Context, db querier, name string, role attune.Role, packs []string, expires *time.Time) (string, attune.Token, error) {
+func create(ctx context.Context, db Querier, name string, role attune.Role, packs []string, expires *time.Time) (string, attune.Token, error) {
 	secret, prefix := newToken()
 	hash := sha256.Sum256([]byte(secret))
 	token, err := scanToken(db.QueryRow(ctx, `insert into tokens (id, name, prefix, sha256, role, packs, expires_at)
