@@ -35,9 +35,15 @@ create table gates (
     -- A submission has more to do than to stand at the end.
     checks_submission boolean generated always as
         (method <> 'enqueue' or quota_limit is not null or max_waiting is not null) stored,
+    -- It bounds more than single queues, or more than how many hold a slot.
+    layered           boolean generated always as (rate_limit is not null
+        or (concurrency_limit is not null and (queue_limit is not null or position('.' in scope) = 0))) stored,
     check ((rate_limit is null) = (rate_window is null)),
     check ((quota_limit is null) = (quota_seconds is null))
 ) with (fillfactor = 50);
+
+create index gates_rated on gates (id) where rate_limit is not null;
+create index gates_layered on gates (id) where layered;
 
 -- The starts that a rate limit still has to know of: the last rate_limit of them. Their numbers have no gaps, so that "the
 -- one that lies rate_limit starts back" is a look at one row.
@@ -118,14 +124,14 @@ create index delayed_until on delayed (retry_at);
 
 -- The places of each worker, as many as its capacity. They are used again and again, and no index has a column that
 -- changes: the table stays as small as the workers are, and a look at all of it tells what is taken.
-create sequence claims;
 create table slots (
     worker          text not null,
     number          integer not null check (number >= 1),
     status          text not null default 'free' check (status in ('free', 'scheduled', 'running', 'canceling')),
-    claim           bigint not null default 0, -- of each taking its own, so that whoever lost it cannot write
+    claim           bigint not null default 0, -- of each taking another, so that whoever lost it cannot write
     id              uuid,
     queue_id        integer,
+    queue_key       text not null default '', -- the queue's, so that an end need not look it up while queues change
     ticket          bigint,
     attempt         integer,
     action          text,
@@ -139,12 +145,13 @@ create table slots (
     wait_until      timestamptz,
     scheduled_at    timestamptz,
     started_at      timestamptz,
-    stop_reason     text not null default '', -- why it is canceling
+    stop_reason     text not null default '', -- why it is canceling; empty before
     primary key (worker, number),
-    check ((status = 'free') = (id is null)),
+    -- What a free slot had is left as it was: freeing is then a small change, and whoever frees reads it from the same row.
     check (status = 'free' or num_nulls(queue_id, ticket, attempt, action, pack, pack_version, installation_id,
         image_digest, parameters, created_at, queued_at, scheduled_at) = 0),
-    check ((status in ('running', 'canceling')) = (started_at is not null))
+    check (status = 'free' or (status in ('running', 'canceling')) = (started_at is not null)),
+    check (status = 'free' or (status = 'canceling') = (stop_reason <> ''))
 ) with (fillfactor = 40);
 
 create table finished (
@@ -260,7 +267,7 @@ select id, queue_id, ticket, action, pack, pack_version, installation_id, image_
 from executions_before where status = 'queued';
 insert into slots (worker, number, status, claim, id, queue_id, ticket, attempt, action, pack, pack_version, installation_id,
     image_digest, parameters, created_at, queued_at, scheduled_at, started_at)
-select worker, row_number() over (partition by worker order by ticket), status, nextval('claims'), id, queue_id, ticket, attempt,
+select worker, row_number() over (partition by worker order by ticket), status, ticket, id, queue_id, ticket, attempt,
     action, pack, pack_version, installation_id, image_digest, parameters, created_at, created_at, scheduled_at, started_at
 from executions_before where status in ('scheduled', 'running', 'canceling');
 update queues q set entered = w.n, busy = true

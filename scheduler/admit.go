@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,7 +16,8 @@ import (
 // Claim is an execution that a worker has a slot for.
 type Claim struct {
 	// Slot and Number identify this one taking of a slot: every later write names both, so that whoever lost the slot
-	// changes nothing. Number is drawn anew each time.
+	// changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the database
+	// crashes, would give the same number to another.
 	Slot   int
 	Number int64
 
@@ -31,53 +34,63 @@ type Claim struct {
 	ticket int64
 }
 
-// admission is what one look at the queues gave.
-type admission struct {
-	claims []Claim
-	// due is when time alone may let somebody go; zero when nothing of the kind waits.
-	due time.Time
-	// canceling are the numbers of the worker's claims that are to be stopped.
-	canceling []int64
-	// left tells that somebody still waits, so that a freed slot is of use.
-	left bool
+// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first;
+// left is how many were seen to wait on. It is committed without waiting for the disk: what a crash of the database takes
+// back was not begun, since the start, which is durable, comes later in the same log.
+//
+// There are two statements for it. The plain one gives nothing where a limit stands above single queues, so it may be used on
+// a guess; look tells whether the guess was right.
+func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (claims []Claim, left int, err error) {
+	sql := admitPlainSQL
+	if q.layered.Load() {
+		sql = admitSQL
+	}
+	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
+	batch := &pgx.Batch{}
+	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', 'off', true)`, storage.LockAdmission)
+	batch.Queue(sql, life.Name, life.ID, n, rand.Int64N(maxNumber)).Query(func(rows pgx.Rows) (err error) {
+		claims, left, err = scanAdmission(rows)
+		return err
+	})
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
+		return nil, 0, storage.Translate("admit executions", err)
+	}
+	slices.SortFunc(claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
+	return claims, left, nil
 }
 
-// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first.
-// It is committed without waiting for the disk: what a crash of the database takes back was not begun, since the start,
-// which is durable, comes later in the same log.
-func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (admission, error) {
-	var a admission
-	batch := &pgx.Batch{}
-	batch.Queue(`begin isolation level read committed`)
-	// Tables that fill and empty within seconds mislead the planner; one plan that uses the indexes suits all of their sizes.
-	batch.Queue(`select set_config('synchronous_commit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`)
-	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission)
-	batch.Queue(admitSQL, life.Name, life.ID, n).Query(func(rows pgx.Rows) (err error) {
-		a.claims, err = pgx.CollectRows(rows, scanClaim)
-		return err
-	})
-	batch.Queue(dueSQL).QueryRow(func(row pgx.Row) error {
-		var seconds *float64
-		if err := row.Scan(&seconds, &a.left); err != nil || seconds == nil {
-			return err
+// maxNumber leaves room for the numbers of one admission.
+const maxNumber = math.MaxInt64 - 1<<32
+
+// scanAdmission reads one row for each claim, and one with the number of those left.
+func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var c Claim
+		var rest *int
+		fields := c.fields()
+		if len(rows.RawValues()[0]) == 0 {
+			fields = make([]any, len(fields))
 		}
-		a.due = time.Now().Add(time.Duration(*seconds * float64(time.Second)))
-		return nil
-	})
-	batch.Queue(cancelingSQL, life.Name).Query(func(rows pgx.Rows) (err error) {
-		a.canceling, err = pgx.CollectRows(rows, pgx.RowTo[int64])
-		return err
-	})
-	batch.Queue(`commit`)
-	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
-		return admission{}, storage.Translate("admit executions", err)
+		if err := rows.Scan(append(fields, &rest)...); err != nil {
+			return nil, 0, err
+		}
+		if rest != nil {
+			left = *rest
+		} else {
+			claims = append(claims, c)
+		}
 	}
-	slices.SortFunc(a.claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
-	return a, nil
+	return claims, left, rows.Err()
+}
+
+// fields are what a claim is read into.
+func (c *Claim) fields() []any {
+	return []any{&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &c.Action, &c.Pack, &c.PackVersion, &c.InstallationID,
+		&c.ImageDigest, &c.Parameters, &c.CreatedAt}
 }
 
 func scanClaim(row pgx.CollectableRow) (c Claim, err error) {
-	err = row.Scan(&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &c.Action, &c.Pack, &c.PackVersion, &c.InstallationID,
-		&c.ImageDigest, &c.Parameters, &c.CreatedAt)
+	err = row.Scan(c.fields()...)
 	return c, err
 }

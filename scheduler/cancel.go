@@ -32,7 +32,7 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 			return attune.Execution{}, storage.Translate("cancel execution", err)
 		}
 		q.waiters.tell(found...)
-		q.signal()
+		q.signalLook()
 		if current, err = q.db.Executions.Get(ctx, id); err != nil {
 			return attune.Execution{}, err
 		}
@@ -51,7 +51,8 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 		return nil, err
 	}
 	// Whoever holds a slot and has not begun finds, at its start, that the claim is gone.
-	rows, err := tx.Query(ctx, `update slots set stop_reason = $2, status = case when status = 'running' then 'canceling' else status end
+	rows, err := tx.Query(ctx, `update slots set stop_reason = case when status = 'running' then $2 else '' end,
+			status = case when status = 'running' then 'canceling' else status end
 		where id = any($1::uuid[]) and status in ('scheduled', 'running')
 		returning worker, number, claim, status = 'scheduled'`, ids, reason)
 	if err != nil {
@@ -70,8 +71,12 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 		return nil, err
 	}
 	for worker, all := range byWorker {
-		ended, err := finishAll(ctx, tx, worker, all)
-		if err != nil {
+		var ended []string
+		batch := &pgx.Batch{}
+		if err := queueEnds(batch, worker, all, &ended); err != nil {
+			return nil, err
+		}
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return nil, err
 		}
 		over = append(over, ended...)

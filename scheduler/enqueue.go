@@ -21,6 +21,8 @@ type place struct {
 	ImageDigest string
 	CreatedAt   time.Time
 	Position    int
+	// MayExpire: a policy bounds how long it waits.
+	MayExpire bool
 }
 
 // errOutdated: an installation, a key or a queue changed between the check and the lock.
@@ -35,13 +37,11 @@ func asError(err error) *attune.Error {
 
 // enqueue commits a group of submissions. Nil stands for one that was passed over, see enqueue.sql.
 func (q *Queue) enqueue(ctx context.Context, all []entry) ([]*place, error) {
-	var places []*place
-	err := q.transact(ctx, func(tx pgx.Tx) (err error) {
-		batch := &pgx.Batch{}
-		lockSubmission(batch, all)
-		places, err = insert(ctx, tx, batch, all, false)
-		return err
-	})
+	batch := &pgx.Batch{}
+	lockSubmission(batch, all)
+	places := insert(batch, all, false)
+	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the locks.
+	err := q.db.Pool().SendBatch(ctx, batch).Close()
 	if err != nil && len(all) > 1 && attune.CodeOf(storage.Translate("", err)) != attune.CodeUnavailable {
 		// One that the database refuses must not take the others with it.
 		return q.enqueueSingly(ctx, all)
@@ -65,17 +65,17 @@ func (q *Queue) enqueueSingly(ctx context.Context, all []entry) ([]*place, error
 
 // lockSubmission asks for the locks that a submission needs, in the order that all keep.
 func lockSubmission(batch *pgx.Batch, all []entry) {
-	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0)`, storage.LockSubmission)
 	queues := make([]int32, len(all))
 	for i, e := range all {
 		queues[i] = e.queue
 	}
 	slices.Sort(queues)
-	batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, storage.LockQueue, slices.Compact(queues))
+	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0), pg_advisory_xact_lock($2, id) from unnest($3::integer[]) id`,
+		storage.LockSubmission, storage.LockQueue, slices.Compact(queues))
 }
 
-// insert sends what is in the batch and then the submissions, all in one round trip.
-func insert(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, all []entry, byPolicy bool) ([]*place, error) {
+// insert adds the submissions to a batch. The places are there when the batch has been sent.
+func insert(batch *pgx.Batch, all []entry, byPolicy bool) []*place {
 	n := len(all)
 	queues, installations, keys, parameters := make([]int32, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, e := range all {
@@ -86,7 +86,8 @@ func insert(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, all []entry, byPol
 	batch.Queue(enqueueSQL, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
 		var turn int
 		var at place
-		_, err := pgx.ForEachRow(rows, []any{&turn, &at.ID, &at.Ticket, &at.PackVersion, &at.ImageDigest, &at.CreatedAt, &at.Position},
+		_, err := pgx.ForEachRow(rows, []any{&turn, &at.ID, &at.Ticket, &at.PackVersion, &at.ImageDigest, &at.CreatedAt, &at.Position,
+			&at.MayExpire},
 			func() error {
 				found := at
 				places[turn-1] = &found
@@ -94,5 +95,5 @@ func insert(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, all []entry, byPol
 			})
 		return err
 	})
-	return places, tx.SendBatch(ctx, batch).Close()
+	return places
 }

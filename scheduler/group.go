@@ -18,6 +18,8 @@ type group[In, Out any] struct {
 	mu      sync.Mutex
 	waiting []*call[In, Out]
 	busy    bool
+	// crowd says how many the last flush carried and when it ended.
+	crowd crowd
 }
 
 type call[In, Out any] struct {
@@ -46,8 +48,10 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
 	if !leads && <-c.turn {
 		return c.out, c.err
 	}
+	g.crowd.gather()
 	batch := g.take()
 	g.answer(ctx, batch)
+	g.crowd.note(len(batch))
 	g.mu.Lock()
 	if len(g.waiting) > 0 {
 		g.waiting[0].turn <- false

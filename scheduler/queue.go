@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,8 @@ type Queue struct {
 	db  *storage.DB
 	log *slog.Logger
 
+	// layered says that a limit is known to stand above single queues, or that nobody has looked yet.
+	layered     atomic.Bool
 	submissions group[entry, *place]
 	actions     actionCache
 	waiters     waiters
@@ -29,12 +32,17 @@ type Queue struct {
 	wake chan struct{}
 	mu   sync.Mutex
 	// workers of this process are told directly, without the way through the database.
-	workers map[chan struct{}]bool
+	workers map[*subscription]bool
 }
+
+// subscription is how a worker is told: something may be taken, or it should look at everything, such as what is to be stopped
+// or what time alone will let go.
+type subscription struct{ wake, look chan struct{} }
 
 // NewQueue returns the queue of a database. Until Run is called, other processes rely on polling.
 func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
-	q := &Queue{db: db, log: log, wake: make(chan struct{}, 1), workers: make(map[chan struct{}]bool)}
+	q := &Queue{db: db, log: log, wake: make(chan struct{}, 1), workers: make(map[*subscription]bool)}
+	q.layered.Store(true)
 	q.submissions = group[entry, *place]{flush: q.enqueue, size: func(e entry) int { return len(e.parameters) }}
 	q.actions.init(db)
 	q.waiters.init()
@@ -42,36 +50,50 @@ func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
 }
 
 // notifyPause is the least time between two notifications: a burst of wake-ups becomes few of them, since each NOTIFY
-// takes a lock that all commits with one share.
-const notifyPause = 10 * time.Millisecond
+// takes a lock that all commits with one share. lookPause is the same for looks at what other processes have ended.
+const (
+	notifyPause = 10 * time.Millisecond
+	lookPause   = 50 * time.Millisecond
+)
 
 // Run sends wake-ups to other processes and hears of theirs, until ctx ends. They are sent from here and not from the
-// transactions that cause them, since NOTIFY inside a transaction serializes commits.
+// transactions that cause them, since NOTIFY inside a transaction serializes commits; and not at all while nobody else listens.
 func (q *Queue) Run(ctx context.Context) error {
 	listener := q.db.Listen(ctx, WakeChannel)
 	defer listener.Wait()
 	poll := time.NewTicker(DefaultPollInterval)
 	defer poll.Stop()
-	var last time.Time
+	alone := false
+	var notified, looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-listener.C(WakeChannel):
+			q.wakeLocal(true)
 			q.tell(ctx)
-			continue
+		case <-q.waiters.look:
+			if !pause(ctx, lookPause-time.Since(looked)) {
+				return nil
+			}
+			looked = time.Now()
+			q.tell(ctx)
 		case <-poll.C:
 			q.tell(ctx)
-			continue
+			others, err := listener.Others(ctx)
+			alone = err == nil && !others
 		case <-q.wake:
-		}
-		if !pause(ctx, notifyPause-time.Since(last)) {
-			return nil
-		}
-		last = time.Now()
-		// A lost wake-up costs one poll interval, so it is logged and not repeated.
-		if err := q.db.Notify(ctx, WakeChannel); err != nil && ctx.Err() == nil {
-			q.log.Warn("wake-up not sent", "error", err)
+			if alone {
+				continue
+			}
+			if !pause(ctx, notifyPause-time.Since(notified)) {
+				return nil
+			}
+			notified = time.Now()
+			// A lost wake-up costs one poll interval, so it is logged and not repeated.
+			if err := q.db.Notify(ctx, WakeChannel); err != nil && ctx.Err() == nil {
+				q.log.Warn("wake-up not sent", "error", err)
+			}
 		}
 	}
 }
@@ -93,24 +115,38 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // signal wakes the workers of this process, asks Run to wake those of others, and never blocks.
 func (q *Queue) signal() {
-	q.mu.Lock()
-	for worker := range q.workers {
-		offer(worker)
-	}
-	q.mu.Unlock()
+	q.wakeLocal(false)
 	offer(q.wake)
 }
 
-// subscribe returns a channel that gets a value after one or more signals, and a function that ends it.
-func (q *Queue) subscribe() (<-chan struct{}, func()) {
-	c := make(chan struct{}, 1)
+// signalLook does the same after executions were asked to end, or some wait for a time to come.
+func (q *Queue) signalLook() {
+	q.wakeLocal(true)
+	offer(q.wake)
+}
+
+// wakeLocal wakes the workers of this process.
+func (q *Queue) wakeLocal(look bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.workers[c] = true
-	return c, func() {
+	for s := range q.workers {
+		offer(s.wake)
+		if look {
+			offer(s.look)
+		}
+	}
+}
+
+// subscribe begins to tell a worker, until the returned function is called.
+func (q *Queue) subscribe() (*subscription, func()) {
+	s := &subscription{wake: make(chan struct{}, 1), look: make(chan struct{}, 1)}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.workers[s] = true
+	return s, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.workers, c)
+		delete(q.workers, s)
 	}
 }
 

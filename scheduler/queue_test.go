@@ -76,11 +76,11 @@ func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	a, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.claims
+	return claims
 }
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {
@@ -183,12 +183,11 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 			name := fmt.Sprint("w", w)
 			life := lifeOf(t, q, name)
 			for {
-				a, err := q.admit(t.Context(), life, 2)
+				claims, _, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				claims := a.claims
 				mu.Lock()
 				running += len(claims)
 				if running > limit {

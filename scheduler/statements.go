@@ -12,6 +12,7 @@ var files embed.FS
 // The statements that move executions; each file says what must hold when it runs.
 var (
 	admitSQL        = statement("admit")
+	admitPlainSQL   = statement("admit_plain")
 	delaySQL        = statement("delay")
 	dueSQL          = statement("due")
 	enqueueSQL      = statement("enqueue")
@@ -26,11 +27,7 @@ var (
 // runColumns are what an execution takes along wherever it stands; {{run}} in a statement, {{x.run}} of an alias x.
 var runColumns = []string{"action", "pack", "pack_version", "installation_id", "image_digest", "parameters"}
 
-// freeColumns are those that a free slot has not; {{free}} empties them.
-var freeColumns = append([]string{"id", "queue_id", "ticket", "attempt", "created_at", "queued_at", "wait_until", "scheduled_at",
-	"started_at"}, runColumns...)
-
-var placeholder = regexp.MustCompile(`\{\{(?:(\w)\.)?(\w+)\}\}`)
+var placeholder = regexp.MustCompile(`\{\{(?:(\w)\.)?run\}\}`)
 
 // statement reads a file and fills in its lists of columns.
 func statement(name string) string {
@@ -40,9 +37,6 @@ func statement(name string) string {
 	}
 	return placeholder.ReplaceAllStringFunc(string(text), func(found string) string {
 		parts := placeholder.FindStringSubmatch(found)
-		if parts[2] == "free" {
-			return "status = 'free', stop_reason = '', " + strings.Join(freeColumns, " = null, ") + " = null"
-		}
 		if parts[1] == "" {
 			return strings.Join(runColumns, ", ")
 		}

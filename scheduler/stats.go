@@ -21,7 +21,7 @@ const queueStates = `
 			extract(epoch from max(statement_timestamp() - queued_at))::float8 as oldest
 		from waiting where queue_id = q.id
 	) w
-	cross join lateral (select count(*) as running from slots where queue_id = q.id) s
+	cross join lateral (select count(*) as running from slots where queue_id = q.id and status <> 'free') s
 	where (w.waiting > 0 or s.running > 0) and `
 
 func scanQueueState(row pgx.CollectableRow) (s attune.QueueState, err error) {
@@ -50,7 +50,7 @@ func (q *Queue) Stats(ctx context.Context, actionRef string) (attune.QueueStats,
 	batch := &pgx.Batch{}
 	batch.Queue(`select count(*), extract(epoch from avg(statement_timestamp() - queued_at))::float8,
 			extract(epoch from max(statement_timestamp() - queued_at))::float8,
-			(select count(*) from slots where action = $1), (select concurrency_limit from gates where scope = $1)
+			(select count(*) from slots where action = $1 and status <> 'free'), (select concurrency_limit from gates where scope = $1)
 		from waiting where queue_id in (select id from queues where action = $1)`, action.Ref).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&stats.Waiting, &stats.AvgWaitTimeSeconds, &stats.OldestWaitSeconds, &stats.Running, &stats.Limit)
 	})

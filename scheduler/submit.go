@@ -36,8 +36,12 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (attune.Execution, err
 		if err != nil {
 			return attune.Execution{}, err
 		}
-		if at != nil {
+		if at != nil && at.MayExpire {
+			q.signalLook()
+		} else if at != nil {
 			q.signal()
+		}
+		if at != nil {
 			return e.execution(at), nil
 		}
 		// A policy has more to say, or what was checked is outdated. The slower way finds out which.

@@ -36,7 +36,7 @@ func (q *Queue) enqueueByPolicy(ctx context.Context, once *Once, all []entry) (m
 		return nil, storage.Translate("enqueue executions", err)
 	}
 	if !repeated {
-		q.signal()
+		q.signalLook()
 		q.waiters.tell(cancelled...)
 	}
 	return made, nil
@@ -84,8 +84,9 @@ func (q *Queue) enterByPolicy(ctx context.Context, tx pgx.Tx, all []entry) (made
 }
 
 func enterAll(ctx context.Context, tx pgx.Tx, all []entry) ([]attune.Execution, error) {
-	places, err := insert(ctx, tx, &pgx.Batch{}, all, true)
-	if err != nil {
+	batch := &pgx.Batch{}
+	places := insert(batch, all, true)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
 	made := make([]attune.Execution, len(all))
@@ -205,7 +206,7 @@ func (g submissionGate) checkWaiting(ctx context.Context, tx pgx.Tx) error {
 
 func (g submissionGate) checkSlots(ctx context.Context, tx pgx.Tx, e entry) error {
 	var open int
-	err := tx.QueryRow(ctx, `select (select count(*) from slots where queue_id = $1) +
+	err := tx.QueryRow(ctx, `select (select count(*) from slots where queue_id = $1 and status <> 'free') +
 		(select q.entered - h.departed from queues q join heads h on h.queue_id = q.id where q.id = $1)`, e.queue).Scan(&open)
 	if err != nil || open < *g.Slots {
 		return err

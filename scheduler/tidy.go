@@ -29,8 +29,13 @@ func (q *Queue) tidy(ctx context.Context) error {
 			where q.busy and q.entered = h.departed order by q.id for update of q skip locked)`)
 		batch.Queue(`delete from starts s using gates g
 			where g.id = s.gate_id and s.number <= g.started - coalesce(g.rate_limit, 0)`)
-		// After the clock was set back, a window is counted from now and not from a time to come.
+		// After the clock was set back, what began at a time to come counts from now: windows, pauses, waits.
 		batch.Queue(`update starts set at = clock_timestamp() where at > clock_timestamp()`)
+		batch.Queue(`update delayed d set retry_at = clock_timestamp() from attempts a
+			where a.execution_id = d.id and a.attempt = d.attempt - 1 and a.finished_at > clock_timestamp()
+				and d.retry_at > clock_timestamp()`)
+		batch.Queue(`update waiting set wait_until = wait_until - (queued_at - clock_timestamp()), queued_at = clock_timestamp()
+			where wait_until is not null and queued_at > clock_timestamp()`)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return storage.Translate("tidy the queues", err)

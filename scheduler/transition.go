@@ -18,16 +18,17 @@ type book struct {
 	queue  *Queue
 	worker string
 	// awaited says whether somebody waits for a slot, as far as is known.
-	awaited  atomic.Bool
-	starts   group[Claim, bool]
-	finishes group[ending, string]
+	awaited atomic.Bool
+	entries group[ending, bool]
 }
 
-// ending is a claim with how it ended.
+// ending is a claim with how it ended, or one that begins where Status is empty.
 type ending struct {
 	Claim
 	Outcome
 }
+
+func (e ending) begins() bool { return e.Status == "" }
 
 // Outcome is how an attempt ends.
 type Outcome struct {
@@ -40,34 +41,16 @@ type Outcome struct {
 
 func newBook(q *Queue, worker string) *book {
 	b := &book{queue: q, worker: worker}
+	b.entries = group[ending, bool]{flush: b.flush, size: func(e ending) int { return len(e.Result) }}
 	b.awaited.Store(true)
-	b.starts = group[Claim, bool]{flush: b.flushStarts}
-	b.finishes = group[ending, string]{flush: b.flushFinishes, size: func(e ending) int { return len(e.Result) }}
 	return b
 }
 
 // start moves an execution from scheduled to running; false says that it is not this worker's to start any more. It
 // happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
 // lost, for a claim is begun once.
-func (b *book) start(ctx context.Context, c Claim) (bool, error) { return b.starts.do(ctx, c) }
-
-func (b *book) flushStarts(ctx context.Context, claims []Claim) ([]bool, error) {
-	slots, numbers := make([]int, len(claims)), make([]int64, len(claims))
-	index := make(map[int64]int, len(claims))
-	for i, c := range claims {
-		slots[i], numbers[i], index[c.Number] = c.Slot, c.Number, i
-	}
-	rows, err := b.queue.db.Pool().Query(ctx, startSQL, b.worker, slots, numbers)
-	if err != nil {
-		return nil, storage.Translate("start executions", err)
-	}
-	ours := make([]bool, len(claims))
-	var number int64
-	_, err = pgx.ForEachRow(rows, []any{&number}, func() error {
-		ours[index[number]] = true
-		return nil
-	})
-	return ours, storage.Translate("start executions", err)
+func (b *book) start(ctx context.Context, c Claim) (bool, error) {
+	return b.entries.do(ctx, ending{Claim: c})
 }
 
 // finish moves an execution to its terminal state, which frees its slot; the sandbox must be gone. Asked to stop, an
@@ -75,60 +58,104 @@ func (b *book) flushStarts(ctx context.Context, claims []Claim) ([]bool, error) 
 //
 // A claim that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
 func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
-	_, err := b.finishes.do(ctx, ending{c, o})
+	_, err := b.entries.do(ctx, ending{c, o})
 	return err
 }
 
-func (b *book) flushFinishes(ctx context.Context, all []ending) ([]string, error) {
-	ids, err := finishAll(ctx, b.queue.db.Pool(), b.worker, all)
-	if err != nil && len(all) > 1 && attune.CodeOf(err) != attune.CodeUnavailable {
-		// What one action left may be why; the others' ends must not wait for it. Its own caller finds out alone.
-		return make([]string, len(all)), b.finishSingly(ctx, all)
-	}
+// flush commits starts and ends in one transaction; the answer to a start is whether the claim is still the worker's.
+func (b *book) flush(ctx context.Context, all []ending) ([]bool, error) {
+	ours := make([]bool, len(all))
+	var ids []string
+	batch := &pgx.Batch{}
+	b.queueStarts(batch, all, ours)
+	err := queueEnds(batch, b.worker, all, &ids)
 	if err == nil {
+		err = storage.Translate("record starts and ends", b.queue.db.Pool().SendBatch(ctx, batch).Close())
+	}
+	if err != nil && len(all) > 1 && attune.CodeOf(err) != attune.CodeUnavailable {
+		// What one action left may be why; the others must not wait for it.
+		return b.flushSingly(ctx, all)
+	}
+	if err == nil && len(ids) > 0 {
 		b.queue.waiters.tell(ids...)
 		if b.awaited.Load() {
 			b.queue.signal()
 		}
 	}
-	return make([]string, len(all)), err
+	return ours, err
 }
 
-func (b *book) finishSingly(ctx context.Context, all []ending) error {
+// flushSingly fails for all when it fails for one; starts and ends may be repeated.
+func (b *book) flushSingly(ctx context.Context, all []ending) ([]bool, error) {
+	ours := make([]bool, len(all))
 	var failed []error
 	for i := range all {
-		if _, err := b.flushFinishes(ctx, all[i:i+1]); err != nil {
+		one, err := b.flush(ctx, all[i:i+1])
+		if err != nil {
 			failed = append(failed, err)
+			continue
 		}
+		ours[i] = one[0]
 	}
-	return errors.Join(failed...)
+	return ours, errors.Join(failed...)
 }
 
-// finishAll ends claims of a worker in one statement and returns the ids of those that were its to end.
-func finishAll(ctx context.Context, db storage.Querier, worker string, all []ending) ([]string, error) {
-	n := len(all)
-	slots, numbers := make([]int, n), make([]int64, n)
-	statuses, reasons, codes := make([]string, n), make([]string, n), make([]*int, n)
-	results, failures := make([]*string, n), make([]*string, n)
+// queueStarts adds the starts to a batch, whose answers go to ours.
+func (b *book) queueStarts(batch *pgx.Batch, all []ending, ours []bool) {
+	var slots []int
+	var numbers []int64
+	index := make(map[int64]int)
 	for i, e := range all {
-		slots[i], numbers[i] = e.Slot, e.Number
-		statuses[i], reasons[i], codes[i] = string(e.Status), string(e.Reason), e.ExitCode
-		if len(e.Result) > 0 {
-			text := string(e.Result)
-			results[i] = &text
+		if e.begins() {
+			slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
+			index[e.Number] = i
 		}
+	}
+	if len(slots) == 0 {
+		return
+	}
+	batch.Queue(startSQL, b.worker, slots, numbers).Query(func(rows pgx.Rows) error {
+		var number int64
+		_, err := pgx.ForEachRow(rows, []any{&number}, func() error {
+			ours[index[number]] = true
+			return nil
+		})
+		return err
+	})
+}
+
+// queueEnds adds the ends to a batch; the ids of those that were the worker's to end go to ids.
+func queueEnds(batch *pgx.Batch, worker string, all []ending, ids *[]string) error {
+	var slots []int
+	var numbers []int64
+	var statuses, reasons []string
+	var codes []*int
+	var results, failures []*string
+	for _, e := range all {
+		if e.begins() {
+			continue
+		}
+		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
+		statuses, reasons, codes = append(statuses, string(e.Status)), append(reasons, string(e.Reason)), append(codes, e.ExitCode)
 		failure, err := failureText(e.Failure)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		failures[i] = failure
+		var result *string
+		if len(e.Result) > 0 {
+			text := string(e.Result)
+			result = &text
+		}
+		results, failures = append(results, result), append(failures, failure)
 	}
-	rows, err := db.Query(ctx, finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures)
-	if err != nil {
-		return nil, storage.Translate("finish executions", err)
+	if len(slots) == 0 {
+		return nil
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return ids, storage.Translate("finish executions", err)
+	batch.Queue(finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures).Query(func(rows pgx.Rows) (err error) {
+		*ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return nil
 }
 
 func failureText(f *attune.Failure) (*string, error) {
@@ -154,15 +181,13 @@ func (q *Queue) delay(ctx context.Context, worker string, c Claim, o Outcome, se
 	if err != nil {
 		return false, storage.Translate("delay execution", err)
 	}
-	q.signal()
+	q.signalLook()
 	return tag.RowsAffected() == 1, nil
 }
 
-const cancelingSQL = `select claim from slots where worker = $1 and status = 'canceling'`
-
 // canceling lists the claims that a worker has been asked to stop.
 func (q *Queue) canceling(ctx context.Context, worker string) ([]int64, error) {
-	rows, err := q.db.Pool().Query(ctx, cancelingSQL, worker)
+	rows, err := q.db.Pool().Query(ctx, `select claim from slots where worker = $1 and status = 'canceling'`, worker)
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)
 	}

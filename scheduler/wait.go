@@ -5,23 +5,38 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"attune/storage"
 )
 
 // waiters are those who wait for the end of an execution.
 type waiters struct {
 	mu   sync.Mutex
 	byID map[string][]chan struct{}
+	// over are the last ends that this process heard of: who begins to wait a moment too late finds them here. The ring says
+	// which is the oldest.
+	over map[string]bool
+	ring [4096]string
+	next int
+	// look is signaled when somebody has begun to wait, for an end that may have come before.
+	look chan struct{}
 }
 
-func (w *waiters) init() { w.byID = make(map[string][]chan struct{}) }
+func (w *waiters) init() {
+	w.byID = make(map[string][]chan struct{})
+	w.over = make(map[string]bool, len(w.ring))
+	w.look = make(chan struct{}, 1)
+}
 
+// add returns a channel that gets a value at the end of an execution.
 func (w *waiters) add(id string) chan struct{} {
 	c := make(chan struct{}, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.byID[id] = append(w.byID[id], c)
+	if w.over[id] {
+		offer(c)
+	} else {
+		offer(w.look)
+	}
 	return c
 }
 
@@ -43,6 +58,10 @@ func (w *waiters) tell(ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
+		oldest := &w.ring[w.next%len(w.ring)]
+		delete(w.over, *oldest)
+		*oldest, w.over[id] = id, true
+		w.next++
 		for _, c := range w.byID[id] {
 			offer(c)
 		}
@@ -82,13 +101,6 @@ func (q *Queue) tell(ctx context.Context) {
 func (q *Queue) Wait(ctx context.Context, id string) error {
 	over := q.waiters.add(id)
 	defer q.waiters.remove(id, over)
-	var ended bool
-	if err := q.db.Pool().QueryRow(ctx, `select exists (select from finished where id = $1)`, id).Scan(&ended); err != nil {
-		return storage.Translate("look for the end of an execution", err)
-	}
-	if ended {
-		return nil
-	}
 	select {
 	case <-over:
 		return nil

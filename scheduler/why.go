@@ -100,7 +100,7 @@ func view(ctx context.Context, tx pgx.Tx, e attune.Execution) (waitView, error) 
 	}
 	rows, err := tx.Query(ctx, `
 		select g.id, g.scope, g.queue_limit, g.concurrency_limit, g.rate_limit, extract(epoch from g.rate_window)::integer,
-			(select count(*) from slots where queue_id = $1),
+			(select count(*) from slots where queue_id = $1 and status <> 'free'),
 			(select count(*) from slots s where s.status <> 'free' and g.scope in ('', s.pack, s.action)),
 			(select count(*) from starts s where s.gate_id = g.id and s.number > g.started - g.rate_limit
 				and s.at > clock_timestamp() - g.rate_window),
@@ -166,7 +166,7 @@ func (v waitView) windowOpens(ctx context.Context, tx pgx.Tx, h *heldBy, ahead i
 func (v waitView) holders(ctx context.Context, tx pgx.Tx, h *heldBy) ([]time.Duration, error) {
 	rows, err := tx.Query(ctx, `select id::text, action, status, worker, scheduled_at, started_at from slots
 		where status <> 'free' and case when $1 then queue_id = $2 else $3 in ('', pack, action) end
-		order by claim`, h.queue, v.QueueID, h.scope)
+		order by scheduled_at, ticket`, h.queue, v.QueueID, h.scope)
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,9 @@ type WorkerConfig struct {
 	// Capacity is how many executions run at one instant.
 	Capacity int
 	// Labels tell people about the worker.
-	Labels   map[string]string
-	DB       *storage.DB
+	Labels map[string]string
+	DB     *storage.DB
+	// Queue must be running, or wake-ups of other processes are not heard.
 	Queue    *Queue
 	Executor Executor
 	// PollInterval is how long a lost wake-up can cost.
@@ -74,6 +75,9 @@ type Worker struct {
 	beaten time.Time
 	unsure bool
 	due    time.Time
+	crowd  crowd
+	// curious: something may have changed about when time alone lets somebody go.
+	curious bool
 	// patience ends when the worker stops and outcomes that the database does not take are left to the next life.
 	patience context.Context
 
@@ -106,6 +110,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		book:         newBook(c.Queue, c.Name),
 		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
+		curious:      true,
 	}, nil
 }
 
@@ -119,15 +124,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.recover(ctx); err != nil {
 		return err
 	}
-	wake, unsubscribe := w.Queue.subscribe()
+	local, unsubscribe := w.Queue.subscribe()
 	defer unsubscribe()
-	listener := w.DB.Listen(ctx, WakeChannel)
-	defer listener.Wait()
 	poll := time.NewTicker(w.PollInterval)
 	defer poll.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		w.gather()
 		err := w.step(ctx)
 		if attune.CodeOf(err) == attune.CodeConflict {
 			return errors.Join(err, w.drain(context.WithoutCancel(ctx), giveUp, 0))
@@ -141,11 +145,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-wake:
-		case <-listener.C(WakeChannel):
+		case <-local.wake:
 		case <-w.ended:
 		case <-timer.C:
+		case <-local.look:
+			w.curious = true
+			w.attend(ctx)
 		case <-poll.C:
+			w.curious = true
+			w.attend(ctx)
 		}
 	}
 	return w.drain(context.WithoutCancel(ctx), giveUp, w.DrainTimeout)
@@ -193,25 +201,58 @@ func (w *Worker) step(ctx context.Context) error {
 	}
 	free := w.Capacity - w.count()
 	if free < 1 || !w.Executor.Ready() {
-		return w.stopCancelled(ctx)
+		return w.lookAhead(ctx)
 	}
 	if w.unsure {
 		if err := w.Queue.handBack(ctx, w.Name, w.known()); err != nil {
 			return err
 		}
 	}
-	a, err := w.Queue.admit(ctx, w.life, free)
+	// Set before the look: a slot that is freed while it is under way must not go unnoticed.
+	w.book.awaited.Store(true)
+	claims, left, err := w.Queue.admit(ctx, w.life, free)
 	w.unsure = err != nil
 	if err != nil {
 		return err
 	}
-	w.due = a.due
-	w.book.awaited.Store(a.left)
-	for _, c := range a.claims {
+	w.crowd.note(len(claims))
+	for _, c := range claims {
 		w.begin(ctx, c)
 	}
-	w.stop(a.canceling)
+	w.book.awaited.Store(left > 0)
+	if left > 0 && len(claims) < free {
+		w.curious = true // a gate holds them, and may open by itself
+	}
+	return w.lookAhead(ctx)
+}
+
+// lookAhead learns when to look again where nobody says so.
+func (w *Worker) lookAhead(ctx context.Context) error {
+	if !w.curious {
+		return nil
+	}
+	due, misjudged, err := w.Queue.look(ctx)
+	if err != nil {
+		return err
+	}
+	w.due, w.curious = due, false
+	if misjudged {
+		offer(w.ended) // look again, at once
+	}
 	return nil
+}
+
+// gatherSlots is how long a worker that is nearly full waits for more slots to come free: to fill them one by one would cost an
+// admission each.
+const gatherSlots = time.Millisecond
+
+// gather waits until a step is worth its while: where somebody else is about to call, or where another slot is about to be free.
+func (w *Worker) gather() {
+	if w.book.awaited.Load() && w.Capacity-w.count() < w.Capacity/4 {
+		time.Sleep(gatherSlots)
+		return
+	}
+	w.crowd.gather()
 }
 
 // beat renews the lease, and looks after what others may have left, a few times within each lease.
@@ -257,14 +298,15 @@ func (w *Worker) count() int {
 	return len(w.running)
 }
 
-// stopCancelled asks the sandboxes to end whose executions are canceling.
-func (w *Worker) stopCancelled(ctx context.Context) error {
+// attend asks the sandboxes to end whose executions are canceling.
+func (w *Worker) attend(ctx context.Context) {
+	if w.count() == 0 {
+		return
+	}
 	numbers, err := w.Queue.canceling(ctx, w.Name)
-	w.stop(numbers)
-	return err
-}
-
-func (w *Worker) stop(numbers []int64) {
+	if err != nil && ctx.Err() == nil {
+		w.Log.Error("worker cannot look for cancellations", "error", err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, number := range numbers {

@@ -40,6 +40,14 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		"application_name":                    "attune",
 		"statement_timeout":                   "30s",
 		"idle_in_transaction_session_timeout": "60s",
+		// Where a lock is taken, what comes after it must see what was committed before: each statement its own snapshot.
+		"default_transaction_isolation": "read committed",
+		// Compiling a statement takes longer than any of ours, and the planner's guesses at busy tables ask for it.
+		"jit": "off",
+		// Nor is there time to plan anew each time. The tables of the queue fill and empty within seconds, so one plan must
+		// suit every size: the one that uses the indexes.
+		"plan_cache_mode": "force_generic_plan",
+		"enable_seqscan":  "off",
 	}
 	for name, value := range defaults {
 		if _, set := config.ConnConfig.RuntimeParams[name]; !set {

@@ -2,10 +2,14 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Notify wakes those who listen on a channel. It carries nothing: a wake-up only says "look again". Call it after the
@@ -19,6 +23,9 @@ func (db *DB) Notify(ctx context.Context, channel string) error {
 type Listener struct {
 	signals map[string]chan struct{}
 	done    chan struct{}
+	pool    *pgxpool.Pool
+	// name and kind are how the connection is known to PostgreSQL: kind is that of all who listen to the same.
+	kind, name string
 }
 
 // Listen subscribes to channels on a connection of its own and returns at once. Each channel is signaled once whenever
@@ -27,11 +34,14 @@ type Listener struct {
 //
 // Callers still poll now and then: a wake-up that is never sent cannot be received.
 func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
-	l := &Listener{signals: make(map[string]chan struct{}), done: make(chan struct{})}
+	l := &Listener{signals: make(map[string]chan struct{}), done: make(chan struct{}), pool: db.pool}
+	l.kind = "listens to " + strings.Join(channels, " ")
+	l.name = fmt.Sprintf("%s #%s", l.kind, rand.Text()[:8])
 	for _, c := range channels {
 		l.signals[c] = make(chan struct{}, 1)
 	}
 	config := db.pool.Config().ConnConfig
+	config.RuntimeParams["application_name"] = l.name
 	go func() {
 		defer close(l.done)
 		l.run(ctx, config)
@@ -41,6 +51,13 @@ func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
 
 // C gets a signal after one or more notifications on a channel that was given to Listen.
 func (l *Listener) C(channel string) <-chan struct{} { return l.signals[channel] }
+
+// Others tells whether another process listens to the same channels.
+func (l *Listener) Others(ctx context.Context) (others bool, err error) {
+	err = l.pool.QueryRow(ctx, `select exists (select from pg_stat_activity
+		where datname = current_database() and starts_with(application_name, $1) and application_name <> $2)`, l.kind, l.name).Scan(&others)
+	return others, Translate("look who listens", err)
+}
 
 // Wait returns when the listener has ended and its connection is closed.
 func (l *Listener) Wait() { <-l.done }

@@ -185,6 +185,11 @@ func enforce(ctx context.Context, tx pgx.Tx, scope string) error {
 		where scope in ('', waiting.pack, waiting.action)) where $1 in ('', pack, action)`, scope); err != nil {
 		return err
 	}
+	// Who had waited too long, and was passed over on the way to be ended, may wait on now.
+	if _, err := tx.Exec(ctx, `update heads set passed = 0 from queues q
+		where q.id = heads.queue_id and q.busy and $1 in ('', q.pack, q.action)`, scope); err != nil {
+		return err
+	}
 	if slices.Equal(before, g.key) || !strings.Contains(scope, ".") {
 		return nil
 	}

@@ -34,7 +34,7 @@ func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err
 func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
 	rows, err := tx.Query(ctx, `select id::text, parameters from waiting where action = $1
 		union all select id::text, parameters from delayed where action = $1
-		union all select id::text, parameters from slots where action = $1`, action)
+		union all select id::text, parameters from slots where action = $1 and status <> 'free'`, action)
 	if err != nil {
 		return err
 	}
@@ -60,9 +60,11 @@ func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
 			return err
 		}
 		batch := &pgx.Batch{}
-		for _, table := range []string{"waiting", "delayed", "slots"} {
-			batch.Queue(`update `+table+` set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
-		}
+		// In the direction in which executions move without the admission lock: what leaves a table meanwhile is still met in
+		// the next. A free slot's id is over, and not among them.
+		batch.Queue(`update slots set queue_id = $1, queue_key = $3 where id = any($2::uuid[]) and status <> 'free'`, queue, ids, value)
+		batch.Queue(`update delayed set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
+		batch.Queue(`update waiting set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}

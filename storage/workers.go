@@ -52,7 +52,11 @@ func (s *Workers) Register(ctx context.Context, life Life) error {
 			on conflict (worker, number) do nothing`, life.Name, life.Capacity); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity)
+		if _, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity); err != nil {
+			return err
+		}
+		// The number of slots changes here and nowhere else, and plans made for another one look at all of them for each.
+		_, err := tx.Exec(ctx, `analyze slots`)
 		return err
 	})
 	return Translate("register worker", err)
@@ -71,7 +75,7 @@ func (s *Workers) Heartbeat(ctx context.Context, life Life) error {
 // List returns all workers by name.
 func (s *Workers) List(ctx context.Context) ([]attune.Worker, error) {
 	return list(ctx, s.pool, "list workers", scanWorker, `select name, capacity, labels, started_at, lease_expires_at, `+Alive+`,
-		array(select s.id::text from slots s where s.worker = workers.name and s.status <> 'free' order by s.claim)
+		array(select s.id::text from slots s where s.worker = workers.name and s.status <> 'free' order by s.scheduled_at, s.ticket)
 		from workers order by name`)
 }
 

@@ -1,17 +1,9 @@
 -- Gives free places of one worker to the executions whose turn it is. Run under the admission lock, in a statement after the
 -- one that took it, so that this snapshot shows every slot that was given before.
 --
--- $1 worker, $2 its life, $3 the most to give
+-- $1 worker, $2 its life, $3 the most to give, $4 a number of which nobody has the like, see Claim.Number
 with recursive -- one instant for everything below
-clock as materialized (select clock_timestamp() as now),
--- where they would go: none when another process has the name or the lease has run out
-places as materialized (
-    select s.number, row_number() over (order by s.number) as turn
-    from slots s join workers w on w.name = s.worker
-    where s.worker = $1 and s.status = 'free' and s.number <= w.capacity and w.life = $2
-        and w.lease_expires_at > clock_timestamp() and w.lease_expires_at < clock_timestamp() + interval '60 seconds'
-    order by s.number limit $3
-)
+clock as materialized (select clock_timestamp() as now)
 -- what holds slots now, counted by looking: a count cannot drift
 , taken as materialized (
     select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' group by queue_id, action, pack
@@ -21,12 +13,12 @@ places as materialized (
 )
 -- the queues where somebody waits, and the room that each has of its own
 , lines as materialized (
-    select q.id, q.action, q.pack, h.passed, least($3, g.queue_limit - coalesce(t.slots, 0)) as room
+    select q.id, q.action, q.pack, h.passed, q.entered - h.departed as waits, least($3, g.queue_limit - coalesce(t.slots, 0)) as room
     from queues q
     join heads h on h.queue_id = q.id
     left join gates g on g.scope = q.action
     left join taken t on t.queue_id = q.id
-    where q.busy and q.entered > h.departed and exists (select from places)
+    where q.busy and q.entered > h.departed
 )
 -- the room behind each gate above them; of a rate limit r, start number n must lie a window after number n - r
 , rooms as materialized (
@@ -38,51 +30,98 @@ places as materialized (
     join gates g using (scope)
     left join taken_by_scope t using (scope)
 )
--- as many of each line as could go if it were alone
-, heads_of_lines as (
-    select l.action, l.pack, head.id, head.ticket, a.room as action_room, p.room as pack_room
+-- The heads of each, at first no more than its share of what is given: to look at all who might go would take longer than to
+-- move those who do.
+, first_look as materialized (
+    select l.id as line, l.action, l.pack, head.id, head.ticket, a.room as action_room, p.room as pack_room,
+        share.n as share, least(l.room, a.room, p.room, g.room) as room
     from lines l
     left join rooms a on a.scope = l.action
     left join rooms p on p.scope = l.pack
     left join rooms g on g.scope = ''
+    cross join (select $3 / greatest(1, count(*)) + 2 as n from lines) share
     cross join lateral (
         select w.id, w.ticket from waiting w
         where w.queue_id = l.id and w.ticket > l.passed and (w.wait_until is null or w.wait_until > (select now from clock))
-        order by w.ticket limit greatest(0, least(l.room, a.room, p.room, g.room))
+        order by w.ticket limit greatest(0, least(l.room, a.room, p.room, g.room, share.n))
     ) head
+)
+-- The ticket that the last to be chosen has at most if no gate turns anybody away, and the lines that were not looked at to
+-- their end.
+, reach as materialized (
+    select coalesce((select ticket from first_look order by ticket offset $3 - 1 limit 1), 9223372036854775807) as ticket
+), short as materialized (
+    select line, action, pack, action_room, pack_room, room, share, max(ticket) as last from first_look
+    group by line, action, pack, action_room, pack_room, room, share having count(*) = share and share < room
+)
+-- Where such a line may have more that are as old, they are looked at, too. Beyond that, whoever comes after the last one seen
+-- in such a line has to wait for the next look: there may be older ones in it.
+, candidates as (
+    select action, pack, id, ticket, action_room, pack_room from first_look
+    where ticket <= (select coalesce(min(greatest(s.last, r.ticket)), 9223372036854775807) from short s, reach r)
+    union all
+    select s.action, s.pack, more.id, more.ticket, s.action_room, s.pack_room
+    from short s
+    cross join reach r
+    cross join lateral (
+        select w.id, w.ticket from waiting w
+        where w.queue_id = s.line and w.ticket > s.last and w.ticket <= r.ticket
+            and (w.wait_until is null or w.wait_until > (select now from clock))
+        order by w.ticket limit least(s.room, $3) - s.share
+    ) more
+    where s.last < r.ticket
 )
 -- The scopes are nested, so that taking the oldest tickets scope by scope, from the inside out, chooses the same as going
 -- through all of them in order and turning away whom a gate has no room for. A gate that closes on one execution closes on
 -- all behind it in its line.
 , within_action as (
-    select *, row_number() over (partition by action order by ticket) as rank from heads_of_lines
+    select *, row_number() over (partition by action order by ticket) as rank from candidates
 ), within_pack as (
     select *, row_number() over (partition by pack order by ticket) as pack_rank from within_action
     where action_room is null or rank <= action_room
 ), chosen as materialized (
     select id, row_number() over (order by ticket) as turn from within_pack
     where pack_room is null or pack_rank <= pack_room
-    order by ticket limit greatest(0, least((select count(*) from places), (select room from rooms where scope = '')))
+    order by ticket limit greatest(0, least($3, (select room from rooms where scope = '')))
+)
+-- where they go: nowhere when another process has the worker's name or its lease has run out
+, places as materialized (
+    select s.number, row_number() over (order by s.number) as turn
+    from slots s
+    where s.worker = $1 and s.status = 'free' and s.number <= (
+        select capacity from workers where name = $1 and life = $2
+            and lease_expires_at > clock_timestamp() and lease_expires_at < clock_timestamp() + interval '60 seconds')
+    order by s.number limit (select count(*) from chosen)
 )
 -- the move itself, and the numbers that go with it
 , left_line as (
-    delete from waiting w using chosen c where w.id = c.id returning w.*, c.turn
+    delete from waiting w using chosen c join places p using (turn) where w.id = c.id returning w.*, p.number as slot, c.turn
 ), counted as (
     update heads h set departed = departed + l.n, passed = l.last
     from (select queue_id, count(*) as n, max(ticket) as last from left_line group by queue_id) l
     where h.queue_id = l.queue_id
+), rates as materialized (
+    select id, scope, started from gates where rate_limit is not null
 ), rated as (
-    select g.id, g.started + row_number() over (partition by g.id order by l.ticket) as number
-    from left_line l join gates g on g.rate_limit is not null and g.scope in ('', l.pack, l.action)
+    select r.id, r.started + row_number() over (partition by r.id order by l.ticket) as number
+    from rates r join left_line l on r.scope in ('', l.pack, l.action)
 ), noted as (
     insert into starts (gate_id, number, at) select rated.id, rated.number, clock.now from rated, clock
 ), numbered as (
     update gates g set started = r.last from (select id, max(number) as last from rated group by id) r where g.id = r.id
+), given as (
+    update slots s set status = 'scheduled', claim = $4 + l.turn, id = l.id, queue_id = l.queue_id, queue_key = q.key, ticket = l.ticket,
+        attempt = l.attempt, action = l.action, pack = l.pack, pack_version = l.pack_version, installation_id = l.installation_id,
+        image_digest = l.image_digest, parameters = l.parameters, created_at = l.created_at, queued_at = l.queued_at,
+        wait_until = l.wait_until, scheduled_at = clock.now, started_at = null, stop_reason = ''
+    from left_line l join queues q on q.id = l.queue_id, clock
+    where s.worker = $1 and s.number = l.slot
+    returning s.*
 )
-update slots s set status = 'scheduled', claim = nextval('claims'), id = l.id, queue_id = l.queue_id, ticket = l.ticket,
-    attempt = l.attempt, action = l.action, pack = l.pack, pack_version = l.pack_version, installation_id = l.installation_id,
-    image_digest = l.image_digest, parameters = l.parameters, created_at = l.created_at, queued_at = l.queued_at,
-    wait_until = l.wait_until, scheduled_at = clock.now, started_at = null, stop_reason = ''
-from left_line l join places p on p.turn = l.turn, clock
-where s.worker = $1 and s.number = p.number
-returning s.number, s.claim, s.ticket, s.id::text, s.attempt, s.action, s.pack, s.pack_version, s.installation_id::text, s.image_digest, s.parameters, s.created_at
+-- and how many are left behind
+select number, claim, ticket, id::text, attempt, action, pack, pack_version, installation_id::text, image_digest, parameters,
+    created_at, null::bigint as left_behind
+from given
+union all
+select null, null, null, null, null, null, null, null, null, null, null,
+    null, (select coalesce(sum(waits), 0) from lines) - (select count(*) from given)

@@ -2,16 +2,13 @@
 -- canceling is not tried again, and finds no row here.
 --
 -- $1 worker, $2 slot number, $3 claim, $4 status, $5 reason, $6 exit code, $7 failure, $8 pause in seconds
-with ended as materialized (
-    select * from slots
+with ended as (
+    update slots set status = 'free'
     where worker = $1 and number = $2 and claim = $3 and status in ('scheduled', 'running')
-    for update
+    returning *
 ), noted as (
     insert into attempts (execution_id, attempt, status, reason, exit_code, failure, worker, scheduled_at, started_at, finished_at)
     select id, attempt, $4, $5, $6, $7::text::json, worker, scheduled_at, started_at, clock_timestamp() from ended
-), freed as (
-    update slots s set {{free}}
-    from ended e where s.worker = e.worker and s.number = e.number
 )
 insert into delayed (id, queue_id, attempt, {{run}},
     created_at, retry_at)

@@ -2,16 +2,13 @@
 -- admission lock, so that an admission whose answer was lost has committed or failed.
 --
 -- $1 a worker, all of whose claims but $2 go back; or null, then those of all workers whose lease has run out
-with back as materialized (
-    select s.* from slots s left join workers w on w.name = s.worker
+with back as (
+    update slots s set status = 'free'
     where s.status = 'scheduled' and case
         when $1::text is not null then s.worker = $1 and s.claim <> all ($2::bigint[])
-        else w.name is null or w.lease_expires_at < clock_timestamp()
-            or w.lease_expires_at > clock_timestamp() + interval '60 seconds' end
-    for update of s
-), freed as (
-    update slots s set {{free}}
-    from back b where s.worker = b.worker and s.number = b.number
+        else not exists (select from workers w where w.name = s.worker and w.lease_expires_at > clock_timestamp()
+            and w.lease_expires_at < clock_timestamp() + interval '60 seconds') end
+    returning s.*
 ), returned as (
     insert into waiting (id, queue_id, ticket, attempt, {{run}},
         created_at, queued_at, wait_until)
