@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"testing"
 
 	"attune"
@@ -179,5 +180,32 @@ func TestSecondProcessOfAName(t *testing.T) {
 	}
 	if got := admitAs(t, q, second, 5); len(got) != 1 {
 		t.Errorf("the second one took %v", ids(got))
+	}
+}
+
+// TestForgottenWorkerEnds: its host came back. Nothing of what it had begun may run on.
+func TestForgottenWorkerEnds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, waits, action("a", 0))
+	w, err := NewWorker(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	e := submit(t, b.Queue, "ops.a")
+	b.await(t, e.ID, running)
+	expireLease(t, b.Queue, "w")
+	if err := b.Forget(t.Context(), "w"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; attune.CodeOf(err) != attune.CodeConflict {
+		t.Errorf("it ended with %v", err)
+	}
+	wantEnd(t, b.Queue, e.ID, attune.StatusAbandoned, attune.ReasonWorkerLost)
+	if left, err := b.runtime.List(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("its sandboxes are %v, %v", left, err)
 	}
 }

@@ -121,8 +121,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	wake, unsubscribe := w.Queue.subscribe()
 	defer unsubscribe()
-	listener := w.DB.Listen(ctx, WakeChannel)
+	listening, stopListening := context.WithCancel(ctx)
+	listener := w.DB.Listen(listening, WakeChannel)
 	defer listener.Wait()
+	defer stopListening() // a forgotten worker ends although ctx has not
 	poll := time.NewTicker(w.PollInterval)
 	defer poll.Stop()
 	timer := time.NewTimer(time.Hour)
