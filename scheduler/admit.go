@@ -56,24 +56,40 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (admission,
 		a.claims, err = pgx.CollectRows(rows, scanClaim)
 		return err
 	})
-	batch.Queue(dueSQL).QueryRow(func(row pgx.Row) error {
-		var seconds *float64
-		if err := row.Scan(&seconds, &a.left); err != nil || seconds == nil {
-			return err
-		}
-		a.due = time.Now().Add(time.Duration(*seconds * float64(time.Second)))
-		return nil
-	})
-	batch.Queue(cancelingSQL, life.Name).Query(func(rows pgx.Rows) (err error) {
-		a.canceling, err = pgx.CollectRows(rows, pgx.RowTo[int64])
-		return err
-	})
+	a.lookAround(batch, life.Name)
 	batch.Queue(`commit`)
 	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
 		return admission{}, storage.Translate("admit executions", err)
 	}
 	slices.SortFunc(a.claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
 	return a, nil
+}
+
+// look is an admission that gives nothing.
+func (q *Queue) look(ctx context.Context, worker string) (admission, error) {
+	var a admission
+	batch := &pgx.Batch{}
+	a.lookAround(batch, worker)
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
+		return admission{}, storage.Translate("look at the queues", err)
+	}
+	return a, nil
+}
+
+// lookAround asks for everything that a worker must know but its claims.
+func (a *admission) lookAround(batch *pgx.Batch, worker string) {
+	batch.Queue(dueSQL).QueryRow(func(row pgx.Row) error {
+		var left *float64
+		if err := row.Scan(&left, &a.left); err != nil || left == nil {
+			return err
+		}
+		a.due = time.Now().Add(seconds(*left))
+		return nil
+	})
+	batch.Queue(`select claim from slots where worker = $1 and status = 'canceling'`, worker).Query(func(rows pgx.Rows) (err error) {
+		a.canceling, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
 }
 
 func scanClaim(row pgx.CollectableRow) (c Claim, err error) {

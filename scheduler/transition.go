@@ -158,18 +158,6 @@ func (q *Queue) delay(ctx context.Context, worker string, c Claim, o Outcome, se
 	return tag.RowsAffected() == 1, nil
 }
 
-const cancelingSQL = `select claim from slots where worker = $1 and status = 'canceling'`
-
-// canceling lists the claims that a worker has been asked to stop.
-func (q *Queue) canceling(ctx context.Context, worker string) ([]int64, error) {
-	rows, err := q.db.Pool().Query(ctx, cancelingSQL, worker)
-	if err != nil {
-		return nil, storage.Translate("list executions to cancel", err)
-	}
-	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return numbers, storage.Translate("list executions to cancel", err)
-}
-
 // begun lists what a worker had begun and not ended.
 func (q *Queue) begun(ctx context.Context, worker string) ([]Claim, error) {
 	rows, err := q.db.Pool().Query(ctx, `select number, claim, ticket, id::text, attempt, action, pack, pack_version, installation_id::text,

@@ -135,7 +135,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			return errors.Join(err, w.drain(context.WithoutCancel(ctx), giveUp, 0))
 		}
 		if err != nil && ctx.Err() == nil {
-			// The database may be away for a while; what runs goes on.
+			// The database may be away for a while; what runs goes on. What is due is found again when it is back.
+			w.due = time.Time{}
 			w.Log.Error("worker cannot reach the queue", "error", err)
 		}
 		if !w.due.IsZero() {
@@ -193,9 +194,11 @@ func (w *Worker) step(ctx context.Context) error {
 			return err
 		}
 	}
+	// Until it is known: whatever ends from here on says so, since what is about to be counted may hold its place still.
+	w.book.awaited.Store(true)
 	free := w.Capacity - w.count()
 	if free < 1 || !w.Executor.Ready() {
-		return w.stopCancelled(ctx)
+		return w.lookOn(ctx)
 	}
 	if w.unsure {
 		if err := w.Queue.handBack(ctx, w.Name, w.known()); err != nil {
@@ -259,11 +262,16 @@ func (w *Worker) count() int {
 	return len(w.running)
 }
 
-// stopCancelled asks the sandboxes to end whose executions are canceling.
-func (w *Worker) stopCancelled(ctx context.Context) error {
-	numbers, err := w.Queue.canceling(ctx, w.Name)
-	w.stop(numbers)
-	return err
+// lookOn is for a worker that can take nothing: waits and pauses end without it, too, and what is canceling is stopped.
+func (w *Worker) lookOn(ctx context.Context) error {
+	a, err := w.Queue.look(ctx, w.Name)
+	if err != nil {
+		return err
+	}
+	w.due = a.due
+	w.book.awaited.Store(a.left)
+	w.stop(a.canceling)
+	return nil
 }
 
 func (w *Worker) stop(numbers []int64) {
