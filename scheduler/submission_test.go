@@ -243,3 +243,20 @@ func TestBatchWithABadMember(t *testing.T) {
 	}
 	wantAdmitted(t, q, 10)
 }
+
+// TestBatchKeepsItsOrder, across queues too.
+func TestBatchKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("a", 0), action("b", 0), action("c", 0))
+	submit(t, q, "ops.c") // its queue is the oldest
+	var all []Submission
+	for range 4 {
+		all = append(all, Submission{Action: "ops.b"}, Submission{Action: "ops.a"}, Submission{Action: "ops.c"})
+	}
+	made, err := q.SubmitBatch(t.Context(), nil, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit(t, q, "w", 1)
+	wantAdmitted(t, q, 100, made...)
+}

@@ -23,10 +23,9 @@ with given as materialized (
 )
 -- the rows that can go, each with its ticket
 , ready as materialized (
-    select o.*, uuid_v7(o.at) as id, nextval('tickets') as ticket, o.at + o.max_wait as wait_until,
-        row_number() over (partition by o.queue_id order by o.turn) as rank
+    select o.*, uuid_v7(o.at) as id, nextval('tickets') as ticket, o.at + o.max_wait as wait_until
     from (
-        select g.turn, g.parameters, l.*, clock_timestamp() as at
+        select g.turn, g.parameters, l.*, clock_timestamp() as at, row_number() over (partition by g.queue_id order by g.turn) as rank
         from given g
         join lines l on l.queue_id = g.queue_id and l.installation_id = g.installation_id and l.key = g.key
         order by g.turn
