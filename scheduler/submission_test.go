@@ -132,6 +132,18 @@ func TestCancelOldest(t *testing.T) {
 	wantAdmitted(t, q, 10, fifth)
 }
 
+// TestCancelOldestTellsThePlace that is left when those before it are gone.
+func TestCancelOldestTellsThePlace(t *testing.T) {
+	t.Parallel()
+	q := setup(t, with("a", method(1, attune.MethodCancelOldest)))
+	for range 3 {
+		e := submit(t, q, "ops.a")
+		if got := get(t, q, e.ID); *got.Position != 1 || *e.Position != 1 {
+			t.Errorf("it is told %d, and is at %d", *e.Position, *got.Position)
+		}
+	}
+}
+
 func TestCancelOldestByKey(t *testing.T) {
 	t.Parallel()
 	a := keyed("a", 1)
