@@ -163,6 +163,23 @@ func TestCancelledAttemptIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+func TestRemovePackEndsWhatPauses(t *testing.T) {
+	t.Parallel()
+	a := retried("a", 2, 3)
+	q := setup(t, a)
+	pauses, runs := submit(t, q, "ops.a"), submit(t, q, "ops.a")
+	claims := admit(t, q, "w", 2)
+	fail(t, q, claims[0], a.Retry, 1)
+	begin(t, q, "w", claims[1])
+	if err := q.RemovePack(t.Context(), "ops"); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, q, pauses.ID, attune.StatusCancelled, attune.ReasonPackRemoved)
+	// What runs goes on to its end, and there is nothing to try again.
+	settleAs(t, q, claims[1], a.Retry, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode})
+	wantEnd(t, q, runs.ID, attune.StatusFailed, attune.ReasonExitCode)
+}
+
 // TestWorkerTriesAgain at the end of each pause, with the log of each attempt at its place.
 func TestWorkerTriesAgain(t *testing.T) {
 	t.Parallel()
