@@ -1,9 +1,13 @@
 package scheduler
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"attune"
 )
@@ -155,6 +159,54 @@ func TestNewKeyKeepsOrderAndLimits(t *testing.T) {
 	for _, e := range []attune.Execution{one, two, three} {
 		end(t, q, "w", wantAdmitted(t, q, 10, e)[0])
 	}
+}
+
+// TestNewKeyMeetsAttemptThatEnds: the attempt ends in the middle of the change, and its next one stands in the new queue.
+func TestNewKeyMeetsAttemptThatEnds(t *testing.T) {
+	t.Parallel()
+	a := retried("a", 1, 2)
+	a.Parameters = keyed("a", 1).Parameters
+	q := setup(t, a)
+	e := submitWith(t, q, "ops.a", `{"customer":"ada"}`)
+	c := admit(t, q, "w", 1)[0]
+	begin(t, q, "w", c)
+	changed := make(chan error, 1)
+	err := pgx.BeginFunc(t.Context(), q.db.Pool(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, "failed", "exit_code", nil, nil, 60.0); err != nil {
+			return err
+		}
+		go func() {
+			_, err := q.SetPolicy(context.WithoutCancel(t.Context()), attune.Scope{Action: "ops.a"}, keyed("a", 1).Policy)
+			changed <- err
+		}()
+		return awaitBlocked(t, q)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-changed; err != nil {
+		t.Fatal(err)
+	}
+	promoteAll(t, q)
+	if got := get(t, q, e.ID); got.Key != `{"customer":"ada"}` {
+		t.Errorf("the next attempt stands in the queue %q", got.Key)
+	}
+}
+
+// awaitBlocked returns when a statement in the database of q waits for a lock.
+func awaitBlocked(t *testing.T, q *Queue) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 2000 {
+		var n int
+		err := q.db.Pool().QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
+		if err != nil || n > 0 {
+			return err
+		}
+		<-tick.C
+	}
+	return fmt.Errorf("nobody waits for a lock")
 }
 
 // TestAnotherProcessLearnsOfTheKey: what a process remembers of an action does not lead into the wrong queue.
