@@ -60,6 +60,18 @@ func TestExpiredOneIsNotTaken(t *testing.T) {
 	wantAdmitted(t, q, 10, second)
 }
 
+// TestExpiredOneIsTakenWhenItMayWaitOn: it was passed over at first.
+func TestExpiredOneIsTakenWhenItMayWaitOn(t *testing.T) {
+	t.Parallel()
+	q := setup(t, with("a", maxWait(600)))
+	first := submit(t, q, "ops.a")
+	lengthen(t, q, 600)
+	second := submit(t, q, "ops.a")
+	wantAdmitted(t, q, 10, second)
+	setPolicy(t, q, attune.Scope{Action: "ops.a"}, attune.Policy{})
+	wantAdmitted(t, q, 10, first)
+}
+
 func TestMaxWaitIsSetWhileTheyWait(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 0), action("b", 0))
@@ -71,6 +83,24 @@ func TestMaxWaitIsSetWhileTheyWait(t *testing.T) {
 	expire(t, q)
 	wantEnd(t, q, first.ID, attune.StatusTimeout, attune.ReasonQueueTimeout)
 	wantAdmitted(t, q, 10, other, second)
+}
+
+// TestMaxWaitOfWhatReturnsToItsPlace is the one that is in force then.
+func TestMaxWaitOfWhatReturnsToItsPlace(t *testing.T) {
+	t.Parallel()
+	q := setup(t, with("a", maxWait(600)), action("b", 0))
+	a, b := submit(t, q, "ops.a"), submit(t, q, "ops.b")
+	lengthen(t, q, 300)
+	wantAdmitted(t, q, 10, a, b)
+	setPolicy(t, q, attune.Scope{Action: "ops.a"}, attune.Policy{})
+	setPolicy(t, q, attune.Scope{Action: "ops.b"}, maxWait(600))
+	if err := q.handBack(t.Context(), "w", nil); err != nil {
+		t.Fatal(err)
+	}
+	lengthen(t, q, 300)
+	expire(t, q)
+	wantEnd(t, q, b.ID, attune.StatusTimeout, attune.ReasonQueueTimeout)
+	wantAdmitted(t, q, 10, a)
 }
 
 func TestWorkerEndsWaitsByTimer(t *testing.T) {
