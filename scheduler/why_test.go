@@ -161,6 +161,38 @@ func expireLease(t *testing.T, q *Queue, worker string) {
 	execute(t, q, `update workers set lease_expires_at = clock_timestamp() - interval '1 second' where name = $1`, worker)
 }
 
+func TestWhyWorkers(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("a", 0))
+	first := submit(t, q, "ops.a")
+	none := attune.Gate{Kind: attune.GateWorkers, Scope: "global"}
+	wantGate(t, why(t, q, first), 1, none, "no worker is alive")
+	life := withWorker(t, q, "w", 2, true)
+	if x := why(t, q, first); x.Gate != nil {
+		t.Errorf("with a free worker it says %+v", x.Gate)
+	}
+	submit(t, q, "ops.a")
+	a, err := q.admit(t.Context(), life, 2)
+	if err != nil || len(a.claims) != 2 {
+		t.Fatalf("admitted %v, %v", ids(a.claims), err)
+	}
+	next := submit(t, q, "ops.a")
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
+		"all 2 places of the workers that are alive are taken", a.claims...)
+	withWorker(t, q, "gone", 5, false)
+	submit(t, q, "ops.a")
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 places", a.claims...)
+	// Who held the places of a dead worker tells nothing about when there will be one.
+	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id, image_digest,
+		parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now() from waiting limit 1`)
+	expireLease(t, q, "w")
+	x := why(t, q, next)
+	wantGate(t, x, 1, none, "no worker is alive")
+	if x.ExpectedStartAt != nil {
+		t.Errorf("without a worker it is expected to start at %s", x.ExpectedStartAt)
+	}
+}
+
 func TestWhyExpectsByRecentDurations(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 2))
@@ -181,5 +213,30 @@ func TestWhyExpectsByRecentDurations(t *testing.T) {
 		if x.ExpectedStartAt == nil || x.ExpectedStartAt.Sub(now.Add(after*time.Second)).Abs() > 15*time.Second {
 			t.Errorf("number %d is expected to start at %v, want %s", i+1, x.ExpectedStartAt, now.Add(after*time.Second))
 		}
+	}
+}
+
+func TestWhyWhenNothingHoldsIt(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("a", 5))
+	lifeOf(t, q, "w")
+	first, second := submit(t, q, "ops.a"), submit(t, q, "ops.a")
+	if x := why(t, q, first); x.Gate != nil || *x.Position != 1 || x.ExpectedStartAt == nil ||
+		x.Summary != "It is number 1 in its queue, and its turn comes at once." {
+		t.Errorf("the first: %+v", x)
+	}
+	if x := why(t, q, second); x.Gate != nil || *x.Position != 2 || x.Summary != "It is number 2 in its queue, and its turn comes at once." {
+		t.Errorf("the second: %+v", x)
+	}
+	c := wantAdmitted(t, q, 1, first)[0]
+	if x := why(t, q, first); x.Gate != nil || x.Position != nil || x.Summary != "It does not wait: it is scheduled." {
+		t.Errorf("scheduled: %+v", x)
+	}
+	end(t, q, "w", c)
+	if x := why(t, q, first); x.Gate != nil || x.Summary != "It is over." {
+		t.Errorf("completed: %+v", x)
+	}
+	if _, err := q.Why(t.Context(), "00000000-0000-7000-8000-000000000000"); attune.CodeOf(err) != attune.CodeNotFound {
+		t.Errorf("unknown: %v", err)
 	}
 }
