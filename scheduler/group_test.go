@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"attune"
 )
 
 // heldGroup is a group whose flushes wait until they are let go.
@@ -107,6 +109,23 @@ func TestRefusedSubmissionDoesNotTakeOthersWithIt(t *testing.T) {
 	for i, e := range []*place{places[0], places[2]} {
 		if got := get(t, q, e.ID); *got.Position != i+1 {
 			t.Errorf("number %d stands at %d", i+1, *got.Position)
+		}
+	}
+}
+
+// TestTextThatIsNotUTF8 is the caller's mistake, and not the service's.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("a", 1))
+	for _, bad := range []string{"{\"a\":\"\xff\"}", "{\"\xc3\x28\":1}"} {
+		if _, err := q.Submit(t.Context(), Submission{Action: "ops.a", Parameters: []byte(bad)}); attune.CodeOf(err) != attune.CodeInvalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, odd := range []string{`{"a":"\u0000"}`, `{"a":"\ud800"}`, `{"a":1e400}`, `{"":{"a":[]}}`} {
+		e := submitWith(t, q, "ops.a", odd)
+		if got := get(t, q, e.ID); string(got.Parameters) != odd {
+			t.Errorf("%s is kept as %s", odd, got.Parameters)
 		}
 	}
 }
