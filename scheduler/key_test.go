@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,6 +75,54 @@ func TestLongKeysAreToldApart(t *testing.T) {
 		t.Errorf("the keys are %.200s, %.200s and %.200s", first.Key, same.Key, other.Key)
 	}
 	wantAdmitted(t, q, 10, first, other)
+}
+
+// TestEqualNumbersAreOneKey: whoever writes 1.0 must not get around the limit of 1.
+func TestEqualNumbersAreOneKey(t *testing.T) {
+	t.Parallel()
+	q := setup(t, keyed("a", 1))
+	first := submitWith(t, q, "ops.a", `{"customer":10}`)
+	for _, n := range []string{"10.0", "1e1", "100e-1"} {
+		if e := submitWith(t, q, "ops.a", `{"customer":`+n+`}`); e.Key != first.Key {
+			t.Errorf("%s has the key %s, and 10 has %s", n, e.Key, first.Key)
+		}
+	}
+	big := submitWith(t, q, "ops.a", `{"customer":10000000000000000000001}`)
+	if near := submitWith(t, q, "ops.a", `{"customer":10000000000000000000002}`); near.Key == big.Key {
+		t.Errorf("two numbers have the key %s", big.Key)
+	}
+}
+
+func TestKeyOfManyLongValuesFits(t *testing.T) {
+	t.Parallel()
+	a := action("a", 1)
+	properties, parameters := map[string]any{}, map[string]string{}
+	for i := range attune.MaxKeyParameters {
+		name := fmt.Sprintf("%d_%s", i, noise(i, 100))
+		properties[name], parameters[name] = map[string]any{}, noise(100+i, 250)
+		a.Policy.Concurrency.Key = append(a.Policy.Concurrency.Key, name)
+	}
+	a.Parameters, _ = json.Marshal(map[string]any{"type": "object", "properties": properties})
+	q := setup(t, a)
+	text, _ := json.Marshal(parameters)
+	first, second := submitWith(t, q, "ops.a", string(text)), submitWith(t, q, "ops.a", string(text))
+	if *first.Position != 1 || *second.Position != 2 {
+		t.Errorf("their positions are %d and %d", *first.Position, *second.Position)
+	}
+}
+
+// noise is text that does not compress.
+func noise(seed, n int) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	text := make([]byte, n)
+	x := uint64(seed)*0x9e3779b97f4a7c15 + 1
+	for i := range text {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		text[i] = letters[x>>32%64]
+	}
+	return string(text)
 }
 
 func TestStatsByKey(t *testing.T) {
