@@ -6,36 +6,41 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 )
 
-// maxKeyBytes is the longest value of a parameter that stands in a queue's key as it is.
-const maxKeyBytes = 256
+const (
+	// maxKeyBytes is the longest value of a parameter that stands in a queue's key as it is.
+	maxKeyBytes = 256
+	// maxQueueKeyBytes is the longest key that stands as it is: with the action's ref, an index of the database takes 2704.
+	maxQueueKeyBytes = 2048
+)
 
 // QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named. A
-// parameter that is not given is null; the digest of a long one stands for it.
+// parameter that is not given is null; the digest of a long one stands for it, as that of all of them does for a long key.
+// Equal values are equal texts: 10, 10.0 and 1e1 are one number.
 func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	if len(names) == 0 {
 		return "", nil
 	}
 	var given map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(parameters))
-	decoder.UseNumber() // a number keeps its digits
+	decoder.UseNumber() // a number keeps all of its digits
 	if err := decoder.Decode(&given); err != nil {
 		return "", fmt.Errorf("read parameters for the queue's key: %w", err)
 	}
 	key := make(map[string]any, len(names))
 	for _, name := range names {
-		value := given[name]
+		value := plain(given[name])
 		// Marshaling sorts the members of objects, so that equal values are equal texts.
 		text, err := json.Marshal(value)
 		if err != nil {
 			return "", fmt.Errorf("encode %s for the queue's key: %w", name, err)
 		}
 		if len(text) > maxKeyBytes {
-			sum := sha256.Sum256(text)
-			value = "sha256:" + hex.EncodeToString(sum[:])
+			value = "sha256:" + digest(text)
 		}
 		key[name] = value
 	}
@@ -43,7 +48,35 @@ func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(key)
+	if text.Len() > maxQueueKeyBytes {
+		return `{"sha256":"` + digest(text.Bytes()) + `"}`, err
+	}
 	return strings.TrimSuffix(text.String(), "\n"), err
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// plain writes the numbers in a JSON value without exponents and needless zeros.
+func plain(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, ok := new(big.Rat).SetString(v.String()); ok {
+			digits, _ := n.FloatPrec()
+			return json.Number(n.FloatString(digits))
+		}
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = plain(v[name])
+		}
+	}
+	return value
 }
 
 // CheckKey makes sure that the concurrency key names properties of an action's parameter schema.

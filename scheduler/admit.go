@@ -32,28 +32,41 @@ type Claim struct {
 	CreatedAt      time.Time
 
 	ticket int64
+	// begun: it was started with its admission.
+	begun bool
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first;
 // left is how many were seen to wait on. It is committed without waiting for the disk: what a crash of the database takes
-// back was not begun, since the start, which is durable, comes later in the same log.
+// back was not begun, since the start, which is durable, comes later in the same log. With begin the admission is the start,
+// too, and as durable.
 //
 // There are two statements for it. The plain one gives nothing where a limit stands above single queues, so it may be used on
 // a guess; look tells whether the guess was right.
-func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (claims []Claim, left int, err error) {
+func (q *Queue) admit(ctx context.Context, life storage.Life, n int, begin bool) (claims []Claim, left int, err error) {
 	sql := admitPlainSQL
 	if q.layered.Load() {
 		sql = admitSQL
 	}
 	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
 	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', 'off', true)`, storage.LockAdmission)
-	batch.Queue(sql, life.Name, life.ID, n, rand.Int64N(maxNumber)).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, storage.LockAdmission, onOff(begin))
+	batch.Queue(sql, life.Name, life.ID, n, rand.Int64N(maxNumber), begin).Query(func(rows pgx.Rows) (err error) {
 		claims, left, err = scanAdmission(rows)
 		return err
 	})
 	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
 		return nil, 0, storage.Translate("admit executions", err)
+	}
+	for i := range claims {
+		claims[i].begun = begin
 	}
 	slices.SortFunc(claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
 	return claims, left, nil

@@ -14,17 +14,18 @@ var errNotOurs = errors.New("execution is not this worker's any more")
 // errStillThere: a sandbox could not be removed, so its execution keeps its slot; the worker's next life settles it.
 var errStillThere = errors.New("the sandbox is not known to be gone")
 
-// execute takes a claim to the end of its attempt. ctx ends with errCancelled or errStopping as its cause when the sandbox is
+// execute takes a claim to the end of its attempt; false says that it keeps its slot, for its sandbox or its outcome is not
+// settled. ctx ends with errCancelled or errStopping as its cause when the sandbox is
 // to be stopped; what is said to the database afterwards has a context of its own.
-func (w *Worker) execute(ctx context.Context, c Claim) {
+func (w *Worker) execute(ctx context.Context, c Claim) bool {
 	o, retry, err := w.Executor.Execute(ctx, c, func(ctx context.Context) error { return w.start(ctx, c) })
 	if errors.Is(err, errNotOurs) {
-		return
+		return true
 	}
 	log := w.Log.With("execution", c.ID, "action", c.Action)
 	if errors.Is(err, errStillThere) {
 		log.Error("execution keeps its slot", "error", err)
-		return
+		return false
 	}
 	if err != nil {
 		log.Error("execution has no sandbox", "error", err)
@@ -39,14 +40,18 @@ func (w *Worker) execute(ctx context.Context, c Claim) {
 	if err != nil {
 		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.
 		log.Error("outcome not recorded", "status", o.Status, "error", err)
-		return
+		return false
 	}
 	log.Info("attempt ended", "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
+	return true
 }
 
 // start is what an executor calls begin. An outage of the database only delays it, unless the run is to be stopped: whether
 // it counts as begun is then the next life's to find out, and no sandbox was made.
 func (w *Worker) start(ctx context.Context, c Claim) error {
+	if c.begun {
+		return nil
+	}
 	var ours bool
 	err := persist(ctx, func() (err error) {
 		ours, err = w.book.start(ctx, c)

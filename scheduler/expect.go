@@ -35,7 +35,7 @@ func summary(x attune.Explanation) string {
 	var text string
 	if x.Position != nil {
 		text = fmt.Sprintf("It is number %d in its queue, ", *x.Position)
-		if *x.Position > 1 {
+		if *x.Position > 1 && x.Gate != nil {
 			text += "and the first of them waits: "
 		}
 	}

@@ -9,23 +9,28 @@ import (
 	"attune/storage"
 )
 
-// handBack returns to the queue what a worker has been given and has not begun, but for the claims that it knows of. The
-// ticket stays, and with it the place.
-func (q *Queue) handBack(ctx context.Context, worker string, known []int64) error {
+// handBack returns to the queue what a worker has been given and has not begun. The ticket stays, and with it the place.
+func (q *Queue) handBack(ctx context.Context, worker string) error {
+	return q.returnToLine(ctx, &worker, []int64{}, false)
+}
+
+// handBackUnheard does so after an admission whose answer was lost, but for the claims that the worker has in hand. Only the
+// process that runs under the worker's name may call it: what counts as begun and is not in its hand was not begun.
+func (q *Queue) handBackUnheard(ctx context.Context, worker string, known []int64) error {
 	if known == nil {
 		known = []int64{}
 	}
-	return q.returnToLine(ctx, &worker, known)
+	return q.returnToLine(ctx, &worker, known, true)
 }
 
 // handBackOfLost does the same for all workers whose lease has run out. It is safe although they may live: a claim that was
 // handed back cannot be started.
-func (q *Queue) handBackOfLost(ctx context.Context) error { return q.returnToLine(ctx, nil, nil) }
+func (q *Queue) handBackOfLost(ctx context.Context) error { return q.returnToLine(ctx, nil, nil, false) }
 
-func (q *Queue) returnToLine(ctx context.Context, worker *string, known []int64) error {
+func (q *Queue) returnToLine(ctx context.Context, worker *string, known []int64, unheard bool) error {
 	var returned int64
 	err := q.admission(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, handBackSQL, worker, known)
+		tag, err := tx.Exec(ctx, handBackSQL, worker, known, unheard)
 		returned = tag.RowsAffected()
 		return err
 	})
@@ -45,7 +50,7 @@ func (q *Queue) Forget(ctx context.Context, worker string) error {
 	if err := q.expectLost(ctx, worker); err != nil {
 		return err
 	}
-	if err := q.handBack(ctx, worker, nil); err != nil {
+	if err := q.handBack(ctx, worker); err != nil {
 		return err
 	}
 	begun, err := q.lostBy(ctx, worker)

@@ -76,7 +76,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 			name := fmt.Sprint("w", w)
 			life := lifeOf(t, q, name)
 			for {
-				claims, _, err := q.admit(t.Context(), life, 2)
+				claims, _, err := q.admit(t.Context(), life, 2, false)
 				if err != nil {
 					t.Error(err)
 					return
@@ -265,7 +265,7 @@ func TestHandBackKeepsThePlace(t *testing.T) {
 	first := submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
 	admit(t, q, "dying", 1)
-	if err := q.handBack(t.Context(), "dying", nil); err != nil {
+	if err := q.handBack(t.Context(), "dying"); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "other", 1); len(claims) != 1 || claims[0].ID != first.ID {
@@ -282,7 +282,7 @@ func TestAdmissionWithoutAnAnswer(t *testing.T) {
 	if claims[0].ID != inHand.ID {
 		t.Fatalf("admitted %v", ids(claims))
 	}
-	if err := q.handBack(t.Context(), "w", []int64{claims[0].Number}); err != nil {
+	if err := q.handBackUnheard(t.Context(), "w", []int64{claims[0].Number}); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "w", 2); len(claims) != 1 || claims[0].ID != lost.ID {

@@ -94,6 +94,9 @@ func (s *Sandboxes) StoreSpool(ctx context.Context) {
 	}
 }
 
+// Immediate implements Executor: secrets are fetched and the image is looked for, first.
+func (s *Sandboxes) Immediate() bool { return false }
+
 // spoolReserve is what must be left of the disk for logs before anything is taken: an execution on a full disk would lose its
 // log, or its start.
 const spoolReserve = 128 << 20

@@ -80,6 +80,15 @@ func (q *Queue) enterByPolicy(ctx context.Context, tx pgx.Tx, all []entry) (made
 		}
 		cancelled = append(cancelled, superseded...)
 	}
+	if len(cancelled) == 0 {
+		return made, nil, nil
+	}
+	// Others have left the line, and may be members of the same batch.
+	for i := range made {
+		if made[i], err = storage.GetExecution(ctx, tx, made[i].ID); err != nil {
+			return nil, nil, err
+		}
+	}
 	return made, cancelled, nil
 }
 

@@ -166,7 +166,8 @@ func (v waitView) windowOpens(ctx context.Context, tx pgx.Tx, h *heldBy, ahead i
 func (v waitView) holders(ctx context.Context, tx pgx.Tx, h *heldBy) ([]time.Duration, error) {
 	rows, err := tx.Query(ctx, `select id::text, action, status, worker, scheduled_at, started_at from slots
 		where status <> 'free' and case when $1 then queue_id = $2 else $3 in ('', pack, action) end
-		order by scheduled_at, ticket`, h.queue, v.QueueID, h.scope)
+			and (not $4 or exists (select from workers where name = slots.worker and `+storage.Alive+`))
+		order by scheduled_at, ticket`, h.queue, v.QueueID, h.scope, h.Kind == attune.GateWorkers)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ type Executor interface {
 	// Clear removes what an earlier life of the worker left. When it returns nil, nothing of that runs any more, and what is
 	// left of the logs of the claims in again is stored as of attempts that will be tried again.
 	Clear(ctx context.Context, again []Claim) error
+	// Immediate tells that Execute has nothing to prepare: a claim then counts as begun with its admission, which spares a
+	// commit, and is durable before Execute hears of it.
+	Immediate() bool
 	// Ready tells whether the host can take more; where it cannot, executions wait for a worker that can.
 	Ready() bool
 	// Execute takes a claim to the end of its attempt. It calls begin before any code of the action starts, and returns
@@ -137,7 +140,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			return errors.Join(err, w.drain(context.WithoutCancel(ctx), giveUp, 0))
 		}
 		if err != nil && ctx.Err() == nil {
-			// The database may be away for a while; what runs goes on.
+			// The database may be away for a while; what runs goes on. What is due is found again when it is back.
+			w.due = time.Time{}
 			w.Log.Error("worker cannot reach the queue", "error", err)
 		}
 		if !w.due.IsZero() {
@@ -167,7 +171,7 @@ func (w *Worker) recover(ctx context.Context) error {
 		return err
 	}
 	w.beaten = time.Now()
-	if err := w.Queue.handBack(ctx, w.Name, nil); err != nil {
+	if err := w.Queue.handBack(ctx, w.Name); err != nil {
 		return err
 	}
 	begun, err := w.Queue.lostBy(ctx, w.Name)
@@ -195,22 +199,23 @@ func (w *Worker) step(ctx context.Context) error {
 		return err
 	}
 	if !w.due.IsZero() && !time.Now().Before(w.due) {
+		w.due, w.curious = time.Time{}, true
 		if err := errors.Join(w.Queue.promote(ctx), w.Queue.expire(ctx)); err != nil {
 			return err
 		}
 	}
+	// Until it is known: whatever ends from here on says so, since what is about to be counted may hold its place still.
+	w.book.awaited.Store(true)
 	free := w.Capacity - w.count()
 	if free < 1 || !w.Executor.Ready() {
 		return w.lookAhead(ctx)
 	}
 	if w.unsure {
-		if err := w.Queue.handBack(ctx, w.Name, w.known()); err != nil {
+		if err := w.Queue.handBackUnheard(ctx, w.Name, w.known()); err != nil {
 			return err
 		}
 	}
-	// Set before the look: a slot that is freed while it is under way must not go unnoticed.
-	w.book.awaited.Store(true)
-	claims, left, err := w.Queue.admit(ctx, w.life, free)
+	claims, left, err := w.Queue.admit(ctx, w.life, free, w.Executor.Immediate())
 	w.unsure = err != nil
 	if err != nil {
 		return err
@@ -274,8 +279,11 @@ func (w *Worker) begin(ctx context.Context, c Claim) {
 	w.running[c.Number] = stop
 	w.mu.Unlock()
 	w.group.Go(func() {
-		w.execute(ctx, c)
+		settled := w.execute(ctx, c)
 		stop(nil)
+		if !settled {
+			return // it stays in hand, and its place is not free
+		}
 		w.mu.Lock()
 		delete(w.running, c.Number)
 		w.mu.Unlock()
@@ -338,5 +346,5 @@ func (w *Worker) drain(ctx context.Context, giveUp func(), patience time.Duratio
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	return w.Queue.handBack(ctx, w.Name, nil)
+	return w.Queue.handBack(ctx, w.Name)
 }

@@ -181,8 +181,7 @@ func enforce(ctx context.Context, tx pgx.Tx, scope string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `update waiting set wait_until = queued_at + (select min(max_wait) from gates
-		where scope in ('', waiting.pack, waiting.action)) where $1 in ('', pack, action)`, scope); err != nil {
+	if err := enforceMaxWait(ctx, tx, scope); err != nil {
 		return err
 	}
 	// Who had waited too long, and was passed over on the way to be ended, may wait on now.
@@ -194,6 +193,18 @@ func enforce(ctx context.Context, tx pgx.Tx, scope string) error {
 		return nil
 	}
 	return rekey(ctx, tx, scope, g.key)
+}
+
+// enforceMaxWait says anew how long each execution of a scope may wait, if it returns to its place, too. One that had waited
+// too long may wait on now, where admission has already passed over it.
+func enforceMaxWait(ctx context.Context, tx pgx.Tx, scope string) error {
+	batch := &pgx.Batch{}
+	for table, which := range map[string]string{"waiting": "", "slots": " and status = 'scheduled'"} {
+		batch.Queue(`update `+table+` t set wait_until = queued_at + (select min(max_wait) from gates
+			where scope in ('', t.pack, t.action)) where $1 in ('', pack, action)`+which, scope)
+	}
+	batch.Queue(`update heads set passed = 0 where queue_id in (select queue_id from waiting where $1 in ('', pack, action))`, scope)
+	return tx.SendBatch(ctx, batch).Close()
 }
 
 // concurrencyKey is the one that is in force.

@@ -32,6 +32,10 @@ func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err
 // rekey moves what is not over of an action to the queues of another concurrency key, each with its ticket, so that the
 // order among those who meet in a queue is the order in which they came. The caller holds the locks of lockChanges.
 func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
+	// An attempt that is ending moves from a slot to a pause without a lock of ours: this waits for it, and keeps others there.
+	if _, err := tx.Exec(ctx, `select from slots where action = $1 for update`, action); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, `select id::text, parameters from waiting where action = $1
 		union all select id::text, parameters from delayed where action = $1
 		union all select id::text, parameters from slots where action = $1 and status <> 'free'`, action)

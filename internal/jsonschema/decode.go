@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"attune"
 )
@@ -24,6 +25,9 @@ const (
 // decode reads one JSON value. Numbers stay json.Number; an object that names a member twice is refused, because
 // readers disagree on which one counts. The error is an *attune.Error that names the place below field.
 func decode(field string, raw []byte) (any, error) {
+	if !utf8.Valid(raw) {
+		return nil, refuse(field, "is not UTF-8")
+	}
 	d := decoder{json.NewDecoder(bytes.NewReader(raw))}
 	d.UseNumber()
 	v, err := d.value(field, 0)

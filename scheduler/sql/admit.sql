@@ -1,7 +1,8 @@
 -- Gives free places of one worker to the executions whose turn it is. Run under the admission lock, in a statement after the
 -- one that took it, so that this snapshot shows every slot that was given before.
 --
--- $1 worker, $2 its life, $3 the most to give, $4 a number of which nobody has the like, see Claim.Number
+-- $1 worker, $2 its life, $3 the most to give, $4 a number of which nobody has the like, see Claim.Number,
+-- $5 whether they begin at once
 with recursive -- one instant for everything below
 clock as materialized (select clock_timestamp() as now)
 -- what holds slots now, counted by looking: a count cannot drift
@@ -110,10 +111,10 @@ clock as materialized (select clock_timestamp() as now)
 ), numbered as (
     update gates g set started = r.last from (select id, max(number) as last from rated group by id) r where g.id = r.id
 ), given as (
-    update slots s set status = 'scheduled', claim = $4 + l.turn, id = l.id, queue_id = l.queue_id, queue_key = q.key, ticket = l.ticket,
+    update slots s set status = case when $5 then 'running' else 'scheduled' end, claim = $4 + l.turn, id = l.id, queue_id = l.queue_id, queue_key = q.key, ticket = l.ticket,
         attempt = l.attempt, action = l.action, pack = l.pack, pack_version = l.pack_version, installation_id = l.installation_id,
         image_digest = l.image_digest, parameters = l.parameters, created_at = l.created_at, queued_at = l.queued_at,
-        wait_until = l.wait_until, scheduled_at = clock.now, started_at = null, stop_reason = ''
+        wait_until = l.wait_until, scheduled_at = clock.now, started_at = case when $5 then clock_timestamp() end, stop_reason = ''
     from left_line l join queues q on q.id = l.queue_id, clock
     where s.worker = $1 and s.number = l.slot
     returning s.*

@@ -22,18 +22,14 @@ with given as materialized (
     where $5 or not g.checks
 )
 -- the rows that can go, each with its ticket, drawn in the order in which they were given
-, drawn as materialized (
-    select o.*, nextval('tickets') as ticket
+, ready as materialized (
+    select o.*, uuid_v7(o.at) as id, nextval('tickets') as ticket, o.at + o.max_wait as wait_until
     from (
-        select g.turn, g.parameters, l.*, clock_timestamp() as at
+        select g.turn, g.parameters, l.*, clock_timestamp() as at, row_number() over (partition by g.queue_id order by g.turn) as rank
         from given g
         join lines l on l.queue_id = g.queue_id and l.installation_id = g.installation_id and l.key = g.key
         order by g.turn
     ) o
-), ready as materialized (
-    select d.*, uuid_v7(d.at) as id, d.at + d.max_wait as wait_until,
-        row_number() over (partition by d.queue_id order by d.turn) as rank
-    from drawn d
 ), entered as (
     insert into waiting (id, queue_id, ticket, {{run}}, created_at, queued_at, wait_until)
     select id, queue_id, ticket, action, pack, version, installation_id, image_digest, parameters::json, at, at, wait_until

@@ -1,0 +1,158 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/storage"
+)
+
+// keyed is an action whose executions stand in a queue for each customer; it has a parameter region, too.
+func keyed(name string, limit int) attune.Action {
+	a := action(name, limit)
+	a.Parameters = json.RawMessage(`{"type":"object","properties":{"customer":{},"region":{}}}`)
+	a.Policy.Concurrency.Key = []string{"customer"}
+	return a
+}
+
+// with is an action with a policy.
+func with(name string, p attune.Policy) attune.Action {
+	return attune.Action{Ref: "ops." + name, Policy: p}
+}
+
+// retried is an action that is tried again as often as max says, after a pause of at most a minute.
+func retried(name string, limit, maxAttempts int, reasons ...attune.Reason) attune.Action {
+	a := action(name, limit)
+	a.Retry = &attune.Retry{MaxAttempts: maxAttempts, BackoffSeconds: 60, MaxBackoffSeconds: 60, Reasons: reasons}
+	return a
+}
+
+func concurrency(limit int) attune.Policy {
+	return attune.Policy{Concurrency: &attune.Concurrency{Limit: limit}}
+}
+
+func rate(n, seconds int) attune.Policy {
+	return attune.Policy{RateLimit: &attune.RateLimit{MaxExecutions: n, WindowSeconds: seconds}}
+}
+
+// The scopes that bound the action ops.a.
+var scopes = map[string]attune.Scope{"global": {}, "pack": {Pack: "ops"}, "action": {Action: "ops.a"}}
+
+func setPolicy(t *testing.T, q *Queue, scope attune.Scope, p attune.Policy) {
+	t.Helper()
+	if _, err := q.SetPolicy(t.Context(), scope, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func submitWith(t *testing.T, q *Queue, action, parameters string) attune.Execution {
+	t.Helper()
+	e, err := q.Submit(t.Context(), Submission{Action: action, Parameters: json.RawMessage(parameters)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// wantRejected submits what a policy is to turn away, and returns after which time it may come back.
+func wantRejected(t *testing.T, q *Queue, action string) time.Duration {
+	t.Helper()
+	e, err := q.Submit(t.Context(), Submission{Action: action})
+	if attune.CodeOf(err) != attune.CodeRejected {
+		t.Fatalf("submit: %s, %v; want it rejected", e.ID, err)
+	}
+	return asError(err).RetryAfter
+}
+
+// wantAdmitted takes up to n and checks that they are the given ones, in their order.
+func wantAdmitted(t *testing.T, q *Queue, n int, want ...attune.Execution) []Claim {
+	t.Helper()
+	claims := admit(t, q, "w", n)
+	var wanted []string
+	for _, e := range want {
+		wanted = append(wanted, e.ID)
+	}
+	if got := ids(claims); !slices.Equal(got, wanted) {
+		t.Fatalf("admitted %v, want %v", got, wanted)
+	}
+	return claims
+}
+
+func get(t *testing.T, q *Queue, id string) attune.Execution {
+	t.Helper()
+	e, err := q.db.Executions.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func wantEnd(t *testing.T, q *Queue, id string, status attune.Status, reason attune.Reason) attune.Execution {
+	t.Helper()
+	e := get(t, q, id)
+	if e.Status != status || e.Reason != reason {
+		t.Errorf("it is %s for %q, want %s for %q", e.Status, e.Reason, status, reason)
+	}
+	return e
+}
+
+// fail starts a claim and ends its attempt with an exit status, as a worker does.
+func fail(t *testing.T, q *Queue, c Claim, retry *attune.Retry, code int) {
+	t.Helper()
+	begin(t, q, "w", c)
+	settleAs(t, q, c, retry, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode, ExitCode: &code})
+}
+
+func settleAs(t *testing.T, q *Queue, c Claim, retry *attune.Retry, o Outcome) {
+	t.Helper()
+	if err := q.settle(t.Context(), newBook(q, "w"), c, o, retry); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// execute changes the database behind the queue's back: mostly its times, so that nobody has to wait.
+func execute(t *testing.T, q *Queue, sql string, args ...any) {
+	t.Helper()
+	if _, err := q.db.Pool().Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// promoteAll ends all pauses.
+func promoteAll(t *testing.T, q *Queue) {
+	t.Helper()
+	execute(t, q, `update delayed set retry_at = clock_timestamp() - interval '1 second'`)
+	if err := q.promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// installedAs makes another pack that serves.
+func installedAs(t *testing.T, db *storage.DB, pack string, actions ...attune.Action) {
+	t.Helper()
+	manifest := attune.Manifest{Ref: pack, Version: "1.0.0"}
+	for _, a := range actions {
+		a.Ref = pack + "." + a.Name()
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = pack, attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		manifest.Actions = append(manifest.Actions, a)
+	}
+	serve(t, db, manifest)
+}
+
+func serve(t *testing.T, db *storage.DB, m attune.Manifest) {
+	t.Helper()
+	if _, err := db.Installations.Create(t.Context(), m, strings.Repeat("0", 64)); err != nil {
+		t.Fatal(err)
+	}
+	claimed, _, err := db.Installations.Claim(t.Context(), "installer")
+	if err != nil || claimed == nil {
+		t.Fatalf("claim installation: %v, %v", claimed, err)
+	}
+	if err := db.Installations.Succeed(t.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		t.Fatal(err)
+	}
+}
