@@ -107,7 +107,7 @@ func (c Comparison) ratio(a, b Sample) float64 {
 	return float64(b.Time) / float64(a.Time)
 }
 
-// Median, Min and Max are of the ratios.
+// Median is the answer.
 func (r Result) Median() float64 { return median(r.Ratios) }
 
 // Min is the smallest ratio of a pair.

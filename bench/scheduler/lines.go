@@ -42,10 +42,16 @@ var lines = []line{
 const (
 	burndownJobs = 20_000
 	// singleJobs burn down in about the same time, one after the other.
-	singleJobs    = 2_000
-	clientNumber  = 16
-	clientRunTime = 500 * time.Millisecond
-	idleJobs      = 25
+	singleJobs   = 2_000
+	clientNumber = 16
+	idleJobs     = 25
+)
+
+// How long a run of each kind of clients takes. What River's completer saves up at the end of a stream, for 250 ms, must
+// not decide the line.
+const (
+	clientsRunTime = 500 * time.Millisecond
+	streamRunTime  = 2 * time.Second
 )
 
 func (b *bench) burndownLine(ctx context.Context) (measure.Comparison, error) {
@@ -61,29 +67,26 @@ func (b *bench) versus(pairs int, own, peer run) measure.Comparison {
 }
 
 func (b *bench) clientsLine(ctx context.Context) (measure.Comparison, error) {
-	return b.withClients(ctx, "16 clients that wait", clientCandidates(), clients)
+	return b.withClients(ctx, "16 clients that wait", b.pairs, 10*clientNumber, clientsRunTime, clients)
 }
 
 func (b *bench) streamLine(ctx context.Context) (measure.Comparison, error) {
-	return b.withClients(ctx, "16 clients that do not wait", clientCandidates(), stream)
+	return b.withClients(ctx, "16 clients that do not wait", b.longPairs(), 100*clientNumber, streamRunTime, stream)
 }
 
-// withClients gives both sides as many jobs as they end in about the same time.
-func (b *bench) withClients(ctx context.Context, what string, all []riverSettings, scenario func(queue, int, int) run) (measure.Comparison, error) {
-	peer, each, err := b.best(ctx, what, all, func(q *riverQueue) run { return scenario(q, clientNumber, 10*clientNumber) })
+// withClients tries with so many jobs, and then gives both sides as many as they end in runTime.
+func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration, scenario func(queue, int, int) run,
+) (measure.Comparison, error) {
+	peer, each, err := b.best(ctx, what, clientCandidates(), func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
 	if err != nil {
 		return measure.Comparison{}, err
 	}
-	if err := scenario(b.own, clientNumber, 10*clientNumber)(ctx, b.clock); err != nil {
+	if err := scenario(b.own, clientNumber, tryJobs)(ctx, b.clock); err != nil {
 		return measure.Comparison{}, err
 	}
-	own := scenario(b.own, clientNumber, jobsWithin(b.clock.Sample().Time))
-	return b.versus(b.pairs, own, scenario(peer, clientNumber, jobsWithin(each))), nil
-}
-
-// jobsWithin is how many jobs clients get through in clientRunTime, at least ten each.
-func jobsWithin(each time.Duration) int {
-	return max(10*clientNumber, int(clientRunTime/each)/clientNumber*clientNumber)
+	jobs := func(each time.Duration) int { return max(tryJobs, int(runTime/each)/clientNumber*clientNumber) }
+	own := scenario(b.own, clientNumber, jobs(b.clock.Sample().Time))
+	return b.versus(pairs, own, scenario(peer, clientNumber, jobs(each))), nil
 }
 
 // idleLine compares with an insert into a table of our database that has the columns of a submission and one index.

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -22,7 +21,7 @@ type queue interface {
 	work(ctx context.Context, ran func()) (stop func() error, err error)
 	// submit adds one job and returns when it is durable. wait returns when its completion is recorded in the database.
 	submit(context.Context) (wait func(context.Context) error, err error)
-	// pool has the connections of the side.
+	// connections is the pool of the side.
 	connections() *pgxpool.Pool
 	// statements are about the side's tables.
 	statements() statements
@@ -101,6 +100,3 @@ func inParallel(n int, fn func() error) error {
 	group.Wait()
 	return errors.Join(errs...)
 }
-
-// isNoRows tells that a query found nothing.
-func isNoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
