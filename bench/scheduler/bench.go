@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"attune/bench/measure"
@@ -22,36 +24,53 @@ type bench struct {
 	settings []string
 
 	river *riverQueue
-	db    *storage.DB
 	// own has 100 actions with limit 16, single has one with limit 1.
 	own, single *ownQueue
-	keyDir      string
+	sealer      *storage.Sealer
+	// closers are called at the end, the last first.
+	closers []func()
 }
 
-// open makes the two databases.
-func (b *bench) open(ctx context.Context) error {
-	riverURL, err := b.server.CreateDatabase(ctx, "river")
-	if err != nil {
+// open makes a database for each side.
+func (b *bench) open(ctx context.Context) (err error) {
+	if b.sealer, err = b.newSealer(); err != nil {
 		return err
 	}
-	ownURL, err := b.server.CreateDatabase(ctx, "attune_empty")
+	riverURL, err := b.server.CreateDatabase(ctx, "river")
 	if err != nil {
 		return err
 	}
 	if b.river, err = openRiver(ctx, riverURL); err != nil {
 		return err
 	}
-	if b.keyDir, err = os.MkdirTemp("", "attune-bench-key-"); err != nil {
+	b.closers = append(b.closers, b.river.db.Close)
+	if b.own, err = b.openOwn(ctx, ownActions, ownLimit, false); err != nil {
 		return err
 	}
-	if b.db, err = openOwn(ctx, ownURL, b.keyDir); err != nil {
-		return err
-	}
-	if b.own, err = newOwnQueue(ctx, b.db, ownActions, ownLimit); err != nil {
-		return err
-	}
-	b.single, err = newOwnQueue(ctx, b.db, 1, 1)
+	b.single, err = b.openOwn(ctx, 1, 1, false)
 	return err
+}
+
+func (b *bench) openOwn(ctx context.Context, actions, limit int, history bool) (*ownQueue, error) {
+	q, err := openOwn(ctx, b.server, b.sealer, actions, limit, history)
+	if err == nil {
+		b.closers = append(b.closers, q.db.Close)
+	}
+	return q, err
+}
+
+// newSealer makes a key that nothing is ever sealed with: a storage.DB needs one.
+func (b *bench) newSealer() (*storage.Sealer, error) {
+	dir, err := os.MkdirTemp("", "attune-bench-key-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	keyFile := filepath.Join(dir, "key.json")
+	if err := storage.CreateKeyFile(keyFile); err != nil {
+		return nil, err
+	}
+	return storage.NewSealer(keyFile)
 }
 
 // What our side is measured with: order kept in 100 queues of limit 16.
@@ -61,9 +80,9 @@ const (
 )
 
 func (b *bench) close() {
-	b.db.Close()
-	b.river.db.Close()
-	_ = os.RemoveAll(b.keyDir)
+	for _, fn := range slices.Backward(b.closers) {
+		fn()
+	}
 }
 
 // head says what is measured and on what.

@@ -91,7 +91,7 @@ func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int
 
 // idleLine compares with an insert into a table of our database that has the columns of a submission and one index.
 func (b *bench) idleLine(ctx context.Context) (measure.Comparison, error) {
-	pool := b.db.Pool()
+	pool := b.own.connections()
 	_, err := pool.Exec(ctx, `create table plain (id bigint generated always as identity primary key, action text not null,
 		parameters json not null, created_at timestamptz not null default clock_timestamp())`)
 	if err != nil {

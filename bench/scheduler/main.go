@@ -52,10 +52,10 @@ func (o options) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	b := &bench{options: o, server: server, clock: measure.NewClock(server.CPU), log: os.Stderr}
+	defer b.close()
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	defer b.close()
 	head, err := b.head(ctx)
 	if err != nil {
 		return err
