@@ -16,10 +16,16 @@ VERSION = $(shell git -c safe.directory="$(CURDIR)" describe --tags --always --d
 BIN_DIR = $(shell scripts/deps.sh bin-dir)
 LINTER = $(shell scripts/deps.sh lint-dir)/golangci-lint
 
-.PHONY: help deps build up demo test lint fmt clean
+# How often make bench-scheduler runs each side, how many finished executions its long history has, and which lines it
+# measures (an expression); empty takes the defaults.
+BENCH_PAIRS ?=
+BENCH_HISTORY ?=
+BENCH_ONLY ?=
+
+.PHONY: help deps build up demo test lint fmt clean bench-scheduler
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install and build what Attune needs on this machine
 	@scripts/deps.sh
@@ -39,6 +45,11 @@ test: deps build ## Run all tests, against daemons started for them
 	@go mod download
 	export ATTUNE_BIN_DIR="$(BIN_DIR)"
 	exec scripts/as-root.sh go run ./internal/testservices -- go test -race -timeout 30m $(TESTFLAGS) ./...
+
+bench-scheduler: ## Measure the queue side by side with River, in about twelve minutes (BENCH_PAIRS, BENCH_HISTORY, BENCH_ONLY)
+	@cd bench
+	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
+	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
 lint: ## Run go vet and golangci-lint
 	@scripts/deps.sh lint

@@ -1,0 +1,82 @@
+package measure
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteTable writes results for people.
+func WriteTable(w io.Writer, results []Result) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "what\tmedian\tmin – max\tpairs\tcontrol A, B\tmust\tgoal\tverdict")
+	for _, r := range results {
+		must, goal := "–", "–"
+		if t := r.Target; t != nil {
+			must, goal = t.text(t.Must), t.text(t.Goal)
+		}
+		fmt.Fprintf(table, "%s\t%.2f\t%.2f – %.2f\t%d\t%.2f, %.2f\t%s\t%s\t%s\n",
+			r.Title, r.Median(), r.Min(), r.Max(), len(r.Ratios), r.ControlA, r.ControlB, must, goal, r.verdict())
+	}
+	fmt.Fprintln(table, "\t\t\t\t\t\t\t")
+	fmt.Fprintln(table, "what\tside\ttime each\teach second\tCPU each\t\t\t")
+	for _, r := range results {
+		for _, side := range []struct {
+			name   string
+			median Sample
+		}{{r.A.Name, r.MedianA}, {r.B.Name, r.MedianB}} {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%.3f ms\t\t\t\n", r.Title, side.name,
+				side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), milliseconds(side.median.CPU))
+		}
+	}
+	return table.Flush()
+}
+
+// WriteLines writes results for programs, "name value unit" each. The value of a comparison whose control failed is
+// "unusable".
+func WriteLines(w io.Writer, results []Result) error {
+	for _, r := range results {
+		value := fmt.Sprintf("%.3f", r.Median())
+		if !r.Usable() {
+			value = "unusable"
+		}
+		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n%[1]s_cpu_a %.4[5]f ms\n%[1]s_cpu_b %.4[6]f ms\n",
+			r.Name, value, r.MedianA.Rate(), r.MedianB.Rate(), milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r Result) verdict() string {
+	switch {
+	case !r.Usable():
+		return "unusable: the machine was not quiet"
+	case r.Target == nil:
+		return ""
+	case r.Target.reached(r.Median(), r.Target.Goal):
+		return "goal"
+	case r.Target.reached(r.Median(), r.Target.Must):
+		return "met"
+	default:
+		return "MISSED"
+	}
+}
+
+func (t Target) reached(value, bound float64) bool {
+	if t.AtMost {
+		return value <= bound
+	}
+	return value >= bound
+}
+
+func (t Target) text(bound float64) string {
+	if t.AtMost {
+		return fmt.Sprintf("≤ %g", bound)
+	}
+	return fmt.Sprintf("≥ %g", bound)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"attune/bench/measure"
+)
+
+// line is one of the numbers that are printed.
+type line struct {
+	name, title string
+	target      *measure.Target
+	// prepare makes all but what stands above.
+	prepare func(*bench, context.Context) (measure.Comparison, error)
+}
+
+// lines are in the order of the table.
+var lines = []line{
+	{
+		"burndown_ratio_vs_river", "burn-down, Attune ÷ River", &measure.Target{Must: 2, Goal: 5},
+		(*bench).burndownLine,
+	},
+	{
+		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River", &measure.Target{Must: 2, Goal: 4},
+		(*bench).clientsLine,
+	},
+	{
+		"submit_stream_16_clients_ratio_vs_river", "16 clients that do not wait, Attune ÷ River", nil,
+		(*bench).streamLine,
+	},
+	{
+		"idle_submit_to_complete_over_one_insert", "idle submit to completed ÷ one insert", &measure.Target{Must: 8, Goal: 4, AtMost: true},
+		(*bench).idleLine,
+	},
+	{
+		"one_queue_limit_1_starts_per_second_over_100_queues", "one queue of limit 1 ÷ 100 of limit 16", nil,
+		(*bench).singleLine,
+	},
+}
+
+const (
+	burndownJobs = 20_000
+	// singleJobs burn down in about the same time, one after the other.
+	singleJobs   = 2_000
+	clientNumber = 16
+	idleJobs     = 25
+)
+
+// How long a run of each kind of clients takes. What River's completer saves up at the end of a stream, for 250 ms, must
+// not decide the line.
+const (
+	clientsRunTime = 500 * time.Millisecond
+	streamRunTime  = 2 * time.Second
+)
+
+func (b *bench) burndownLine(ctx context.Context) (measure.Comparison, error) {
+	peer, _, err := b.best(ctx, "burn-down", candidates(), func(q *riverQueue) run { return burndown(q, burndownJobs) })
+	if err != nil {
+		return measure.Comparison{}, err
+	}
+	return b.versus(b.pairs, burndown(b.own, burndownJobs), burndown(peer, burndownJobs)), nil
+}
+
+func (b *bench) versus(pairs int, own, peer run) measure.Comparison {
+	return measure.Comparison{Pairs: pairs, A: measure.Side{Name: "Attune", Run: own}, B: measure.Side{Name: "River", Run: peer}}
+}
+
+func (b *bench) clientsLine(ctx context.Context) (measure.Comparison, error) {
+	return b.withClients(ctx, "16 clients that wait", b.pairs, 10*clientNumber, clientsRunTime, clients)
+}
+
+func (b *bench) streamLine(ctx context.Context) (measure.Comparison, error) {
+	return b.withClients(ctx, "16 clients that do not wait", b.longPairs(), 100*clientNumber, streamRunTime, stream)
+}
+
+// withClients tries with so many jobs, and then gives both sides as many as they end in runTime.
+func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration, scenario func(queue, int, int) run,
+) (measure.Comparison, error) {
+	peer, each, err := b.best(ctx, what, clientCandidates(), func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
+	if err != nil {
+		return measure.Comparison{}, err
+	}
+	if err := scenario(b.own, clientNumber, tryJobs)(ctx, b.clock); err != nil {
+		return measure.Comparison{}, err
+	}
+	jobs := func(each time.Duration) int { return max(tryJobs, int(runTime/each)/clientNumber*clientNumber) }
+	own := scenario(b.own, clientNumber, jobs(b.clock.Sample().Time))
+	return b.versus(pairs, own, scenario(peer, clientNumber, jobs(each))), nil
+}
+
+// idleLine compares with an insert into a table of our database that has the columns of a submission and one index.
+func (b *bench) idleLine(ctx context.Context) (measure.Comparison, error) {
+	pool := b.own.connections()
+	_, err := pool.Exec(ctx, `create table plain (id bigint generated always as identity primary key, action text not null,
+		parameters json not null, created_at timestamptz not null default clock_timestamp())`)
+	if err != nil {
+		return measure.Comparison{}, err
+	}
+	insert := func(ctx context.Context, clock *measure.Clock) error {
+		return timeEach(clock, 4*idleJobs, func() error {
+			_, err := pool.Exec(ctx, `insert into plain (action, parameters) values ($1, $2)`, b.own.actionRef(0), parameters(1))
+			return err
+		})
+	}
+	return measure.Comparison{
+		Times: true, Pairs: b.pairs,
+		A: measure.Side{Name: "Attune", Run: idle(b.own, idleJobs)}, B: measure.Side{Name: "insert", Run: insert},
+	}, nil
+}
+
+func (b *bench) singleLine(context.Context) (measure.Comparison, error) {
+	return measure.Comparison{
+		Pairs: b.longPairs(),
+		A:     measure.Side{Name: "1 × 1", Run: burndown(b.single, singleJobs)},
+		B:     measure.Side{Name: "100 × 16", Run: burndown(b.own, burndownJobs)},
+	}, nil
+}
+
+// longPairs is for lines whose runs are long.
+func (b *bench) longPairs() int { return max(2, b.pairs/3) }
