@@ -25,7 +25,9 @@ func (q *Queue) handBackUnheard(ctx context.Context, worker string, known []int6
 
 // handBackOfLost does the same for all workers whose lease has run out. It is safe although they may live: a claim that was
 // handed back cannot be started.
-func (q *Queue) handBackOfLost(ctx context.Context) error { return q.returnToLine(ctx, nil, nil, false) }
+func (q *Queue) handBackOfLost(ctx context.Context) error {
+	return q.returnToLine(ctx, nil, nil, false)
+}
 
 func (q *Queue) returnToLine(ctx context.Context, worker *string, known []int64, unheard bool) error {
 	var returned int64

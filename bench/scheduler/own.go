@@ -162,6 +162,9 @@ type noop func()
 // Clear has nothing to remove.
 func (noop) Clear(context.Context, []scheduler.Claim) error { return nil }
 
+// Immediate is true: there is nothing to prepare.
+func (noop) Immediate() bool { return true }
+
 // Ready is always.
 func (noop) Ready() bool { return true }
 
