@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"attune"
@@ -22,27 +23,28 @@ func (w *Worker) execute(ctx context.Context, c Claim) bool {
 	if errors.Is(err, errNotOurs) {
 		return true
 	}
-	log := w.Log.With("execution", c.ID, "action", c.Action)
 	if errors.Is(err, errStillThere) {
-		log.Error("execution keeps its slot", "error", err)
+		w.Log.Error("execution keeps its slot", "execution", c.ID, "error", err)
 		return false
 	}
 	if err != nil {
-		log.Error("execution has no sandbox", "error", err)
+		w.Log.Error("execution has no sandbox", "execution", c.ID, "error", err)
 		o = Outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
 	}
 	err = w.settle(c, o, retry)
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
-		log.Error("outcome not recorded in full", "status", o.Status, "error", err)
+		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
 		err = w.settle(c, Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode}, retry)
 	}
 	if err != nil {
 		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.
-		log.Error("outcome not recorded", "status", o.Status, "error", err)
+		w.Log.Error("outcome not recorded", "execution", c.ID, "status", o.Status, "error", err)
 		return false
 	}
-	log.Info("attempt ended", "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
+	if w.Log.Enabled(ctx, slog.LevelInfo) {
+		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
+	}
 	return true
 }
 

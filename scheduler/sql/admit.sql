@@ -3,8 +3,8 @@
 --
 -- $1 worker, $2 its life, $3 the most to give, $4 a number of which nobody has the like, see Claim.Number,
 -- $5 whether they begin at once
-with recursive -- one instant for everything below
-clock as materialized (select clock_timestamp() as now)
+-- one instant for everything below
+with clock as materialized (select clock_timestamp() as now)
 -- what holds slots now, counted by looking: a count cannot drift
 , taken as materialized (
     select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' group by queue_id, action, pack
@@ -31,46 +31,18 @@ clock as materialized (select clock_timestamp() as now)
     join gates g using (scope)
     left join taken_by_scope t using (scope)
 )
--- The heads of each, at first no more than its share of what is given: to look at all who might go would take longer than to
--- move those who do.
-, first_look as materialized (
-    select l.id as line, l.action, l.pack, head.id, head.ticket, a.room as action_room, p.room as pack_room,
-        share.n as share, least(l.room, a.room, p.room, g.room) as room
+-- as many of each line as could go if it were alone
+, candidates as (
+    select l.action, l.pack, head.id, head.ticket, a.room as action_room, p.room as pack_room
     from lines l
     left join rooms a on a.scope = l.action
     left join rooms p on p.scope = l.pack
     left join rooms g on g.scope = ''
-    cross join (select $3 / greatest(1, count(*)) + 2 as n from lines) share
     cross join lateral (
         select w.id, w.ticket from waiting w
         where w.queue_id = l.id and w.ticket > l.passed and (w.wait_until is null or w.wait_until > (select now from clock))
-        order by w.ticket limit greatest(0, least(l.room, a.room, p.room, g.room, share.n))
+        order by w.ticket limit greatest(0, least(l.room, a.room, p.room, g.room))
     ) head
-)
--- The ticket that the last to be chosen has at most if no gate turns anybody away, and the lines that were not looked at to
--- their end.
-, reach as materialized (
-    select coalesce((select ticket from first_look order by ticket offset $3 - 1 limit 1), 9223372036854775807) as ticket
-), short as materialized (
-    select line, action, pack, action_room, pack_room, room, share, max(ticket) as last from first_look
-    group by line, action, pack, action_room, pack_room, room, share having count(*) = share and share < room
-)
--- Where such a line may have more that are as old, they are looked at, too. Beyond that, whoever comes after the last one seen
--- in such a line has to wait for the next look: there may be older ones in it.
-, candidates as (
-    select action, pack, id, ticket, action_room, pack_room from first_look
-    where ticket <= (select coalesce(min(greatest(s.last, r.ticket)), 9223372036854775807) from short s, reach r)
-    union all
-    select s.action, s.pack, more.id, more.ticket, s.action_room, s.pack_room
-    from short s
-    cross join reach r
-    cross join lateral (
-        select w.id, w.ticket from waiting w
-        where w.queue_id = s.line and w.ticket > s.last and w.ticket <= r.ticket
-            and (w.wait_until is null or w.wait_until > (select now from clock))
-        order by w.ticket limit least(s.room, $3) - s.share
-    ) more
-    where s.last < r.ticket
 )
 -- The scopes are nested, so that taking the oldest tickets scope by scope, from the inside out, chooses the same as going
 -- through all of them in order and turning away whom a gate has no room for. A gate that closes on one execution closes on

@@ -1,0 +1,98 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune"
+)
+
+// asked returns what the full statement would give, and takes it back.
+func asked(t *testing.T, q *Queue, n int) (chosen []string) {
+	t.Helper()
+	life := lifeOf(t, q, "w")
+	undo := errors.New("only asked")
+	err := q.admission(t.Context(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), admitSQL, life.Name, life.ID, n, rand.Int64N(maxNumber), false)
+		if err != nil {
+			return err
+		}
+		claims, _, err := scanAdmission(rows)
+		chosen = ids(claims)
+		return errors.Join(err, undo)
+	})
+	if !errors.Is(err, undo) {
+		t.Fatal(err)
+	}
+	return chosen
+}
+
+// TestPlainAdmissionGivesTheSame: long lines and short ones, in bursts and mixed, with room for few and for many.
+func TestPlainAdmissionGivesTheSame(t *testing.T) {
+	t.Parallel()
+	keyed := action("keyed", 0)
+	keyed.Parameters = []byte(`{"type": "object", "properties": {"k": {"type": "integer"}}}`)
+	keyed.Policy.Concurrency = &attune.Concurrency{Limit: 2, Key: []string{"k"}}
+	q := setup(t, action("one", 1), action("three", 3), action("free", 0), action("rare", 2), keyed)
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	var held []Claim
+	for round := range 60 {
+		for range random.IntN(3) { // a burst of one action
+			name := []string{"one", "three", "free", "rare", "keyed"}[random.IntN(5)]
+			for range random.IntN(12) {
+				if _, err := q.Submit(t.Context(), Submission{Action: "ops." + name, Parameters: parametersOf(name, random)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		n := 1 + random.IntN(20)
+		q.layered.Store(true)
+		want := asked(t, q, n)
+		q.layered.Store(false)
+		claims := admit(t, q, "w", n)
+		got := ids(claims)
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("seed %d, round %d: asked for %d, the plain admission gave %v, the other would have given %v", seed, round, n, got, want)
+		}
+		held = append(held, claims...)
+		for len(held) > 0 && random.IntN(3) > 0 {
+			end(t, q, "w", held[0])
+			held = held[1:]
+		}
+	}
+}
+
+func parametersOf(name string, random *rand.Rand) []byte {
+	if name != "keyed" {
+		return nil
+	}
+	return []byte(`{"k": ` + string(rune('0'+random.IntN(4))) + `}`)
+}
+
+func TestPlainAdmissionKeepsOffWhereLimitsStandAbove(t *testing.T) {
+	t.Parallel()
+	q := setup(t, action("free", 0))
+	q.layered.Store(false)
+	if _, err := q.SetPolicy(t.Context(), attune.Scope{}, attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	first := submit(t, q, "ops.free")
+	submit(t, q, "ops.free")
+	if claims := admit(t, q, "w", 5); len(claims) > 0 {
+		t.Errorf("admitted %v without a look at the limit", ids(claims))
+	}
+	if _, misjudged, err := q.look(context.WithoutCancel(t.Context())); err != nil || !misjudged {
+		t.Errorf("the wrong guess was not noticed: %v", err)
+	}
+	if claims := admit(t, q, "w", 5); len(claims) != 1 || claims[0].ID != first.ID {
+		t.Errorf("admitted %v, want %s alone", ids(claims), first.ID)
+	}
+}
