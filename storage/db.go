@@ -18,6 +18,7 @@ type DB struct {
 	Installations *Installations
 	Actions       *Actions
 	Executions    *Executions
+	History       *History
 	Policies      *Policies
 	Secrets       *Secrets
 	Tokens        *Tokens
@@ -63,6 +64,7 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		Installations: &Installations{pool},
 		Actions:       &Actions{pool},
 		Executions:    &Executions{pool},
+		History:       &History{pool},
 		Policies:      &Policies{pool},
 		Secrets:       &Secrets{pool, sealer},
 		Tokens:        &Tokens{pool},

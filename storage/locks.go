@@ -19,6 +19,8 @@ const (
 	LockGate = 3
 	// LockQueue (second half queues.id) serializes whoever draws tickets of one queue; it is held to commit.
 	LockQueue = 4
+	// LockHistory (second half 0) is held by the one process that cleans up history.
+	LockHistory = 5
 )
 
 // lockChanges takes the locks of whoever changes what admission and submission rely on.
