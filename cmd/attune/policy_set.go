@@ -151,6 +151,9 @@ func parseSpan(flag, text string) (int, error) {
 		var n int
 		n, err = strconv.Atoi(days)
 		length = time.Duration(n) * day
+		if length/day != time.Duration(n) {
+			err = strconv.ErrRange
+		}
 	}
 	if err != nil || length%time.Second != 0 {
 		return 0, usagef("%s %s: write a time of whole seconds, such as 90s, 10m, 1h or 1d", flag, text)

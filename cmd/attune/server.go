@@ -19,6 +19,7 @@ import (
 // serverCommand is the REST API without workers.
 type serverCommand struct {
 	storeFlags
+	historyFlags
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API."`
 }
 
@@ -50,6 +51,10 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 	fmt.Fprintf(s.stdout, "ready %s\n", url)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return queue.Run(ctx) })
+	group.Go(func() error {
+		c.retention(st, log).Run(ctx)
+		return nil
+	})
 	group.Go(func() error { return c.serve(ctx, st, queue, listener, log) })
 	return group.Wait()
 }

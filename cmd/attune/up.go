@@ -19,6 +19,7 @@ import (
 type upCommand struct {
 	storeFlags
 	hostFlags
+	historyFlags
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API; port 0 chooses a free one."`
 }
 
@@ -142,6 +143,10 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	group.Go(func() error {
 		defer stopWork()
 		return c.serve(ctx, st, queue, listener, log)
+	})
+	group.Go(func() error {
+		c.retention(st, log).Run(ctx)
+		return nil
 	})
 	group.Go(func() error { return h.run(working, queue) })
 	fmt.Fprintf(s.stdout, "ready %s\n", url)

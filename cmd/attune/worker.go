@@ -22,16 +22,17 @@ import (
 
 // hostFlags are what it takes to run sandboxes on this host.
 type hostFlags struct {
-	ContainerdAddress string   `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
-	Namespace         string   `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
-	BinDir            string   `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
-	CacheDir          string   `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
-	Capacity          int      `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
-	LogCap            int64    `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of a stream whose action sets no cap."`
-	PythonIndex       string   `group:"service" env:"ATTUNE_PYTHON_INDEX" placeholder:"URL" help:"Python package index for builds."`
-	NPMRegistry       string   `name:"npm-registry" group:"service" env:"ATTUNE_NPM_REGISTRY" placeholder:"URL" help:"npm registry for builds."`
-	DebianMirror      string   `group:"service" env:"ATTUNE_DEBIAN_MIRROR" placeholder:"URL" help:"Debian mirror for base images and builds."`
-	AllowCIDRs        []string `name:"allow-cidr" group:"service" env:"ATTUNE_ALLOW_CIDRS" placeholder:"CIDR" help:"Private addresses that builds and actions with network: egress may reach."`
+	ContainerdAddress string            `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
+	Namespace         string            `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
+	BinDir            string            `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
+	CacheDir          string            `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
+	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
+	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"What people are told about this worker; may be repeated."`
+	LogCap            int64             `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of a stream whose action sets no cap."`
+	PythonIndex       string            `group:"service" env:"ATTUNE_PYTHON_INDEX" placeholder:"URL" help:"Python package index for builds."`
+	NPMRegistry       string            `name:"npm-registry" group:"service" env:"ATTUNE_NPM_REGISTRY" placeholder:"URL" help:"npm registry for builds."`
+	DebianMirror      string            `group:"service" env:"ATTUNE_DEBIAN_MIRROR" placeholder:"URL" help:"Debian mirror for base images and builds."`
+	AllowCIDRs        []string          `name:"allow-cidr" group:"service" env:"ATTUNE_ALLOW_CIDRS" placeholder:"CIDR" help:"Private addresses that builds and actions with network: egress may reach."`
 }
 
 // workerRunCommand runs executions and builds images on this host.
@@ -118,7 +119,7 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 		DB: st.db, Runtime: runtime, Images: builder, Logs: st.logs, LogBytes: hf.LogCap, Grace: scheduler.DefaultGrace, Log: log,
 	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Capacity: hf.Capacity, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
+		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, StagingDir: staging, Log: log,

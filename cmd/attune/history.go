@@ -1,0 +1,39 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"attune/scheduler"
+)
+
+// historyFlags say how long executions stay on record.
+type historyFlags struct {
+	HistoryAge   historyAge `group:"service" env:"ATTUNE_HISTORY_AGE" default:"30d" help:"How long executions are kept after their submission, with their logs: 30d, 12h; 0 keeps them for good."`
+	HistoryCount int        `group:"service" env:"ATTUNE_HISTORY_COUNT" default:"0" help:"Drop days that are not needed to keep the newest N executions, whatever their age; 0 sets no bound."`
+}
+
+// Validate is called by the parser.
+func (f historyFlags) Validate() error {
+	if f.HistoryCount < 0 {
+		return usagef("--history-count %d: write how many executions to keep, or 0 for no bound", f.HistoryCount)
+	}
+	return nil
+}
+
+// historyAge is a time that may be written in days.
+type historyAge time.Duration
+
+// UnmarshalText reads what parseSpan does, unless it is negative. The parser says which flag it is about.
+func (a *historyAge) UnmarshalText(text []byte) error {
+	seconds, err := parseSpan("", string(text))
+	if err != nil || seconds < 0 {
+		return usagef("%q is not an age: write 30d or 12h, or 0 to keep executions for good", text)
+	}
+	*a = historyAge(time.Duration(seconds) * time.Second)
+	return nil
+}
+
+func (f historyFlags) retention(st *stores, log *slog.Logger) *scheduler.Retention {
+	return &scheduler.Retention{DB: st.db, Logs: st.logs, Age: time.Duration(f.HistoryAge), Count: f.HistoryCount, Log: log}
+}
