@@ -58,7 +58,8 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int, begin bool)
 	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
 	batch := &pgx.Batch{}
 	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, storage.LockAdmission, onOff(begin))
-	batch.Queue(sql, life.Name, life.ID, n, rand.Int64N(maxNumber), begin).Query(func(rows pgx.Rows) (err error) {
+	number := rand.Int64N(maxNumber) //nolint:gosec // it must be another one each time, and may be guessed
+	batch.Queue(sql, life.Name, life.ID, n, number, begin).Query(func(rows pgx.Rows) (err error) {
 		claims, left, err = scanAdmission(rows)
 		return err
 	})

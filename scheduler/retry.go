@@ -38,7 +38,7 @@ func backoff(r *attune.Retry, attempt int) float64 {
 		pause *= 2
 	}
 	pause = min(pause, r.MaxBackoffSeconds)
-	return pause/2 + rand.Float64()*pause/2
+	return pause/2 + rand.Float64()*pause/2 //nolint:gosec // nobody gains by guessing it
 }
 
 // promote puts executions whose pause is over at the end of their queues.

@@ -91,6 +91,7 @@ func view(ctx context.Context, tx pgx.Tx, e attune.Execution) (waitView, error) 
 		select clock_timestamp(), w.queue_id, w.ticket,
 			(select avg(extract(epoch from finished_at - started_at))::float8 from (
 				select started_at, finished_at from finished where action = w.action and started_at is not null
+					and id >= uuid_floor(clock_timestamp() - interval '7 days')
 				order by id desc limit 20) recent),
 			(select coalesce(sum(capacity), 0) from workers where `+storage.Alive+`),
 			(select count(*) from slots s join workers on workers.name = s.worker where s.status <> 'free' and `+storage.Alive+`)
