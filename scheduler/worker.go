@@ -125,6 +125,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.patience, giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	if err := w.recover(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end before it has begun; the next life settles the rest
+		}
 		return err
 	}
 	local, unsubscribe := w.Queue.subscribe()
