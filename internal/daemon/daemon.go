@@ -28,6 +28,8 @@ type Config struct {
 	Log *slog.Logger
 	// UnsafePostgres makes PostgreSQL faster and lets a crash of the host corrupt it. For tests.
 	UnsafePostgres bool
+	// PostgresSettings are more of its settings, each as name=value. For tests.
+	PostgresSettings []string
 }
 
 func (c Config) validate() (Config, error) {

@@ -34,12 +34,14 @@ type postgres struct {
 	saved  *settings
 	dir    string
 	unsafe bool
+	more   []string            // settings
 	binDir string              // known after prepare
 	owner  *syscall.Credential // known after prepare; nil when we run as its owner
 }
 
 func newPostgres(config Config, saved *settings) *postgres {
-	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), unsafe: config.UnsafePostgres}
+	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), unsafe: config.UnsafePostgres,
+		more: config.PostgresSettings}
 	p.program = program{
 		name: "postgres",
 		// PostgreSQL goes there by itself; being there from the start makes it ours from the start.
@@ -79,7 +81,7 @@ func (p *postgres) server() *exec.Cmd {
 		options = append(options, "fsync=off", "full_page_writes=off")
 	}
 	args := []string{"-D", p.home}
-	for _, option := range options {
+	for _, option := range append(options, p.more...) {
 		args = append(args, "-c", option)
 	}
 	return p.run("postgres", args...)

@@ -76,7 +76,9 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 	begin := time.Now()
 	set, err := daemon.Start(ctx, daemon.Config{
 		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true, UnsafePostgres: true,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		// Tests of the queue read its history from PostgreSQL's log.
+		PostgresSettings: []string{"wal_level=logical"},
+		Log:              slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	close(started)
 	<-watched

@@ -1,0 +1,73 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+)
+
+// checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns to
+// where it stood, and a queue's members may all be moved to the queues of another key, each with its ticket.
+func (c *checker) checkEntries(moves []move) {
+	last := make(map[string]int64)
+	for _, m := range moves {
+		if m.to.table != "waiting" {
+			continue
+		}
+		queue, ticket := m.to.row["queue_id"], m.to.row.number("ticket")
+		fresh := m.from.table == "" || m.from.table == "delayed"
+		if fresh && ticket <= c.entered[queue] {
+			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket, c.entered[queue])
+		}
+		if handedBack := m.from.table == "slots"; handedBack && m.from.row["queue_id"] != queue {
+			c.violate(RuleOrder, "execution %s is handed back from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
+		}
+		last[queue] = max(last[queue], ticket)
+	}
+	for queue, ticket := range last {
+		c.entered[queue] = max(c.entered[queue], ticket)
+	}
+}
+
+// checkAdmissions checks those who get slots: their claims, that they are the front of their lines, and the limits.
+func (c *checker) checkAdmissions(moves []move) {
+	admitted := make(map[string][]Row)
+	for _, m := range moves {
+		if m.from.table != "waiting" || m.to.table != "slots" {
+			continue
+		}
+		if claim := m.to.row["claim"]; c.claims[claim] {
+			c.violate(RuleClaim, "execution %s gets claim %s, which was given before", m.id, claim)
+		} else {
+			c.claims[claim] = true
+		}
+		if m.from.row["queue_id"] != m.to.row["queue_id"] {
+			c.violate(RuleOrder, "execution %s of queue %s gets a slot as one of queue %s", m.id, m.from.row["queue_id"], m.to.row["queue_id"])
+		}
+		if until, passed := c.overdue[m.id]; passed {
+			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (until %s)",
+				m.id, m.to.row["queue_id"], until)
+		}
+		queue := m.to.row["queue_id"]
+		admitted[queue] = append(admitted[queue], m.to.row)
+	}
+	for queue, rows := range admitted {
+		c.checkFront(queue, rows)
+	}
+	c.checkLimits(admitted)
+}
+
+// checkFront checks that nobody waits with a smaller ticket than one who left, but for who has waited longer than it may.
+func (c *checker) checkFront(queue string, admitted []Row) {
+	back := slices.MaxFunc(admitted, func(a, b Row) int { return cmp.Compare(a.number("ticket"), b.number("ticket")) })
+	for id, row := range c.waiting {
+		if row["queue_id"] != queue || row.number("ticket") >= back.number("ticket") {
+			continue
+		}
+		if until := row["wait_until"]; until != "" && !parseTime(until).After(parseTime(back["scheduled_at"])) {
+			c.overdue[id] = until
+			continue
+		}
+		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of it in queue %s",
+			back["id"], back["ticket"], id, row["ticket"], queue)
+	}
+}
