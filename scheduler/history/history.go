@@ -10,6 +10,9 @@ package history
 
 import "fmt"
 
+// tables are those that tell where executions are and what bounds them.
+var tables = []string{"waiting", "delayed", "slots", "finished", "gates", "starts", "queues", "heads"}
+
 // Row is a row of a table: the text of each column that is not null.
 type Row map[string]string
 

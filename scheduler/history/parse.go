@@ -2,11 +2,12 @@ package history
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Parse reads the lines of PostgreSQL's plugin test_decoding, whose tables have REPLICA IDENTITY FULL. Partitions count as
-// the tables that they are parts of.
+// Parse reads the lines of PostgreSQL's plugin test_decoding, where the tables that Check knows have REPLICA IDENTITY FULL.
+// Partitions count as the tables that they are parts of; other tables are left out.
 func Parse(lines []string) ([]Transaction, error) {
 	var all []Transaction
 	open := false
@@ -20,9 +21,10 @@ func Parse(lines []string) ([]Transaction, error) {
 			open = false
 		case verb == "table" && open:
 			var c Change
-			c, err = parseChange(rest)
-			last := &all[len(all)-1]
-			last.Changes = append(last.Changes, c)
+			if c, err = parseChange(rest); c.Op != "" {
+				last := &all[len(all)-1]
+				last.Changes = append(last.Changes, c)
+			}
 		default:
 			err = fmt.Errorf("does not belong here")
 		}
@@ -36,18 +38,21 @@ func Parse(lines []string) ([]Transaction, error) {
 	return all, nil
 }
 
-// parseChange reads `schema.table: OP: columns`.
+// parseChange reads `schema.table: OP: columns`; of a table that is left out it returns the zero Change.
 func parseChange(text string) (Change, error) {
 	name, rest, found := strings.Cut(text, ": ")
 	if !found {
 		return Change{}, fmt.Errorf("has no table")
 	}
+	_, table, _ := strings.Cut(name, ".")
+	if table = whole(table); !slices.Contains(tables, table) {
+		return Change{}, nil
+	}
 	op, columns, found := strings.Cut(rest, ": ")
 	if !found {
 		return Change{}, fmt.Errorf("has no operation")
 	}
-	_, table, _ := strings.Cut(name, ".")
-	c := Change{Table: whole(table), Op: Op(op)}
+	c := Change{Table: table, Op: Op(op)}
 	var err error
 	switch c.Op {
 	case Insert:
@@ -72,10 +77,8 @@ func parseChange(text string) (Change, error) {
 
 // whole is the table that a partition is a part of.
 func whole(table string) string {
-	for _, parent := range []string{"finished", "attempts"} {
-		if strings.HasPrefix(table, parent+"_") {
-			return parent
-		}
+	if strings.HasPrefix(table, "finished_") {
+		return "finished"
 	}
 	return table
 }

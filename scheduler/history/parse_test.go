@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 		`table public.gates: UPDATE: old-key: id[integer]:1 concurrency_key[text[]]:'{a,b}' ` +
 			`busy[boolean]:false parameters[json]:'{}' new-tuple: id[integer]:1 concurrency_key[text[]]:'{}' ` +
 			`busy[boolean]:true parameters[json]:unchanged-toast-datum`,
+		"table public.packs: UPDATE: ref[text]:'not to be seen'",
 		"table public.starts: DELETE: gate_id[integer]:1 number[bigint]:-5",
 		"COMMIT 732",
 	}
@@ -53,12 +54,12 @@ func TestParseRefuses(t *testing.T) {
 		lines []string
 		says  string
 	}{
-		"a change outside a transaction": {[]string{"table public.t: INSERT: a[text]:'b'"}, "does not belong here"},
+		"a change outside a transaction": {[]string{"table public.slots: INSERT: a[text]:'b'"}, "does not belong here"},
 		"a transaction without an end":   {[]string{"BEGIN 1"}, "has no end"},
-		"an update without the old row":  {[]string{"BEGIN 1", "table public.t: UPDATE: a[text]:'b'"}, "REPLICA IDENTITY FULL"},
-		"a value without an end":         {[]string{"BEGIN 1", "table public.t: INSERT: a[text]:'b"}, "without an end"},
-		"no column":                      {[]string{"BEGIN 1", "table public.t: DELETE: (no-tuple-data)"}, "has no column"},
-		"an unknown operation":           {[]string{"BEGIN 1", "table public.t: TRUNCATE: (no-flags)"}, "unknown operation"},
+		"an update without the old row":  {[]string{"BEGIN 1", "table public.slots: UPDATE: a[text]:'b'"}, "REPLICA IDENTITY FULL"},
+		"a value without an end":         {[]string{"BEGIN 1", "table public.slots: INSERT: a[text]:'b"}, "without an end"},
+		"no column":                      {[]string{"BEGIN 1", "table public.slots: DELETE: (no-tuple-data)"}, "has no column"},
+		"an unknown operation":           {[]string{"BEGIN 1", "table public.slots: TRUNCATE: (no-flags)"}, "unknown operation"},
 	} {
 		if _, err := Parse(test.lines); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: got %v, want an error that says %q", name, err, test.says)

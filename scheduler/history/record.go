@@ -11,9 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// tables are those that Check wants to know of.
-var tables = []string{"waiting", "delayed", "slots", "finished", "gates", "starts", "queues", "heads"}
-
 // Recorder keeps the log of a database's commits from its start on. It costs a replication slot of the server, which needs
 // wal_level = logical.
 type Recorder struct {

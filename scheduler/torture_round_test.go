@@ -1,0 +1,180 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/scheduler/history"
+	"attune/storage"
+	"attune/storage/storagetest"
+)
+
+// round is one random history: a database with packs, workers of two processes, and those who disturb them.
+type round struct {
+	seed     uint64
+	queues   []*Queue // of two processes
+	actions  []attune.Action
+	recorder *history.Recorder
+	ground   *ground
+
+	mu           sync.Mutex
+	acknowledged []string
+	streams      uint64
+}
+
+// newRound draws the packs.
+func newRound(t *testing.T, seed uint64) *round {
+	t.Helper()
+	url := storagetest.DatabaseURL(t)
+	r := &round{seed: seed, recorder: history.Start(t, url)}
+	for range 2 {
+		r.queues = append(r.queues, NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)))
+	}
+	random := r.random()
+	retries := make(map[string]*attune.Retry)
+	for _, pack := range []string{"left", "right"} {
+		var actions []attune.Action
+		for i := range 3 {
+			a := attune.Action{Ref: fmt.Sprint(pack, ".a", i), Parameters: json.RawMessage(customers), Policy: drawPolicy(random, true)}
+			if random.IntN(2) == 0 {
+				a.Retry = &attune.Retry{MaxAttempts: 3, BackoffSeconds: 0.05, MaxBackoffSeconds: 0.1}
+			}
+			actions, retries[a.Ref] = append(actions, a), a.Retry
+		}
+		installPack(t, r.queues[0].db, pack, drawPolicy(random, false), actions...)
+		r.actions = append(r.actions, actions...)
+	}
+	r.ground = newGround(r.random(), retries)
+	return r
+}
+
+const customers = `{"type": "object", "properties": {"customer": {"type": "string"}, "color": {"type": "string"}}}`
+
+// random is a stream of decisions of the party that asks.
+func (r *round) random() *rand.Rand {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.streams++
+	return rand.New(rand.NewPCG(r.seed, r.streams))
+}
+
+// drawPolicy is narrow enough to hold executions up and wide enough to let them through within seconds.
+func drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
+	var p attune.Policy
+	if random.IntN(3) > 0 {
+		p.Concurrency = &attune.Concurrency{Limit: 1 + random.IntN(4)}
+		if ofAction && random.IntN(2) == 0 {
+			p.Concurrency.Key = [][]string{{"customer"}, {"color"}, {"customer", "color"}}[random.IntN(3)]
+			if total := 1 + random.IntN(6); total >= p.Concurrency.Limit {
+				p.Concurrency.Total = &total
+			}
+		}
+		if ofAction {
+			p.Concurrency.Method = []attune.Method{attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue,
+				attune.MethodCancelOldest, attune.MethodReject}[random.IntN(6)]
+		}
+	}
+	if random.IntN(3) == 0 {
+		p.RateLimit = &attune.RateLimit{MaxExecutions: 5 + random.IntN(20), WindowSeconds: 1}
+	}
+	if random.IntN(4) == 0 {
+		seconds := 1 + random.IntN(2)
+		p.MaxWaitSeconds = &seconds
+	}
+	if random.IntN(4) == 0 {
+		most := 20 + random.IntN(50)
+		p.MaxWaiting = &most
+	}
+	if random.IntN(6) == 0 {
+		p.Quota = &attune.Quota{MaxExecutions: 50, PeriodSeconds: 1}
+	}
+	return p
+}
+
+// installPack makes a pack that serves, without building an image.
+func installPack(t *testing.T, db *storage.DB, ref string, p attune.Policy, actions ...attune.Action) {
+	t.Helper()
+	manifest := attune.Manifest{Ref: ref, Version: "1.0.0", Policy: p}
+	for _, a := range actions {
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = ref, attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		a.Resources = attune.Resources{CPU: 1, MemoryBytes: 1 << 28, Pids: 10, TmpBytes: 1 << 20}
+		manifest.Actions = append(manifest.Actions, a)
+	}
+	if _, err := db.Installations.Create(t.Context(), manifest, strings.Repeat("0", 64)); err != nil {
+		t.Fatal(err)
+	}
+	claimed, _, err := db.Installations.Claim(t.Context(), "installer")
+	if err != nil || claimed == nil {
+		t.Fatalf("claim installation: %v, %v", claimed, err)
+	}
+	if err := db.Installations.Succeed(t.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run lets the parties loose for a while, and then waits until the work is done.
+func (r *round) run(t *testing.T, d time.Duration) {
+	t.Helper()
+	disturbed, calm := context.WithTimeout(t.Context(), d)
+	defer calm()
+	working, stop := context.WithCancel(t.Context())
+	var parties, workers sync.WaitGroup
+	workers.Go(func() { _ = r.queues[0].Run(working) }) // the other process relies on polling
+	for i := range 3 {
+		workers.Go(func() { r.employ(disturbed, working, t, fmt.Sprint("w", i), r.queues[i%2]) })
+	}
+	for i := range 4 {
+		parties.Go(func() { r.submitter(disturbed, t, r.queues[i%2], r.random()) })
+	}
+	for _, disturb := range []func(context.Context, *testing.T, *Queue, *rand.Rand){r.cancels, r.policies, r.terminations, r.leases} {
+		parties.Go(func() { disturb(disturbed, t, r.queues[1], r.random()) })
+	}
+	parties.Wait()
+	r.widen(t)
+	r.awaitDrained(t)
+	stop()
+	workers.Wait()
+}
+
+// awaitDrained returns when nothing is left to do.
+func (r *round) awaitDrained(t *testing.T) {
+	t.Helper()
+	awaitDrained(t, r.queues[0])
+}
+
+func awaitDrained(t *testing.T, q *Queue) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		var open int
+		err := q.db.Pool().QueryRow(ctx, `select (select count(*) from waiting) + (select count(*) from delayed)
+			+ (select count(*) from slots where status <> 'free')`).Scan(&open)
+		if err == nil && open == 0 {
+			return
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			t.Errorf("%d executions do not come to their end (%v)", open, err)
+			return
+		}
+	}
+}
+
+func (r *round) judge(t *testing.T) {
+	t.Helper()
+	all, err := r.recorder.Transactions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, history.CheckDrained(all, r.acknowledged))
+	r.ground.judge(t)
+	t.Logf("%d transactions, %d executions acknowledged, %d attempts begun", len(all), len(r.acknowledged), r.ground.count())
+}

@@ -1,0 +1,81 @@
+package scheduler
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"attune/scheduler/history"
+)
+
+// What make torture sets; make test runs the short form.
+const (
+	tortureDuration = "ATTUNE_TORTURE_DURATION"
+	tortureSeed     = "ATTUNE_TORTURE_SEED"
+)
+
+// tortureRound is how long one history goes on being disturbed.
+const tortureRound = 4 * time.Second
+
+// long is how long the long form goes on; 0 in the short form.
+func long(t *testing.T) time.Duration {
+	t.Helper()
+	text := cmp.Or(os.Getenv(tortureDuration), "0s")
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", tortureDuration, err)
+	}
+	return d
+}
+
+// seed is the one that is asked for, or a new one.
+func seed(t *testing.T) (number uint64, given bool) {
+	t.Helper()
+	text := os.Getenv(tortureSeed)
+	if text == "" {
+		return rand.Uint64N(1 << 32), false
+	}
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", tortureSeed, err)
+	}
+	return number, true
+}
+
+// TestRandomHistoriesKeepTheContract lets everything happen at once that the queue must bear, and has every commit judged. A
+// seed fixes the policies and what each party decides, not how the parties' steps interleave.
+func TestRandomHistoriesKeepTheContract(t *testing.T) {
+	t.Parallel()
+	number, given := seed(t)
+	end := time.Now().Add(long(t))
+	for {
+		ok := t.Run(fmt.Sprint("SEED=", number), func(t *testing.T) {
+			r := newRound(t, number)
+			r.run(t, tortureRound)
+			r.judge(t)
+		})
+		if !ok {
+			t.Errorf("play it again with: make torture SEED=%d", number)
+		}
+		if !ok || given || !time.Now().Before(end) {
+			return
+		}
+		number = rand.Uint64N(1 << 32)
+	}
+}
+
+// report says what is wrong with a history; the first things are the causes.
+func report(t *testing.T, found []history.Violation) {
+	t.Helper()
+	for i, v := range found {
+		if i == 20 {
+			t.Errorf("and %d more", len(found)-i)
+			return
+		}
+		t.Error(v)
+	}
+}
