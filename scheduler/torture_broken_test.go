@@ -102,7 +102,7 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule) []history.Viola
 	keyed.Policy.Concurrency.Key, keyed.Parameters = []string{"customer"}, []byte(customers)
 	rated := action("rated", 0)
 	rated.Policy.RateLimit = &attune.RateLimit{MaxExecutions: 3, WindowSeconds: 1}
-	q, recorder := setupRecorded(t, action("one", 1), keyed, rated)
+	q, recorder, _ := setupRecorded(t, action("one", 1), keyed, rated)
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
 	if rule == "" {

@@ -12,7 +12,7 @@ import (
 // policy that ended its wait is taken back. It must come to an end all the same.
 func TestPassedOverAndThenAllowedToWaitLonger(t *testing.T) {
 	t.Parallel()
-	q, recorder := setupRecorded(t, action("one", 1))
+	q, recorder, _ := setupRecorded(t, action("one", 1))
 	scope, second := attune.Scope{Action: "ops.one"}, 1
 	if _, err := q.SetPolicy(t.Context(), scope, attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}, MaxWaitSeconds: &second}); err != nil {
 		t.Fatal(err)

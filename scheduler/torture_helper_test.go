@@ -1,0 +1,200 @@
+package scheduler
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/storage"
+)
+
+// The helper is this test's program, run again as a worker that can be killed and stopped. These tell it what to be.
+const (
+	helperDatabase = "ATTUNE_HELPER_DATABASE"
+	helperKey      = "ATTUNE_HELPER_KEY"
+	helperStarts   = "ATTUNE_HELPER_STARTS"
+	helperPoint    = "ATTUNE_HELPER_POINT"
+)
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(helperDatabase); url != "" {
+		if err := help(url); err != nil {
+			fmt.Fprintln(os.Stderr, "helper:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The points where the helper stops to wait for what becomes of it; at no point it works on.
+const (
+	pointClaimed   = "claimed"   // a slot is taken, nothing has begun
+	pointBegun     = "begun"     // the row is running, the code has not started
+	pointStarted   = "started"   // the code has started
+	pointFinishing = "finishing" // the code is through, nobody knows
+)
+
+// helper is the Executor of the helper.
+type helper struct {
+	starts *os.File
+	point  string
+	orders *bufio.Reader
+}
+
+func (h *helper) Clear(context.Context, []Claim) error { return nil }
+
+func (h *helper) Ready() bool { return true }
+
+func (h *helper) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
+	h.reach(pointClaimed)
+	if err := begin(ctx); err != nil {
+		return Outcome{}, nil, err
+	}
+	h.reach(pointBegun)
+	// One write to a file that is only appended to: whole, or not at all.
+	if _, err := fmt.Fprintf(h.starts, "%s attempt %d\n", c.ID, c.Attempt); err != nil {
+		return Outcome{}, nil, err
+	}
+	h.reach(pointStarted)
+	h.reach(pointFinishing)
+	return Outcome{Status: attune.StatusCompleted}, &attune.Retry{
+		MaxAttempts: 10, BackoffSeconds: 0.01, MaxBackoffSeconds: 0.01, Reasons: []attune.Reason{attune.ReasonWorkerLost},
+	}, nil
+}
+
+// reach says where the helper is and waits for a line, when it is the point where it is to wait.
+func (h *helper) reach(point string) {
+	if point == h.point {
+		fmt.Println("at", point)
+		_, _ = h.orders.ReadString('\n')
+	}
+}
+
+// help works until its input ends.
+func help(url string) error {
+	sealer, err := storage.NewSealer(os.Getenv(helperKey))
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	db, err := storage.Open(ctx, url, sealer)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	starts, err := os.OpenFile(os.Getenv(helperStarts), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	h := &helper{starts: starts, point: os.Getenv(helperPoint), orders: bufio.NewReader(os.Stdin)}
+	if h.point == "" {
+		go func() {
+			_, _ = h.orders.ReadString('\n')
+			stop()
+		}()
+	}
+	log := slog.New(slog.DiscardHandler)
+	w, err := NewWorker(WorkerConfig{
+		Name: "helper", Capacity: 3, DB: db, Queue: NewQueue(db, log), Executor: h, PollInterval: 20 * time.Millisecond, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+// helped is a helper as its parent sees it.
+type helped struct {
+	*exec.Cmd
+	said   *bufio.Reader
+	orders *os.File
+}
+
+// startHelper starts one that stops at a point.
+func startHelper(t *testing.T, databaseURL, starts, point string) *helped {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "key.json")
+	if err := storage.CreateKeyFile(key); err != nil {
+		t.Fatal(err)
+	}
+	h := &helped{Cmd: exec.CommandContext(t.Context(), os.Args[0])}
+	h.Env = append(os.Environ(), helperDatabase+"="+databaseURL, helperKey+"="+key, helperStarts+"="+starts, helperPoint+"="+point)
+	h.Stderr = os.Stderr
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Stdin, h.orders = read, write
+	out, err := h.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.said = bufio.NewReader(out)
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = read.Close()
+	t.Cleanup(func() { _ = write.Close() })
+	return h
+}
+
+// awaitPoint returns when it has reached its point.
+func (h *helped) awaitPoint(t *testing.T) {
+	t.Helper()
+	line, err := h.said.ReadString('\n')
+	if !strings.HasPrefix(line, "at ") {
+		t.Fatalf("the helper says %q (%v)", line, err)
+	}
+}
+
+// kill ends it as the kernel does, with no time for anything.
+func (h *helped) kill(t *testing.T) {
+	t.Helper()
+	if err := h.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = h.Wait()
+}
+
+// dismiss lets it end by itself; it is one that stops at no point.
+func (h *helped) dismiss(t *testing.T) {
+	t.Helper()
+	_ = h.orders.Close()
+	if err := h.Wait(); err != nil {
+		t.Errorf("the helper ended: %v", err)
+	}
+}
+
+// expectSingleStarts reads which attempts' code has started, and demands that none did twice.
+func expectSingleStarts(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for line := range strings.Lines(string(text)) {
+		if seen[line] {
+			t.Errorf("the code of %s started twice", strings.TrimSpace(line))
+		}
+		seen[line] = true
+	}
+}
+
+// expectNoStart demands that no code has started.
+func expectNoStart(t *testing.T, path string) {
+	t.Helper()
+	if text, err := os.ReadFile(path); err != nil || len(text) > 0 {
+		t.Errorf("started were %q (%v)", text, err)
+	}
+}

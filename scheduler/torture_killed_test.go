@@ -1,0 +1,111 @@
+package scheduler
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/scheduler/history"
+)
+
+func retried(name string, limit int) attune.Action {
+	a := action(name, limit)
+	a.Retry = &attune.Retry{
+		MaxAttempts: 20, BackoffSeconds: 0.01, MaxBackoffSeconds: 0.01, Reasons: []attune.Reason{attune.ReasonWorkerLost},
+	}
+	return a
+}
+
+// TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything to its end.
+func TestWorkerKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	q, recorder, url := setupRecorded(t, action("once", 1), retried("again", 2))
+	starts := filepath.Join(t.TempDir(), "starts")
+	end := time.Now().Add(long(t))
+	var all []string
+	for round := 0; round == 0 || time.Now().Before(end); round++ {
+		for _, point := range []string{pointClaimed, pointBegun, pointStarted, pointFinishing} {
+			for range 2 {
+				all = append(all, submit(t, q, "ops.once").ID, submit(t, q, "ops.again").ID)
+			}
+			h := startHelper(t, url, starts, point)
+			h.awaitPoint(t)
+			h.kill(t)
+		}
+	}
+	h := startHelper(t, url, starts, "")
+	awaitDrained(t, q)
+	h.dismiss(t)
+	expectSingleStarts(t, starts)
+	expectDrained(t, recorder, all)
+}
+
+// TestWorkerStoppedPastItsLease: a worker that is stopped for longer than its lease, and then goes on, cannot begin what others
+// were given meanwhile, and nobody begins what it had begun.
+func TestWorkerStoppedPastItsLease(t *testing.T) {
+	t.Parallel()
+	for point, theirs := range map[string]bool{pointClaimed: true, pointStarted: false} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			q, recorder, url := setupRecorded(t, action("one", 1))
+			starts := filepath.Join(t.TempDir(), "starts")
+			e := submit(t, q, "ops.one")
+			h := startHelper(t, url, starts, point)
+			h.awaitPoint(t)
+			signal(t, h, syscall.SIGSTOP)
+			expireLease(t, q)
+			claims := admit(t, q, "w", 1)
+			if given := len(claims) == 1 && claims[0].ID == e.ID; given != theirs {
+				t.Errorf("another worker is given %v", ids(claims))
+			}
+			for _, c := range claims {
+				begin(t, q, "w", c)
+			}
+			signal(t, h, syscall.SIGCONT)
+			// It looks for more as soon as it has found out; what it begins in vain is not written down.
+			_ = h.orders.Close()
+			for _, c := range claims {
+				finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted})
+			}
+			awaitDrained(t, q)
+			h.kill(t)
+			if theirs {
+				expectNoStart(t, starts)
+			} else {
+				expectSingleStarts(t, starts)
+			}
+			expectDrained(t, recorder, []string{e.ID})
+		})
+	}
+}
+
+func signal(t *testing.T, h *helped, s syscall.Signal) {
+	t.Helper()
+	if err := h.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expireLease lets the lease of the helper run out, and does what any other worker does then.
+func expireLease(t *testing.T, q *Queue) {
+	t.Helper()
+	tag, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
+	if err != nil || tag.RowsAffected() != 1 {
+		t.Fatalf("end the lease: %v, %v", tag, err)
+	}
+	if err := q.tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expectDrained demands that a history is a good one in which everything has come to its end.
+func expectDrained(t *testing.T, recorder *history.Recorder, acknowledged []string) {
+	t.Helper()
+	all, err := recorder.Transactions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, history.CheckDrained(all, acknowledged))
+}
