@@ -1,8 +1,11 @@
 package scheduler
 
 import (
+	"context"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"attune/internal/testservices/owndb"
 	"attune/migrations"
@@ -10,22 +13,24 @@ import (
 	"attune/storage/storagetest"
 )
 
-// crashable is a queue in a database of its own server, which writes nothing to its disk that nobody waits for.
-func crashable(t *testing.T) (*owndb.Server, *Queue, *history.Recorder) {
+// withOwnServer is a migrated database of a server of its own.
+func withOwnServer(t *testing.T, settings ...string) *owndb.Server {
 	t.Helper()
-	server := owndb.New(t, "wal_level=logical", "wal_writer_delay=10s", "bgwriter_delay=10s")
+	server := owndb.New(t, append(settings, "wal_level=logical", "max_connections=200")...)
 	if err := migrations.Apply(t.Context(), server.URL); err != nil {
 		t.Fatal(err)
 	}
-	recorder := history.Start(t, server.URL)
-	return server, NewQueue(storagetest.ReopenDB(t, server.URL), slog.New(slog.DiscardHandler)), recorder
+	return server
 }
 
 // TestClaimLostInACrashOfTheDatabase: admissions do not wait for the disk, so a crash takes back what a worker has been told. The
 // worker must not be able to begin what it holds in its memory alone, not even when it is given the same slot again.
 func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	server, q, recorder := crashable(t)
+	// What nobody waits for is not written within the time of the test.
+	server := withOwnServer(t, "wal_writer_delay=10s", "bgwriter_delay=10s")
+	recorder := history.Start(t, server.URL)
+	q := NewQueue(storagetest.ReopenDB(t, server.URL), slog.New(slog.DiscardHandler))
 	installed(t, q.db, action("one", 1))
 	life := lifeOf(t, q, "w")
 	e := submit(t, q, "ops.one")
@@ -57,4 +62,37 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 		t.Errorf("attempt 1 was begun %d times: claim %d before the crash, claim %d after it", begun, before.claims[0].Number, again.claims[0].Number)
 	}
 	expectGood(t, recorder)
+}
+
+// TestCrashesOfTheDatabaseUnderLoad: the server is killed again and again while everybody works on.
+func TestCrashesOfTheDatabaseUnderLoad(t *testing.T) {
+	t.Parallel()
+	server := withOwnServer(t)
+	number, _ := seed(t)
+	r := newRound(t, number, server.URL)
+	r.run(t, max(3*time.Second, long(t)/4), r.cancels, func(ctx context.Context, _ *testing.T, _ *Queue, random *rand.Rand) {
+		for pause(ctx, time.Duration(300+random.IntN(500))*time.Millisecond) {
+			server.Crash()
+		}
+	})
+	r.judge(t)
+}
+
+// TestOutageOfTheDatabase: the server is away for a while, a minute in the long form, and in good order.
+func TestOutageOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	server := withOwnServer(t)
+	number, _ := seed(t)
+	r := newRound(t, number, server.URL)
+	away := time.Second
+	if long(t) > 0 {
+		away = time.Minute
+	}
+	r.run(t, away+2*time.Second, r.cancels, func(ctx context.Context, _ *testing.T, _ *Queue, _ *rand.Rand) {
+		pause(ctx, time.Second)
+		server.Stop()
+		pause(ctx, away)
+		server.Start()
+	})
+	r.judge(t)
 }

@@ -57,6 +57,7 @@ func (h *helper) Ready() bool { return true }
 func (h *helper) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
 	h.reach(pointClaimed)
 	if err := begin(ctx); err != nil {
+		fmt.Println("refused")
 		return Outcome{}, nil, err
 	}
 	h.reach(pointBegun)
@@ -148,12 +149,11 @@ func startHelper(t *testing.T, databaseURL, starts, point string) *helped {
 	return h
 }
 
-// awaitPoint returns when it has reached its point.
-func (h *helped) awaitPoint(t *testing.T) {
+// await returns when it says so.
+func (h *helped) await(t *testing.T, wanted string) {
 	t.Helper()
-	line, err := h.said.ReadString('\n')
-	if !strings.HasPrefix(line, "at ") {
-		t.Fatalf("the helper says %q (%v)", line, err)
+	if line, err := h.said.ReadString('\n'); strings.TrimSpace(line) != wanted {
+		t.Fatalf("the helper says %q (%v), want %q", line, err, wanted)
 	}
 }
 

@@ -31,7 +31,7 @@ func TestWorkerKilledAtEveryPoint(t *testing.T) {
 				all = append(all, submit(t, q, "ops.once").ID, submit(t, q, "ops.again").ID)
 			}
 			h := startHelper(t, url, starts, point)
-			h.awaitPoint(t)
+			h.await(t, "at "+point)
 			h.kill(t)
 		}
 	}
@@ -53,7 +53,7 @@ func TestWorkerStoppedPastItsLease(t *testing.T) {
 			starts := filepath.Join(t.TempDir(), "starts")
 			e := submit(t, q, "ops.one")
 			h := startHelper(t, url, starts, point)
-			h.awaitPoint(t)
+			h.await(t, "at "+point)
 			signal(t, h, syscall.SIGSTOP)
 			expireLease(t, q)
 			claims := admit(t, q, "w", 1)
@@ -64,8 +64,10 @@ func TestWorkerStoppedPastItsLease(t *testing.T) {
 				begin(t, q, "w", c)
 			}
 			signal(t, h, syscall.SIGCONT)
-			// It looks for more as soon as it has found out; what it begins in vain is not written down.
 			_ = h.orders.Close()
+			if theirs {
+				h.await(t, "refused")
+			}
 			for _, c := range claims {
 				finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted})
 			}

@@ -30,10 +30,9 @@ type round struct {
 	streams      uint64
 }
 
-// newRound draws the packs.
-func newRound(t *testing.T, seed uint64) *round {
+// newRound draws the packs and installs them in an empty database with the newest schema.
+func newRound(t *testing.T, seed uint64, url string) *round {
 	t.Helper()
-	url := storagetest.DatabaseURL(t)
 	r := &round{seed: seed, recorder: history.Start(t, url)}
 	for range 2 {
 		r.queues = append(r.queues, NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)))
@@ -120,8 +119,11 @@ func installPack(t *testing.T, db *storage.DB, ref string, p attune.Policy, acti
 	}
 }
 
+// disturbance is a party that makes it hard for the others until its context ends.
+type disturbance func(context.Context, *testing.T, *Queue, *rand.Rand)
+
 // run lets the parties loose for a while, and then waits until the work is done.
-func (r *round) run(t *testing.T, d time.Duration) {
+func (r *round) run(t *testing.T, d time.Duration, disturbances ...disturbance) {
 	t.Helper()
 	disturbed, calm := context.WithTimeout(t.Context(), d)
 	defer calm()
@@ -134,22 +136,17 @@ func (r *round) run(t *testing.T, d time.Duration) {
 	for i := range 4 {
 		parties.Go(func() { r.submitter(disturbed, t, r.queues[i%2], r.random()) })
 	}
-	for _, disturb := range []func(context.Context, *testing.T, *Queue, *rand.Rand){r.cancels, r.policies, r.terminations, r.leases} {
+	for _, disturb := range disturbances {
 		parties.Go(func() { disturb(disturbed, t, r.queues[1], r.random()) })
 	}
 	parties.Wait()
 	r.widen(t)
-	r.awaitDrained(t)
+	awaitDrained(t, r.queues[0])
 	stop()
 	workers.Wait()
 }
 
 // awaitDrained returns when nothing is left to do.
-func (r *round) awaitDrained(t *testing.T) {
-	t.Helper()
-	awaitDrained(t, r.queues[0])
-}
-
 func awaitDrained(t *testing.T, q *Queue) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

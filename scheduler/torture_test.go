@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"attune/scheduler/history"
+	"attune/storage/storagetest"
 )
 
 // What make torture sets; make test runs the short form.
@@ -54,8 +55,8 @@ func TestRandomHistoriesKeepTheContract(t *testing.T) {
 	end := time.Now().Add(long(t))
 	for {
 		ok := t.Run(fmt.Sprint("SEED=", number), func(t *testing.T) {
-			r := newRound(t, number)
-			r.run(t, tortureRound)
+			r := newRound(t, number, storagetest.DatabaseURL(t))
+			r.run(t, tortureRound, r.cancels, r.policies, r.terminations, r.leases)
 			r.judge(t)
 		})
 		if !ok {
