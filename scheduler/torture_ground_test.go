@@ -17,7 +17,7 @@ type ground struct {
 	retries map[string]*attune.Retry
 
 	mu     sync.Mutex
-	random *rand.Rand
+	random *rand.Rand // nil where everything is to go well
 	// begun counts how often the code of an attempt started.
 	begun map[string]int
 }
@@ -37,7 +37,10 @@ func (g *ground) Execute(ctx context.Context, c Claim, begin func(context.Contex
 	}
 	g.mu.Lock()
 	g.begun[fmt.Sprint(c.ID, " attempt ", c.Attempt)]++
-	fate, wait := g.random.IntN(10), time.Duration(g.random.IntN(20))*time.Millisecond
+	fate, wait := 10, time.Millisecond
+	if g.random != nil {
+		fate, wait = g.random.IntN(10), time.Duration(g.random.IntN(20))*time.Millisecond
+	}
 	g.mu.Unlock()
 	retry := g.retries[c.Action]
 	if !pause(ctx, wait) {
