@@ -79,9 +79,9 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found := try(t, test.admit, test.rule)
+			all, found := try(t, test.admit, test.rule)
 			if test.rule == "" {
-				report(t, found)
+				report(t, all, found)
 			} else if !slices.ContainsFunc(found, func(v history.Violation) bool { return v.Rule == test.rule }) {
 				t.Errorf("nothing of %q was found, but %v", test.rule, found)
 			}
@@ -96,7 +96,7 @@ func skipping(t *testing.T) string {
 }
 
 // try has an admission serve three workers under load until the checker finds something of a rule, or for a while.
-func try(t *testing.T, admit brokenAdmission, rule history.Rule) []history.Violation {
+func try(t *testing.T, admit brokenAdmission, rule history.Rule) (all []history.Transaction, found []history.Violation) {
 	t.Helper()
 	keyed := action("keyed", 1)
 	keyed.Policy.Concurrency.Key, keyed.Parameters = []string{"customer"}, []byte(customers)
@@ -121,9 +121,9 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule) []history.Viola
 	for i := range 3 {
 		parties.Go(func() { toil(ctx, t, q, lifeOf(t, q, fmt.Sprint("w", i)), admit) })
 	}
-	var found []history.Violation
 	for pause(ctx, 200*time.Millisecond) {
-		all, err := recorder.Transactions(t.Context())
+		var err error
+		all, err = recorder.Transactions(t.Context())
 		if err != nil {
 			t.Error(err)
 			break
@@ -135,7 +135,7 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule) []history.Viola
 	}
 	stop()
 	parties.Wait()
-	return found
+	return all, found
 }
 
 // toil is a worker without a conscience.

@@ -109,5 +109,5 @@ func expectDrained(t *testing.T, recorder *history.Recorder, acknowledged []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	report(t, history.CheckDrained(all, acknowledged))
+	report(t, all, history.CheckDrained(all, acknowledged))
 }

@@ -171,7 +171,7 @@ func (r *round) judge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report(t, history.CheckDrained(all, r.acknowledged))
+	report(t, all, history.CheckDrained(all, r.acknowledged))
 	r.ground.judge(t)
 	t.Logf("%d transactions, %d executions acknowledged, %d attempts begun", len(all), len(r.acknowledged), r.ground.count())
 }

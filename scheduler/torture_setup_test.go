@@ -26,5 +26,5 @@ func expectGood(t *testing.T, recorder *history.Recorder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report(t, history.Check(all))
+	report(t, all, history.Check(all))
 }

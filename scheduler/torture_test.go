@@ -69,8 +69,8 @@ func TestRandomHistoriesKeepTheContract(t *testing.T) {
 	}
 }
 
-// report says what is wrong with a history; the first things are the causes.
-func report(t *testing.T, found []history.Violation) {
+// report says what is wrong with a history. The first thing is the cause of most others, so its transaction is shown.
+func report(t *testing.T, all []history.Transaction, found []history.Violation) {
 	t.Helper()
 	for i, v := range found {
 		if i == 20 {
@@ -78,5 +78,11 @@ func report(t *testing.T, found []history.Violation) {
 			return
 		}
 		t.Error(v)
+		if i > 0 || v.Position == len(all) {
+			continue
+		}
+		for _, change := range all[v.Position].Changes {
+			t.Logf("%s %s\n\tfrom %v\n\tto   %v", change.Op, change.Table, change.Old, change.New)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"attune"
-	"attune/scheduler/history"
 )
 
 // TestPassedOverAndThenAllowedToWaitLonger: one that has waited too long is passed over, and before its end is recorded the
@@ -36,9 +35,5 @@ func TestPassedOverAndThenAllowedToWaitLonger(t *testing.T) {
 	for _, c := range admit(t, q, "w", 1) {
 		end(t, q, "w", c)
 	}
-	all, err := recorder.Transactions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	report(t, history.CheckDrained(all, []string{late.ID, next.ID}))
+	expectDrained(t, recorder, []string{late.ID, next.ID})
 }

@@ -31,7 +31,7 @@ func update(table string, old, r Row) Change  { return Change{table, Update, old
 func together(parts ...[]Change) (t []Change) { return slices.Concat(parts...) }
 
 func waits(id string, ticket int) Row {
-	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops")
+	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops", "parameters", `{"n": 1}`)
 }
 
 func slot(number int) Row { return row("worker", "w", "number", number, "status", "free", "claim", 0) }
@@ -49,7 +49,7 @@ func begun() *story {
 }
 
 func (s *story) queue() Row {
-	return row("id", 1, "action", "ops.a", "pack", "ops", "entered", s.entered, "busy", "true")
+	return row("id", 1, "action", "ops.a", "pack", "ops", "key", "", "entered", s.entered, "busy", "true")
 }
 
 func (s *story) head() Row { return row("queue_id", 1, "departed", s.departed, "passed", s.passed) }
@@ -235,6 +235,10 @@ func TestBadHistories(t *testing.T) {
 		"one that admission does not see": {RuleCount, "admission looks only behind ticket 10", func(s *story) {
 			s.commit(s.enter(a)).commit(s.depart(0, 10))
 		}},
+		"one in the queue of another key": {RuleOrder, `with the key "{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`,
+			func(s *story) {
+				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops.a", "concurrency_key", "{n}"))}).commit(s.enter(a))
+			}},
 		"one who waited too long and starts after all": {RuleOrder, "gets a slot after others behind it", func(s *story) {
 			late := a.with("wait_until", "2026-01-01 09:59:59+00")
 			s.commit(together(s.enter(late), s.enter(b))).commit(s.admit(1, 1, b)).commit(s.admit(2, 2, late))

@@ -3,6 +3,9 @@ package history
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"attune"
 )
 
 // checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns to
@@ -14,6 +17,7 @@ func (c *checker) checkEntries(moves []move) {
 			continue
 		}
 		queue, ticket := m.to.row["queue_id"], m.to.row.number("ticket")
+		c.checkKey(m)
 		fresh := m.from.table == "" || m.from.table == "delayed"
 		if fresh && ticket <= c.entered[queue] {
 			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket, c.entered[queue])
@@ -47,6 +51,7 @@ func (c *checker) checkAdmissions(moves []move) {
 			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (until %s)",
 				m.id, m.to.row["queue_id"], until)
 		}
+		c.checkKey(m)
 		queue := m.to.row["queue_id"]
 		admitted[queue] = append(admitted[queue], m.to.row)
 	}
@@ -69,5 +74,19 @@ func (c *checker) checkFront(queue string, admitted []Row) {
 		}
 		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of it in queue %s",
 			back["id"], back["ticket"], id, row["ticket"], queue)
+	}
+}
+
+// checkKey checks that an execution stands in the queue of its parameters' values under the concurrency key in force.
+func (c *checker) checkKey(m move) {
+	queue, row := c.queues[m.to.row["queue_id"]], m.to.row
+	var names []string
+	if text := strings.Trim(c.gate(row["action"])["concurrency_key"], "{}"); text != "" {
+		names = strings.Split(text, ",")
+	}
+	key, err := attune.QueueKey(names, []byte(row["parameters"]))
+	if err != nil || queue["action"] != row["action"] || queue["key"] != key {
+		c.violate(RuleOrder, "execution %s of %s with the key %q stands in queue %s, which is that of %s with the key %q", m.id,
+			row["action"], key, row["queue_id"], queue["action"], queue["key"])
 	}
 }
