@@ -11,6 +11,9 @@ LISTEN ?=
 KEEP ?=
 # More for go test, such as -run or -v.
 TESTFLAGS ?=
+# How long make torture goes on, and the seed of the one history that it is to play again.
+DURATION ?= 10m
+SEED ?=
 
 VERSION = $(shell git -c safe.directory="$(CURDIR)" describe --tags --always --dirty 2>/dev/null || echo unknown)
 BIN_DIR = $(shell scripts/deps.sh bin-dir)
@@ -22,7 +25,7 @@ BENCH_PAIRS ?=
 BENCH_HISTORY ?=
 BENCH_ONLY ?=
 
-.PHONY: help deps build up demo test lint fmt clean bench-scheduler
+.PHONY: help deps build up demo test torture lint fmt clean bench-scheduler
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +53,12 @@ bench-scheduler: ## Measure the queue side by side with River, in about twelve m
 	@cd bench
 	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
 	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
+
+torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again)
+	@go mod download
+	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
+	exec scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
+		-run '$(if $(SEED),RandomHistories,.)' $(TESTFLAGS) ./scheduler
 
 lint: ## Run go vet and golangci-lint
 	@scripts/deps.sh lint

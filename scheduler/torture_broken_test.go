@@ -42,7 +42,8 @@ func lockFirst(sql string) brokenAdmission {
 
 // lockWhileCounting has the lock and the count in one statement, whose snapshot is older than the lock: trap 2.
 func lockWhileCounting(t *testing.T) brokenAdmission {
-	const count = `select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' group by queue_id, action, pack`
+	const count = `select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' ` +
+		`group by queue_id, action, pack`
 	sql := changed(t, count, `select * from json_to_recordset($4::json) as x(queue_id integer, action text, pack text, slots integer)`)
 	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
 		var taken string
@@ -70,12 +71,15 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 		admit brokenAdmission
 		rule  history.Rule
 	}{
-		"nothing is broken":                      {lockFirst(admitSQL), ""},
-		"the newest goes first":                  {lockFirst(changed(t, "order by w.ticket limit", "order by w.ticket desc limit")), history.RuleOrder},
-		"a locked head is skipped":               {lockFirst(skipping(t)), history.RuleOrder},
-		"the count shares the lock's statement":  {lockWhileCounting(t), history.RuleLimit},
-		"the limit of a queue is left out":       {lockFirst(changed(t, "g.queue_limit - coalesce(t.slots, 0)", "$3")), history.RuleLimit},
-		"the window of a rate limit is left out": {lockFirst(changed(t, "and s.at > clock.now - g.rate_window", "and false")), history.RuleRate},
+		"nothing is broken": {lockFirst(admitSQL), ""},
+		"the newest goes first": {
+			lockFirst(changed(t, "order by w.ticket limit", "order by w.ticket desc limit")), history.RuleOrder},
+		"a locked head is skipped":              {lockFirst(skipping(t)), history.RuleOrder},
+		"the count shares the lock's statement": {lockWhileCounting(t), history.RuleLimit},
+		"the limit of a queue is left out": {
+			lockFirst(changed(t, "g.queue_limit - coalesce(t.slots, 0)", "$3")), history.RuleLimit},
+		"the window of a rate limit is left out": {
+			lockFirst(changed(t, "and s.at > clock.now - g.rate_window", "and false")), history.RuleRate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -114,7 +114,8 @@ func TestClockIsSetBackDuringAPause(t *testing.T) {
 	e := submit(t, q, "ops.again")
 	c := admit(t, q, "w", 1)[0]
 	begin(t, q, "w", c)
-	if err := q.settle(t.Context(), newBook(q, "w"), c, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, a.Retry); err != nil {
+	failed := Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}
+	if err := q.settle(t.Context(), newBook(q, "w"), c, failed, a.Retry); err != nil {
 		t.Fatal(err)
 	}
 	stepClock(t, q, -time.Hour)

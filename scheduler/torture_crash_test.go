@@ -59,7 +59,8 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 		}
 	}
 	if begun != 1 {
-		t.Errorf("attempt 1 was begun %d times: claim %d before the crash, claim %d after it", begun, before.claims[0].Number, again.claims[0].Number)
+		t.Errorf("attempt 1 was begun %d times: claim %d before the crash, claim %d after it", begun, before.claims[0].Number,
+			again.claims[0].Number)
 	}
 	expectGood(t, recorder)
 }

@@ -163,7 +163,9 @@ func (r *round) widen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := r.queues[0].db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() + interval '15 seconds'`); err != nil {
+	_, err := r.queues[0].db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() + $1::interval`,
+		storage.Lease)
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -190,7 +192,7 @@ func terminate(t *testing.T, q *Queue, n int) {
 // leases lets those of workers run out, and does what a worker does that finds out.
 func (r *round) leases(ctx context.Context, t *testing.T, q *Queue, random *rand.Rand) {
 	for pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond) {
-		_, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() - interval '1 second' where name = $1`,
+		_, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = $1`,
 			fmt.Sprint("w", random.IntN(3)))
 		if err == nil {
 			err = q.tidy(t.Context())

@@ -61,7 +61,8 @@ func TestPauseDuringAChangeOfTheKey(t *testing.T) {
 	begin(t, q, "w", c)
 	var change sync.WaitGroup
 	err = q.transact(t.Context(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, attune.StatusFailed, attune.ReasonExitCode, 1, nil, 0); err != nil {
+		_, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, attune.StatusFailed, attune.ReasonExitCode, 1, nil, 0)
+		if err != nil {
 			return err
 		}
 		change.Go(func() {

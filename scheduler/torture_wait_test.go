@@ -13,7 +13,8 @@ func TestPassedOverAndThenAllowedToWaitLonger(t *testing.T) {
 	t.Parallel()
 	q, recorder, _ := setupRecorded(t, action("one", 1))
 	scope, second := attune.Scope{Action: "ops.one"}, 1
-	if _, err := q.SetPolicy(t.Context(), scope, attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}, MaxWaitSeconds: &second}); err != nil {
+	impatient := attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}, MaxWaitSeconds: &second}
+	if _, err := q.SetPolicy(t.Context(), scope, impatient); err != nil {
 		t.Fatal(err)
 	}
 	late := submit(t, q, "ops.one")

@@ -235,7 +235,7 @@ func TestBadHistories(t *testing.T) {
 		"one that admission does not see": {RuleCount, "admission looks only behind ticket 10", func(s *story) {
 			s.commit(s.enter(a)).commit(s.depart(0, 10))
 		}},
-		"one in the queue of another key": {RuleOrder, `with the key "{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`,
+		"one in the queue of another key": {RuleOrder, `"{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`,
 			func(s *story) {
 				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops.a", "concurrency_key", "{n}"))}).commit(s.enter(a))
 			}},

@@ -20,7 +20,8 @@ func (c *checker) checkEntries(moves []move) {
 		c.checkKey(m)
 		fresh := m.from.table == "" || m.from.table == "delayed"
 		if fresh && ticket <= c.entered[queue] {
-			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket, c.entered[queue])
+			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket,
+				c.entered[queue])
 		}
 		if handedBack := m.from.table == "slots"; handedBack && m.from.row["queue_id"] != queue {
 			c.violate(RuleOrder, "execution %s is handed back from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
@@ -45,11 +46,12 @@ func (c *checker) checkAdmissions(moves []move) {
 			c.claims[claim] = true
 		}
 		if m.from.row["queue_id"] != m.to.row["queue_id"] {
-			c.violate(RuleOrder, "execution %s of queue %s gets a slot as one of queue %s", m.id, m.from.row["queue_id"], m.to.row["queue_id"])
+			c.violate(RuleOrder, "execution %s of queue %s gets a slot as one of queue %s", m.id, m.from.row["queue_id"],
+				m.to.row["queue_id"])
 		}
 		if until, passed := c.overdue[m.id]; passed {
-			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (until %s)",
-				m.id, m.to.row["queue_id"], until)
+			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (%s)", m.id,
+				m.to.row["queue_id"], until)
 		}
 		c.checkKey(m)
 		queue := m.to.row["queue_id"]

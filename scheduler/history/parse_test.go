@@ -99,7 +99,8 @@ func TestRecord(t *testing.T) {
 		`update slots set stop_reason = 'x y' where worker = 'it''s'`,
 		`delete from slots`,
 		`insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters, status,
-			created_at, finished_at) values (uuid_v7(now()), '', 1, 'ops.a', 'ops', '1', gen_random_uuid(), '', '{}', 'failed', now(), now())`,
+			created_at, finished_at) values (uuid_v7(now()), '', 1, 'ops.a', 'ops', '1', gen_random_uuid(), '', '{}', 'failed',
+			now(), now())`,
 	} {
 		if _, err := db.Pool().Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -147,7 +147,8 @@ func (c *checker) judgeAttempt(m move) {
 	}
 	same := m.from.row["ticket"] != "" && m.to.row["ticket"] != ""
 	if same && m.from.row["ticket"] != m.to.row["ticket"] {
-		c.violate(RuleOrder, "execution %s goes from ticket %s to ticket %s without a new attempt", m.id, m.from.row["ticket"], m.to.row["ticket"])
+		c.violate(RuleOrder, "execution %s goes from ticket %s to ticket %s without a new attempt", m.id, m.from.row["ticket"],
+			m.to.row["ticket"])
 	}
 }
 

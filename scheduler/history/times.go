@@ -25,5 +25,6 @@ func parseInterval(text string) time.Duration {
 		text = strings.TrimPrefix(strings.TrimPrefix(clock, "s"), " ")
 	}
 	_, _ = fmt.Sscanf(text, "%d:%d:%g", &hours, &minutes, &seconds)
-	return time.Duration(24*days+hours)*time.Hour + time.Duration(minutes)*time.Minute + time.Duration(seconds*float64(time.Second))
+	whole := time.Duration(24*days+hours)*time.Hour + time.Duration(minutes)*time.Minute
+	return whole + time.Duration(seconds*float64(time.Second))
 }
