@@ -10,7 +10,7 @@ import (
 	"attune/scheduler/history"
 )
 
-func retried(name string, limit int) attune.Action {
+func triedAgain(name string, limit int) attune.Action {
 	a := action(name, limit)
 	a.Retry = &attune.Retry{
 		MaxAttempts: 20, BackoffSeconds: 0.01, MaxBackoffSeconds: 0.01, Reasons: []attune.Reason{attune.ReasonWorkerLost},
@@ -21,7 +21,7 @@ func retried(name string, limit int) attune.Action {
 // TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything to its end.
 func TestWorkerKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	q, recorder, url := setupRecorded(t, action("once", 1), retried("again", 2))
+	q, recorder, url := setupRecorded(t, action("once", 1), triedAgain("again", 2))
 	starts := filepath.Join(t.TempDir(), "starts")
 	end := time.Now().Add(long(t))
 	var all []string

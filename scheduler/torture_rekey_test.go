@@ -34,9 +34,9 @@ func TestEndDuringAChangeOfTheKey(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		awaitBlocked(t, q, 1)
+		awaitBlockedBy(t, q, 1)
 		parties.Go(func() { finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted}) })
-		awaitBlocked(t, q, 2)
+		awaitBlockedBy(t, q, 2)
 		return nil
 	})
 	parties.Wait()
@@ -71,7 +71,7 @@ func TestPauseDuringAChangeOfTheKey(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		awaitBlocked(t, q, 1)
+		awaitBlockedBy(t, q, 1)
 		return nil
 	})
 	change.Wait()

@@ -15,8 +15,8 @@ import (
 
 // Each of these is a mistake that queues in PostgreSQL make.
 
-// awaitBlocked returns when so many transactions of the database wait for an advisory lock, or for a row.
-func awaitBlocked(t *testing.T, q *Queue, n int) {
+// awaitBlockedBy returns when so many transactions of the database wait for an advisory lock, or for a row.
+func awaitBlockedBy(t *testing.T, q *Queue, n int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -56,7 +56,7 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 			}
 			fast <- made
 		}()
-		awaitBlocked(t, q, 1)
+		awaitBlockedBy(t, q, 1)
 		return nil
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 				given = append(given, a.claims...)
 			})
 		}
-		awaitBlocked(t, q, 2)
+		awaitBlockedBy(t, q, 2)
 		return nil
 	})
 	workers.Wait()
@@ -123,7 +123,7 @@ func TestTrapLockedHeadIsNotSkipped(t *testing.T) {
 			}
 			given <- a.claims
 		}()
-		awaitBlocked(t, q, 1)
+		awaitBlockedBy(t, q, 1)
 		return nil
 	})
 	if err != nil {
