@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ func lockFirst(sql string) brokenAdmission {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission); err != nil {
 			return nil, err
 		}
-		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2)
+		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, rand.Int64N(maxNumber), false)
 	}
 }
 
@@ -44,7 +45,7 @@ func lockFirst(sql string) brokenAdmission {
 func lockWhileCounting(t *testing.T) brokenAdmission {
 	const count = `select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' ` +
 		`group by queue_id, action, pack`
-	sql := changed(t, count, `select * from json_to_recordset($4::json) as x(queue_id integer, action text, pack text, slots integer)`)
+	sql := changed(t, count, `select * from json_to_recordset($6::json) as x(queue_id integer, action text, pack text, slots integer)`)
 	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
 		var taken string
 		err := tx.QueryRow(ctx, `with lock as materialized (select pg_advisory_xact_lock($1, 0))
@@ -53,7 +54,7 @@ func lockWhileCounting(t *testing.T) brokenAdmission {
 		if err != nil {
 			return nil, err
 		}
-		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, taken)
+		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, rand.Int64N(maxNumber), false, taken)
 	}
 }
 
@@ -62,7 +63,8 @@ func takeClaims(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Clai
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, scanClaim)
+	claims, _, err := scanAdmission(rows)
+	return claims, err
 }
 
 func TestBrokenAdmissionsAreCaught(t *testing.T) {
@@ -77,7 +79,7 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 		"a locked head is skipped":              {lockFirst(skipping(t)), history.RuleOrder},
 		"the count shares the lock's statement": {lockWhileCounting(t), history.RuleLimit},
 		"the limit of a queue is left out": {
-			lockFirst(changed(t, "g.queue_limit - coalesce(t.slots, 0)", "$3")), history.RuleLimit},
+			lockFirst(changed(t, "g.queue_limit - coalesce(t.slots, 0)", "$3::integer")), history.RuleLimit},
 		"the window of a rate limit is left out": {
 			lockFirst(changed(t, "and s.at > clock.now - g.rate_window", "and false")), history.RuleRate},
 	} {

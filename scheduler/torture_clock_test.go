@@ -41,9 +41,9 @@ func TestClockIsSetBack(t *testing.T) {
 	q, recorder, _ := setupRecorded(t, rated)
 	first, second := submit(t, q, "ops.rated"), submit(t, q, "ops.rated")
 	life := lifeOf(t, q, "w")
-	held, err := q.admit(t.Context(), life, 2)
-	if err != nil || len(held.claims) != 1 {
-		t.Fatalf("admitted %v, %v", held.claims, err)
+	held, _, err := q.admit(t.Context(), life, 2, false)
+	if err != nil || len(held) != 1 {
+		t.Fatalf("admitted %v, %v", held, err)
 	}
 	stepClock(t, q, -time.Hour)
 	// What a worker does every few seconds.
@@ -54,7 +54,7 @@ func TestClockIsSetBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It keeps what it had, and the window that was open stays open no longer than it is long.
-	end(t, q, "w", held.claims[0])
+	end(t, q, "w", held[0])
 	third := submit(t, q, "ops.rated")
 	for _, want := range []string{second.ID, third.ID} {
 		if claims := admitWithin(t, q, life.Name, 2*time.Second); len(claims) != 1 || claims[0].ID != want {

@@ -34,22 +34,22 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 	installed(t, q.db, action("one", 1))
 	life := lifeOf(t, q, "w")
 	e := submit(t, q, "ops.one")
-	before, err := q.admit(t.Context(), life, 1)
-	if err != nil || len(before.claims) != 1 {
-		t.Fatalf("admitted %v, %v", before.claims, err)
+	before, _, err := q.admit(t.Context(), life, 1, false)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("admitted %v, %v", before, err)
 	}
 	server.Crash()
 	q.db.Pool().Reset()
 	if e, err := q.db.Executions.Get(t.Context(), e.ID); err != nil || e.Status != "queued" {
 		t.Fatalf("after the crash it is %s (%v); the admission was to be lost", e.Status, err)
 	}
-	again, err := q.admit(t.Context(), life, 1)
-	if err != nil || len(again.claims) != 1 {
-		t.Fatalf("admitted %v after the crash, %v", again.claims, err)
+	again, _, err := q.admit(t.Context(), life, 1, false)
+	if err != nil || len(again) != 1 {
+		t.Fatalf("admitted %v after the crash, %v", again, err)
 	}
 	b := newBook(q, "w")
 	begun := 0
-	for _, c := range []Claim{before.claims[0], again.claims[0]} {
+	for _, c := range []Claim{before[0], again[0]} {
 		ours, err := b.start(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
@@ -59,8 +59,8 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 		}
 	}
 	if begun != 1 {
-		t.Errorf("attempt 1 was begun %d times: claim %d before the crash, claim %d after it", begun, before.claims[0].Number,
-			again.claims[0].Number)
+		t.Errorf("attempt 1 was begun %d times: claim %d before the crash, claim %d after it", begun, before[0].Number,
+			again[0].Number)
 	}
 	expectGood(t, recorder)
 }

@@ -63,43 +63,6 @@ func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	expectDrained(t, recorder, []string{e.ID})
 }
 
-func TestAdmissionsWhoseCommitIsNotAcknowledged(t *testing.T) {
-	t.Parallel()
-	q, recorder, url := setupRecorded(t, action("one", 1), action("three", 3))
-	client, swallower := behind(t, url)
-	g := newGround(nil, nil)
-	var all []string
-	for range 20 {
-		all = append(all, submit(t, q, "ops.one").ID, submit(t, q, "ops.three").ID)
-	}
-	// The worker's own beginning is acknowledged.
-	life := lifeOf(t, client, "w")
-	swallower.armed.Store(1)
-	if _, err := client.admit(t.Context(), life, 3); attune.CodeOf(err) != attune.CodeUnavailable {
-		t.Fatalf("without an acknowledgement, admit says %v", err)
-	}
-	work(t, client, g, 20*time.Millisecond)
-	for range 5 {
-		awaitBegun(t, g, g.count()+1)
-		swallower.armed.Store(1)
-	}
-	awaitDrained(t, q)
-	g.judge(t)
-	expectDrained(t, recorder, all)
-}
-
-// awaitBegun returns when so many attempts have begun.
-func awaitBegun(t *testing.T, g *ground, n int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for g.count() < n {
-		if !pause(ctx, time.Millisecond) {
-			t.Fatalf("%d attempts have begun, want %d", g.count(), n)
-		}
-	}
-}
-
 // TestLostWakeUp: nobody sends wake-ups to other processes, as when every one of them is lost.
 func TestLostWakeUp(t *testing.T) {
 	t.Parallel()

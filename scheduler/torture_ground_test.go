@@ -30,6 +30,8 @@ func (g *ground) Clear(context.Context, []Claim) error { return nil }
 
 func (g *ground) Ready() bool { return true }
 
+func (g *ground) Immediate() bool { return false }
+
 // Execute takes some milliseconds and ends in any way that an action may.
 func (g *ground) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
 	if err := begin(ctx); err != nil {

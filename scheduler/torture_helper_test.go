@@ -54,6 +54,8 @@ func (h *helper) Clear(context.Context, []Claim) error { return nil }
 
 func (h *helper) Ready() bool { return true }
 
+func (h *helper) Immediate() bool { return false }
+
 func (h *helper) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
 	h.reach(pointClaimed)
 	if err := begin(ctx); err != nil {

@@ -55,7 +55,7 @@ func TestWorkerStoppedPastItsLease(t *testing.T) {
 			h := startHelper(t, url, starts, point)
 			h.await(t, "at "+point)
 			signal(t, h, syscall.SIGSTOP)
-			expireLease(t, q)
+			loseHelper(t, q)
 			claims := admit(t, q, "w", 1)
 			if given := len(claims) == 1 && claims[0].ID == e.ID; given != theirs {
 				t.Errorf("another worker is given %v", ids(claims))
@@ -90,8 +90,8 @@ func signal(t *testing.T, h *helped, s syscall.Signal) {
 	}
 }
 
-// expireLease lets the lease of the helper run out, and does what any other worker does then.
-func expireLease(t *testing.T, q *Queue) {
+// loseHelper lets the lease of the helper run out, and does what any other worker does then.
+func loseHelper(t *testing.T, q *Queue) {
 	t.Helper()
 	tag, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
 	if err != nil || tag.RowsAffected() != 1 {

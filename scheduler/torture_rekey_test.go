@@ -9,43 +9,6 @@ import (
 	"attune"
 )
 
-// TestEndDuringAChangeOfTheKey: the end of an execution waits for a change of the concurrency key that moves it to a queue made
-// by the same change, which the statement that ends it does not see.
-func TestEndDuringAChangeOfTheKey(t *testing.T) {
-	t.Parallel()
-	a := action("one", 1)
-	a.Parameters = []byte(customers)
-	q, recorder, _ := setupRecorded(t, a)
-	e, err := q.Submit(t.Context(), Submission{Action: "ops.one", Parameters: []byte(`{"customer": "ann"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := admit(t, q, "w", 1)[0]
-	begin(t, q, "w", c)
-	var parties sync.WaitGroup
-	// The change has moved the execution and is held up before its commit.
-	err = q.transact(t.Context(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `select from heads for update`); err != nil {
-			return err
-		}
-		parties.Go(func() {
-			p := attune.Policy{Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"customer"}}}
-			if _, err := q.SetPolicy(t.Context(), attune.Scope{Action: "ops.one"}, p); err != nil {
-				t.Error(err)
-			}
-		})
-		awaitBlockedBy(t, q, 1)
-		parties.Go(func() { finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted}) })
-		awaitBlockedBy(t, q, 2)
-		return nil
-	})
-	parties.Wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	expectDrained(t, recorder, []string{e.ID})
-}
-
 // TestPauseDuringAChangeOfTheKey: an attempt ends and is to be tried again while a change of the concurrency key moves what holds
 // a slot, and has moved what pauses.
 func TestPauseDuringAChangeOfTheKey(t *testing.T) {

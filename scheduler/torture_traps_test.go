@@ -46,7 +46,8 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	err = q.transact(t.Context(), func(tx pgx.Tx) (err error) {
 		batch := &pgx.Batch{}
 		lockSubmission(batch, []entry{e})
-		if slow, err = insert(t.Context(), tx, batch, []entry{e}, false); err != nil {
+		slow = insert(batch, []entry{e}, false)
+		if err := tx.SendBatch(t.Context(), batch).Close(); err != nil {
 			return err
 		}
 		go func() {
@@ -85,13 +86,13 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 	err := q.admission(t.Context(), func(pgx.Tx) error {
 		for _, life := range lives {
 			workers.Go(func() {
-				a, err := q.admit(t.Context(), life, 2)
+				a, _, err := q.admit(t.Context(), life, 2, false)
 				if err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				given = append(given, a.claims...)
+				given = append(given, a...)
 			})
 		}
 		awaitBlockedBy(t, q, 2)
@@ -117,11 +118,11 @@ func TestTrapLockedHeadIsNotSkipped(t *testing.T) {
 			return err
 		}
 		go func() {
-			a, err := q.admit(t.Context(), life, 1)
+			a, _, err := q.admit(t.Context(), life, 1, false)
 			if err != nil {
 				t.Error(err)
 			}
-			given <- a.claims
+			given <- a
 		}()
 		awaitBlockedBy(t, q, 1)
 		return nil
@@ -207,10 +208,10 @@ func TestTrapNotificationsAreFewAndEmpty(t *testing.T) {
 // TestTrapLeaseIsNotDeath: a worker that lost its claim writes nothing, whatever it tries.
 func TestTrapLeaseIsNotDeath(t *testing.T) {
 	t.Parallel()
-	q, recorder, _ := setupRecorded(t, retried("one", 1))
+	q, recorder, _ := setupRecorded(t, triedAgain("one", 1))
 	e := submit(t, q, "ops.one")
 	stale := admit(t, q, "w", 1)[0]
-	if err := q.handBack(t.Context(), "w", nil); err != nil {
+	if err := q.handBack(t.Context(), "w"); err != nil {
 		t.Fatal(err)
 	}
 	// The same worker, the same slot, the same execution and attempt: only the claim is another one.

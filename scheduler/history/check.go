@@ -71,6 +71,7 @@ func (c *checker) violate(rule Rule, format string, args ...any) {
 
 // commit applies a transaction and judges what it did as a whole: what it had in between, nobody saw.
 func (c *checker) commit(t Transaction) {
+	t = vacated(t)
 	before := make(map[string][]place)
 	var touched []string
 	for _, change := range t.Changes {
@@ -95,6 +96,26 @@ func (c *checker) commit(t Transaction) {
 	c.checkAdmissions(moves)
 	c.checkRates(t, moves)
 	c.checkQueues(t)
+}
+
+// vacated takes out of free slots what their last executions left in them.
+func vacated(t Transaction) Transaction {
+	changes := make([]Change, len(t.Changes))
+	for i, change := range t.Changes {
+		if change.Table == "slots" {
+			change.Old, change.New = emptied(change.Old), emptied(change.New)
+		}
+		changes[i] = change
+	}
+	t.Changes = changes
+	return t
+}
+
+func emptied(slot Row) Row {
+	if slot == nil || slot["status"] != "free" {
+		return slot
+	}
+	return Row{"worker": slot["worker"], "number": slot["number"], "status": "free", "claim": slot["claim"]}
 }
 
 // executionsOf are the executions that a change of a row is about.

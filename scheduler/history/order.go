@@ -49,7 +49,7 @@ func (c *checker) checkAdmissions(moves []move) {
 			c.violate(RuleOrder, "execution %s of queue %s gets a slot as one of queue %s", m.id, m.from.row["queue_id"],
 				m.to.row["queue_id"])
 		}
-		if until, passed := c.overdue[m.id]; passed {
+		if until, passed := c.overdue[m.id]; passed && m.from.row["wait_until"] == until {
 			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (%s)", m.id,
 				m.to.row["queue_id"], until)
 		}
