@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,8 +12,9 @@ import (
 
 // QueueID finds the queue of an action and a key, and makes it when it is new.
 func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err error) {
-	// The last branch sees what another transaction has made meanwhile only in a new snapshot, hence the second try.
-	for range 2 {
+	// What another transaction has made or removed meanwhile is seen only in a new snapshot, hence another try: each of them
+	// means that somebody else has committed.
+	for err = pgx.ErrNoRows; errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil; {
 		err = db.QueryRow(ctx, `
 			with made as (
 				insert into queues (action, pack, key) select $1, split_part($1, '.', 1), $2
@@ -22,11 +24,8 @@ func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err
 				insert into heads (queue_id) select id from made
 			)
 			select id from made union all select id from queues where action = $1 and key = $2`, action, key).Scan(&id)
-		if err == nil {
-			return id, nil
-		}
 	}
-	return 0, err
+	return id, err
 }
 
 // rekey moves what is not over of an action to the queues of another concurrency key, each with its ticket, so that the
