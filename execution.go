@@ -119,7 +119,11 @@ type Execution struct {
 	// Failure is what a failed action raised.
 	Failure  *Failure `json:"failure,omitempty"`
 	ExitCode *int     `json:"exit_code,omitempty"`
-	Worker   string   `json:"worker,omitempty"`
+	// Usage is what the run took; absent where nothing ran.
+	Usage *Usage `json:"usage,omitempty"`
+	// Outputs are the files that the action left, by name; listings come without them.
+	Outputs []OutputFile `json:"outputs,omitempty"`
+	Worker  string       `json:"worker,omitempty"`
 	// Position counts from 1 and is there while the execution waits.
 	Position    *int       `json:"position,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`
@@ -143,6 +147,31 @@ type Attempt struct {
 	ScheduledAt time.Time  `json:"scheduled_at"`
 	StartedAt   *time.Time `json:"started_at,omitempty"`
 	FinishedAt  time.Time  `json:"finished_at"`
+	// Usage and Outputs are as in Execution.
+	Usage   *Usage       `json:"usage,omitempty"`
+	Outputs []OutputFile `json:"outputs,omitempty"`
+}
+
+// Usage is what a run took of its host. It counts all processes of the sandbox, the runner's included; a figure that the
+// host's kernel does not keep is 0.
+type Usage struct {
+	// CPUSeconds is the time that processes spent on a processor.
+	CPUSeconds float64 `json:"cpu_seconds"`
+	// PeakMemoryBytes is the most memory that was taken at once, /tmp and cached files included.
+	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
+	// ThrottledSeconds is how long processes had work to do and were held back by the cpu limit.
+	ThrottledSeconds float64 `json:"throttled_seconds"`
+	// Isolation is what kept the run apart, as `attune doctor` names it; empty where it was not noted.
+	Isolation string `json:"isolation,omitempty"`
+}
+
+// OutputFile is a file that an action left in $ATTUNE_OUTPUT.
+type OutputFile struct {
+	// Name is a path below that folder, with slashes.
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+	// SHA256 is the lower-case hex digest of the content.
+	SHA256 string `json:"sha256"`
 }
 
 // MaxResultBytes is the largest result kept in the execution's record (contract 2).

@@ -53,6 +53,15 @@ var (
 		ImageDigest: exampleDigest, Status: attune.StatusQueued, Attempt: 1,
 		Parameters: json.RawMessage(`{"city":"Oslo"}`), Position: new(3), CreatedAt: exampleTime,
 	}
+	exampleEnded = attune.Execution{
+		ID: exampleExecution.ID, Action: "weather.forecast", Pack: "weather", PackVersion: "1.2.0", ImageDigest: exampleDigest,
+		Status: attune.StatusCompleted, Attempt: 1, Parameters: exampleExecution.Parameters,
+		Result: json.RawMessage(`{"degrees":4}`), ExitCode: new(0),
+		Usage:   &attune.Usage{CPUSeconds: 0.42, PeakMemoryBytes: 31 << 20, ThrottledSeconds: 0.05},
+		Outputs: []attune.OutputFile{{Name: "charts/oslo.svg", Size: 8211, SHA256: exampleInstallation.ArchiveSHA256}},
+		Worker:  "host-1-c4k7q2wn", CreatedAt: exampleTime, ScheduledAt: &exampleTime, StartedAt: &exampleTime,
+		FinishedAt: new(exampleTime.Add(700 * time.Millisecond)),
+	}
 	exampleQueue       = attune.QueueState{Action: "weather.forecast", Key: `{"city":"Oslo"}`, QueueStats: exampleStats}
 	exampleExplanation = attune.Explanation{
 		Execution: exampleExecution.ID, Status: attune.StatusQueued, Action: "weather.forecast", Key: `{"city":"Oslo"}`, Position: new(3),

@@ -36,13 +36,13 @@ type executionLogInput struct {
 func (s *server) executionRoutes() {
 	register(s, operation{
 		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
-		summary: "List executions, newest first", description: "They come without their results.", errors: []int{http.StatusUnprocessableEntity},
+		summary: "List executions, newest first", description: "They come without their results and outputs.", errors: []int{http.StatusUnprocessableEntity},
 		response: page[attune.Execution]{Data: []attune.Execution{exampleExecution}},
 	}, s.listExecutions)
 	register(s, operation{
 		id: "get-execution", method: http.MethodGet, path: "/executions/{id}", tag: "executions", status: http.StatusOK,
 		summary: "Show an execution", errors: []int{http.StatusNotFound},
-		response: envelope[attune.Execution]{Data: exampleExecution},
+		response: envelope[attune.Execution]{Data: exampleEnded},
 	}, s.getExecution)
 	register(s, operation{
 		id: "cancel-execution", method: http.MethodPost, path: "/executions/{id}/cancel", tag: "executions",

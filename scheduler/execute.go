@@ -35,7 +35,7 @@ func (w *Worker) execute(ctx context.Context, c Claim) bool {
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
 		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
-		err = w.settle(c, Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode}, retry)
+		err = w.settle(c, Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage}, retry)
 	}
 	if err != nil {
 		// The row keeps its slot, which is right: nobody else may take the outcome for granted. The next life settles it.

@@ -221,7 +221,7 @@ func TestNewKeyMeetsAttemptThatEnds(t *testing.T) {
 	begin(t, q, "w", c)
 	changed := make(chan error, 1)
 	err := pgx.BeginFunc(t.Context(), q.db.Pool(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, "failed", "exit_code", nil, nil, 60.0); err != nil {
+		if _, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, "failed", "exit_code", nil, nil, 60.0, nil, nil); err != nil {
 			return err
 		}
 		go func() {

@@ -65,6 +65,7 @@ func (r *record) close(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 	if !exit.StartedAt.IsZero() {
 		r.manifest.StartedAt, r.manifest.FinishedAt = &exit.StartedAt, &exit.FinishedAt
 	}
+	r.manifest.Usage = o.Usage
 	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
 	return errors.Join(outErr, errErr, resultErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
 }

@@ -24,7 +24,7 @@ func TestPauseDuringAChangeOfTheKey(t *testing.T) {
 	begin(t, q, "w", c)
 	var change sync.WaitGroup
 	err = q.transact(t.Context(), func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, attune.StatusFailed, attune.ReasonExitCode, 1, nil, 0)
+		_, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, attune.StatusFailed, attune.ReasonExitCode, 1, nil, 0, nil, nil)
 		if err != nil {
 			return err
 		}

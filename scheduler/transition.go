@@ -37,6 +37,8 @@ type Outcome struct {
 	ExitCode *int
 	Result   json.RawMessage
 	Failure  *attune.Failure
+	Usage    *attune.Usage
+	Outputs  []attune.OutputFile
 }
 
 func newBook(q *Queue, worker string) *book {
@@ -130,14 +132,14 @@ func queueEnds(batch *pgx.Batch, worker string, all []ending, ids *[]string) err
 	var numbers []int64
 	var statuses, reasons []string
 	var codes []*int
-	var results, failures []*string
+	var results, failures, usages, outputs []*string
 	for _, e := range all {
 		if e.begins() {
 			continue
 		}
 		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
 		statuses, reasons, codes = append(statuses, string(e.Status)), append(reasons, string(e.Reason)), append(codes, e.ExitCode)
-		failure, err := failureText(e.Failure)
+		failure, usage, files, err := e.documents()
 		if err != nil {
 			return err
 		}
@@ -147,37 +149,44 @@ func queueEnds(batch *pgx.Batch, worker string, all []ending, ids *[]string) err
 			result = &text
 		}
 		results, failures = append(results, result), append(failures, failure)
+		usages, outputs = append(usages, usage), append(outputs, files)
 	}
 	if len(slots) == 0 {
 		return nil
 	}
-	batch.Queue(finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures, usages, outputs).Query(func(rows pgx.Rows) (err error) {
 		*ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		return err
 	})
 	return nil
 }
 
-func failureText(f *attune.Failure) (*string, error) {
-	if f == nil {
-		return nil, nil
+// documents are those parts of an outcome that are kept as JSON, each nil where there is nothing of it.
+func (o Outcome) documents() (failure, usage, outputs *string, err error) {
+	text := func(there bool, v any) *string {
+		if !there || err != nil {
+			return nil
+		}
+		var b []byte
+		b, err = json.Marshal(v)
+		s := string(b)
+		return &s
 	}
-	text, err := json.Marshal(f)
+	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage), text(len(o.Outputs) > 0, o.Outputs)
 	if err != nil {
-		return nil, fmt.Errorf("encode failure: %w", err)
+		return nil, nil, nil, fmt.Errorf("encode outcome: %w", err)
 	}
-	s := string(text)
-	return &s, nil
+	return failure, usage, outputs, nil
 }
 
 // delay ends an attempt that is to be tried again after a pause. False says that it is not: somebody has asked for its end,
 // or it is not the worker's any more.
 func (q *Queue) delay(ctx context.Context, worker string, c Claim, o Outcome, seconds float64) (bool, error) {
-	failure, err := failureText(o.Failure)
+	failure, usage, outputs, err := o.documents()
 	if err != nil {
 		return false, err
 	}
-	tag, err := q.db.Pool().Exec(ctx, delaySQL, worker, c.Slot, c.Number, o.Status, o.Reason, o.ExitCode, failure, seconds)
+	tag, err := q.db.Pool().Exec(ctx, delaySQL, worker, c.Slot, c.Number, o.Status, o.Reason, o.ExitCode, failure, seconds, usage, outputs)
 	if err != nil {
 		return false, storage.Translate("delay execution", err)
 	}

@@ -41,11 +41,12 @@ type ExecutionFilter struct {
 // executionColumns are what scanExecution reads, of the view executions as e.
 const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason, e.attempt,
 	e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at, e.retry_at,
+	e.usage, e.outputs,
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
-// listColumns leave out results, which may have a megabyte each.
-var listColumns = strings.Replace(executionColumns, "e.result", "null::json", 1)
+// listColumns leave out results, which may have a megabyte each, and the files that were left.
+var listColumns = strings.NewReplacer("e.result", "null::json", "e.outputs", "null::json").Replace(executionColumns)
 
 // Get returns one execution, with its position while it waits and the attempts that failed.
 func (s *Executions) Get(ctx context.Context, id string) (attune.Execution, error) {
@@ -62,12 +63,12 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 		return e, Translate("get execution", err, noExecution(id))
 	}
 	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `select attempt, status, reason, exit_code, failure, worker,
-		scheduled_at, started_at, finished_at from attempts where execution_id = $1 order by attempt`, id)
+		scheduled_at, started_at, finished_at, usage, outputs from attempts where execution_id = $1 order by attempt`, id)
 	return e, err
 }
 
 // List returns executions, newest first, and the cursor of the next page, which is empty at the end. They come without
-// their results.
+// their results and outputs.
 func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Execution, string, error) {
 	limit := f.Limit
 	if limit <= 0 {
@@ -147,11 +148,12 @@ func noExecution(id string) *attune.Error {
 func scanExecution(row pgx.Row) (e attune.Execution, err error) {
 	err = row.Scan(&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.Key, &e.ImageDigest, &e.Status, &e.Reason, &e.Attempt,
 		&e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt, &e.StartedAt, &e.FinishedAt,
-		&e.RetryAt, &e.Position)
+		&e.RetryAt, &e.Usage, &e.Outputs, &e.Position)
 	return e, err
 }
 
 func scanAttempt(row pgx.Row) (a attune.Attempt, err error) {
-	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt, &a.FinishedAt)
+	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt, &a.FinishedAt,
+		&a.Usage, &a.Outputs)
 	return a, err
 }

@@ -28,6 +28,7 @@ type Manifest struct {
 	ExitCode    *int          `json:"exit_code,omitempty"`
 	StartedAt   *time.Time    `json:"started_at,omitempty"`
 	FinishedAt  *time.Time    `json:"finished_at,omitempty"`
+	Usage       *attune.Usage `json:"usage,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]LogSummary `json:"streams"`
 }

@@ -112,10 +112,24 @@ func (s *session) printExecution(e attune.Execution) {
 		{"took", took(e)}, {"parameters", compact(e.Parameters)}, {"result", compact(e.Result)},
 		{"error type", failure.ErrorType}, {"error", failure.Error},
 	}
+	fields = append(fields, describeUsage(e)...)
 	for _, a := range e.Attempts {
 		fields = append(fields, field{"attempt " + strconv.Itoa(a.Attempt), describeAttempt(a)})
 	}
 	s.printFields(fields)
+}
+
+// describeUsage is what a run took and left, as lines of a description.
+func describeUsage(e attune.Execution) []field {
+	var fields []field
+	if u := e.Usage; u != nil {
+		fields = append(fields, field{"cpu time", fmt.Sprintf("%.3fs", u.CPUSeconds)}, field{"throttled", fmt.Sprintf("%.3fs", u.ThrottledSeconds)},
+			field{"peak memory", sizeText(u.PeakMemoryBytes)}, field{"isolation", u.Isolation})
+	}
+	if n := len(e.Outputs); n > 0 {
+		fields = append(fields, field{"output files", strconv.Itoa(n)})
+	}
+	return fields
 }
 
 // describeAttempt is how one that was tried again ended: failed (exit status 7) on host-1 after 1.500s.

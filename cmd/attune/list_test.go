@@ -88,6 +88,19 @@ func TestExecutionShowAndCancel(t *testing.T) {
 	invocation{api: api}.call(t, "execution", "cancel", "e-1").want(t, exitDone, "e-1 canceling\n")
 }
 
+func TestExecutionShowTellsWhatItTook(t *testing.T) {
+	t.Parallel()
+	for usage, want := range map[string]string{
+		`{"cpu_seconds": 0.4205, "peak_memory_bytes": 32505856, "throttled_seconds": 0, "isolation": "runc"}`: "cpu time\t0.420s\nthrottled\t0.000s\npeak memory\t31 MiB\nisolation\trunc\noutput files\t2\n",
+		`{"cpu_seconds": 70, "peak_memory_bytes": 1610612736, "throttled_seconds": 1.5}`:                      "cpu time\t70.000s\nthrottled\t1.500s\npeak memory\t1.5 GiB\noutput files\t2\n",
+	} {
+		api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/executions/e-1": data(execution("completed", `, "usage": `+usage+`,
+			"outputs": [{"name": "a", "size": 1, "sha256": "…"}, {"name": "b", "size": 2, "sha256": "…"}]`))})
+		invocation{api: api}.call(t, "execution", "show", "e-1").want(t, exitDone, "execution\te-1\naction\tweather.report\n"+
+			"status\tcompleted\nattempt\t1\ncreated\t2026-01-15T12:00:00Z\n"+want)
+	}
+}
+
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ stats, stdout string }{
