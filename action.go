@@ -93,7 +93,7 @@ const (
 
 // DefaultRetryReasons are the ends that another attempt may mend and that leave no doubt that the code has ended.
 func DefaultRetryReasons() []Reason {
-	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonDeadline, ReasonSandboxFailed}
+	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed}
 }
 
 // RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its

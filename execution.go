@@ -63,6 +63,10 @@ const (
 	ReasonException Reason = "exception"
 	// ReasonOutOfMemory: the memory limit was reached and the whole sandbox killed.
 	ReasonOutOfMemory Reason = "oom"
+	// ReasonPids: it failed after the pids limit had refused it another process.
+	ReasonPids Reason = "pids"
+	// ReasonDisk: it failed with /tmp full of bytes or of files.
+	ReasonDisk Reason = "disk"
 	// ReasonInvalidResult: the result is not JSON, is too large, or does not fit the output schema.
 	ReasonInvalidResult Reason = "invalid_result"
 	// ReasonDeadline: the action ran into its timeout.
@@ -92,8 +96,8 @@ const (
 // Reasons lists every reason; docs/cli.md tells people what each of them means.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonInvalidResult, ReasonDeadline, ReasonCancelRequested,
-		ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonInvalidResult, ReasonDeadline,
+		ReasonCancelRequested, ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
 		ReasonQueueTimeout, ReasonSuperseded,
 	}
 }

@@ -16,6 +16,8 @@ import (
 type cgroups struct {
 	// v2 is true where the unified hierarchy has the controllers. A hybrid host counts as version 1.
 	v2 bool
+	// mount is the folder that all hierarchies are mounted in, or the one.
+	mount string
 	// memory is the mount that has the memory controller.
 	memory string
 	// roots are all mounts a sandbox may have a group in.
@@ -29,13 +31,13 @@ const cgroupMount = "/sys/fs/cgroup"
 // findCgroups reads what is mounted below /sys/fs/cgroup.
 func findCgroups() (cgroups, error) {
 	if _, err := os.Stat(cgroupMount + "/cgroup.controllers"); err == nil {
-		return cgroups{v2: true, memory: cgroupMount, roots: []string{cgroupMount}}, nil
+		return cgroups{v2: true, mount: cgroupMount, memory: cgroupMount, roots: []string{cgroupMount}}, nil
 	}
 	entries, err := os.ReadDir(cgroupMount)
 	if err != nil {
 		return cgroups{}, fmt.Errorf("find cgroups: %w", err)
 	}
-	var found cgroups
+	found := cgroups{mount: cgroupMount}
 	for _, entry := range entries {
 		root := filepath.Join(cgroupMount, entry.Name())
 		if entry.IsDir() {

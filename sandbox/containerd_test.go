@@ -56,6 +56,7 @@ func TestInside(t *testing.T) {
 			"forbidden calls":       forbiddenCalls,
 			"no network":            hasNoNetwork,
 			"daemons die, too":      daemonsDie,
+			"usage is counted":      usageIsCounted,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -111,7 +112,7 @@ func tmpIsLimited(t *testing.T, s sandboxtest.Subject) {
 }
 
 func processesAreLimited(t *testing.T, s sandboxtest.Subject) {
-	if exit, out := look(t, s, s.Spec("fork", "fork")); out != "refused true\n" || exit.Code != 0 {
+	if exit, out := look(t, s, s.Spec("fork", "fork")); out != "refused true\n" || exit.Code != 0 || !exit.OutOfPids {
 		t.Errorf("exit %+v, said %q", exit, out)
 	}
 }
@@ -144,6 +145,24 @@ func daemonsDie(t *testing.T, s sandboxtest.Subject) {
 	began := time.Now()
 	if exit, _ := look(t, s, spec); !exit.TimedOut || exit.Code != 137 || time.Since(began) > 20*time.Second {
 		t.Errorf("exit %+v after %v", exit, time.Since(began))
+	}
+}
+
+func usageIsCounted(t *testing.T, s sandboxtest.Subject) {
+	// Half a processor for 0.4 s of work on several: it is held back.
+	spec := s.Spec("work", "work", "400ms", "48")
+	spec.Resources.CPU = 0.5
+	exit, out := look(t, s, spec)
+	if out != "true 48\n" || exit.Usage == nil {
+		t.Fatalf("exit %+v, said %q", exit, out)
+	}
+	u := *exit.Usage
+	if u.CPUSeconds < 0.4 || u.CPUSeconds > 1.2 || u.ThrottledSeconds < 0.1 || u.PeakMemoryBytes < 48<<20 || u.PeakMemoryBytes > spec.Resources.MemoryBytes {
+		t.Errorf("it took %+v", u)
+	}
+	if exit, _ = look(t, s, s.Spec("idle", "exit", "3")); exit.Usage == nil || exit.Usage.CPUSeconds <= 0 || exit.Usage.CPUSeconds > 0.35 ||
+		exit.Usage.PeakMemoryBytes > 40<<20 || exit.OutOfPids {
+		t.Errorf("one that only ends: %+v, took %+v", exit, exit.Usage)
 	}
 }
 

@@ -170,6 +170,7 @@ func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
 		return Exit{}, err
 	}
 	exit.OutOfMemory = exit.OutOfMemory || kills > 0
+	s.account(&exit)
 	return exit, nil
 }
 

@@ -62,6 +62,10 @@ type Exit struct {
 	TimedOut, Stopped bool
 	// OutOfMemory: the memory limit was reached and the kernel killed for it.
 	OutOfMemory bool
+	// OutOfPids: the pids limit was reached and the kernel refused another process.
+	OutOfPids bool
+	// Usage is what it took, nil when no process was started or the host could not tell.
+	Usage *attune.Usage
 	// Result is what the action left in $ATTUNE_RESULT, nil when it left nothing. One byte more than MaxResultFileBytes
 	// says that there was more.
 	Result []byte

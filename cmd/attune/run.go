@@ -163,6 +163,10 @@ func hintForEnd(execution attune.Execution) string {
 	switch execution.Reason {
 	case attune.ReasonOutOfMemory:
 		return wrote + "; if it needs more memory, raise resources.memory in the action's YAML file"
+	case attune.ReasonPids:
+		return wrote + "; if it needs more processes, raise resources.pids in the action's YAML file"
+	case attune.ReasonDisk:
+		return wrote + "; if it needs more room in /tmp, raise resources.tmp in the action's YAML file"
 	case attune.ReasonDeadline:
 		return wrote + "; if it needs longer, raise timeout in the action's YAML file"
 	case attune.ReasonQueueTimeout:

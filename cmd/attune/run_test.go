@@ -73,6 +73,8 @@ func TestRunWait(t *testing.T) {
 		"exception":       {execution("failed", `, "reason": "exception", "failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "", []string{"attune: weather.report failed (exception): ValueError: no such city\n", "attune logs e-1"}},
 		"exit status":     {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "", []string{"failed (exit status 7)"}},
 		"out of memory":   {execution("failed", `, "reason": "oom"`), exitFailed, "", []string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
+		"out of pids":     {execution("failed", `, "reason": "pids"`), exitFailed, "", []string{"failed (pids)", "raise resources.pids"}},
+		"disk is full":    {execution("failed", `, "reason": "disk", "failure": {"error": "no space", "error_type": "OSError"}`), exitFailed, "", []string{"failed (disk): OSError: no space", "raise resources.tmp"}},
 		"timeout":         {execution("timeout", `, "reason": "deadline"`), exitTimeout, "", []string{"timeout (deadline)", "raise timeout"}},
 		"waited too long": {execution("timeout", `, "reason": "queue_timeout"`), exitTimeout, "", []string{"timeout (queue_timeout)", "attune queue show weather.report"}},
 		"superseded":      {execution("cancelled", `, "reason": "superseded"`), exitCancelled, "", []string{"cancelled (superseded)", "a newer execution took its place"}},

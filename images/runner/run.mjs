@@ -6,7 +6,7 @@
 // stay in memory: they are never put into the environment, the arguments or a file. Node.js 20 or newer.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -82,6 +82,15 @@ function misspelled(thrown) {
   return end < 0 ? '' : `${stderr.slice(0, end).trimEnd()}\n\n`;
 }
 
+// diskFull tells whether /tmp ran full: an exception says so, or there is nothing left of it.
+function diskFull(thrown) {
+  for (let i = 0; i < 16 && thrown; i++, thrown = thrown.cause) {
+    if (thrown.code === 'ENOSPC') return true;
+  }
+  const { bavail, ffree } = statfsSync('/tmp');
+  return bavail === 0 || ffree === 0;
+}
+
 // fail writes the exception for the record and its traceback for whoever reads stderr, and ends the process.
 function fail(thrown) {
   settled = true;
@@ -96,12 +105,18 @@ function fail(thrown) {
     error: (isError ? thrown.message : String(thrown)).slice(0, maxError),
     error_type: isError ? thrown.name || thrown.constructor.name : typeof thrown,
     traceback: traceback.slice(0, maxTraceback),
+    disk_full: diskFull(thrown),
   };
   writeFileSync(failureFile, JSON.stringify(failure));
+  failed = true;
   process.exit(1);
 }
 
 let settled = false;
+let failed = false;
+process.on('exit', (status) => {
+  if (status !== 0 && !failed && diskFull()) writeFileSync(failureFile, JSON.stringify({ disk_full: true }));
+});
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 process.on('SIGTERM', () => {

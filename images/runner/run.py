@@ -7,6 +7,7 @@ in memory: they are never put into the environment, the arguments or a file. Pyt
 """
 
 import atexit
+import errno
 import json
 import os
 import signal
@@ -134,8 +135,24 @@ def report(error):
     if kind.__module__ not in ("builtins", __name__):
         name = f"{kind.__module__}.{name}"
     failure = {"error": str(error)[:MAX_ERROR], "error_type": name, "traceback": text[-MAX_TRACEBACK:]}
+    if disk_full(error):
+        failure["disk_full"] = True
+    write_failure(failure)
+
+
+def write_failure(failure):
     with open(FAILURE, "w", encoding="ascii") as file:
         json.dump(failure, file)
+
+
+def disk_full(error=None):
+    """Tells whether /tmp ran full: an exception says so, or there is nothing left of it."""
+    for _ in range(16):  # a chain of causes may be a ring
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return True
+        error = error and (error.__cause__ or error.__context__)
+    left = os.statvfs("/tmp")
+    return left.f_bavail == 0 or left.f_ffree == 0
 
 
 def action_frames(frames):
@@ -173,7 +190,10 @@ def main():
     try:
         write_result(action.run(document.get("parameters") or {}, document.get("secrets") or {}))
     except SystemExit as end:
-        return exit_status(end.code)
+        status = exit_status(end.code)
+        if status != 0 and disk_full():
+            write_failure({"disk_full": True})
+        return status
     except BaseException as error:  # whatever it is, it belongs into the record
         report(error)
         return 1

@@ -69,4 +69,8 @@ while [[ $attune_heard ]]; do
   attune_again=$?
   ((attune_again == 127)) || attune_status=$attune_again
 done
+# Tells whether /tmp ran full: a command that met its end can only print so.
+if ((attune_status != 0)) && [[ " $(exec stat --file-system --format='%a %d' /tmp) " == *" 0 "* ]]; then
+  echo '{"disk_full":true}' >"$ATTUNE_FAILURE"
+fi
 exit "$attune_status"

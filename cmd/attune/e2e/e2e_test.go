@@ -34,6 +34,7 @@ func TestMainJob(t *testing.T) {
 			"libraries do not conflict":           conflictingLibraries,
 			"a failed install changes nothing":    failedInstall,
 			"bad input is refused":                badInput,
+			"a limit that was met is the reason":  limitsAreReasons,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

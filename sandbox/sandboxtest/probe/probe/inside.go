@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -60,6 +63,8 @@ var inside = map[string]func(args []string) int{
 		fmt.Println("not refused")
 		return 0
 	},
+	// work computes for as much processor time as is asked, on all processors, and holds mebibytes meanwhile.
+	"work":      func(args []string) int { return work(args[1], args[2]) },
 	"exec-wait": func([]string) int { time.Sleep(time.Hour); return 0 },
 	"memory": func([]string) int {
 		fmt.Println("begun")
@@ -137,5 +142,28 @@ func forbidden() int {
 		}
 	}
 	fmt.Println("tried")
+	return 0
+}
+
+// work is done when the processors have spent the duration on this process, and so much memory has been touched.
+func work(duration, mebibytes string) int {
+	want, _ := time.ParseDuration(duration)
+	size, _ := strconv.Atoi(mebibytes)
+	hold := bytes.Repeat([]byte("x"), size<<20)
+	spent := func() time.Duration {
+		var usage unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
+		return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	var group sync.WaitGroup
+	for range runtime.NumCPU() {
+		group.Go(func() {
+			for spent() < want {
+				copy(make([]byte, 1<<16), hold)
+			}
+		})
+	}
+	group.Wait()
+	fmt.Println(spent() >= want, len(hold)>>20)
 	return 0
 }
