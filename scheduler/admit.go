@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"attune/storage"
 )
@@ -78,24 +79,32 @@ const maxNumber = math.MaxInt64 - 1<<32
 
 // scanAdmission reads one row for each claim, and one with the number of those left.
 func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
-	defer rows.Close()
-	for rows.Next() {
-		var c Claim
-		var rest *int
-		fields := c.fields()
-		if len(rows.RawValues()[0]) == 0 {
-			fields = make([]any, len(fields))
+	var c Claim
+	var rest *int
+	// These are the same for many.
+	var shared [5]pgtype.DriverBytes
+	texts := make(map[string]string)
+	keep := func(text []byte) string {
+		kept, ok := texts[string(text)]
+		if !ok {
+			kept = string(text)
+			texts[kept] = kept
 		}
-		if err := rows.Scan(append(fields, &rest)...); err != nil {
-			return nil, 0, err
-		}
+		return kept
+	}
+	_, err = pgx.ForEachRow(rows, []any{&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &shared[0], &shared[1], &shared[2], &shared[3],
+		&shared[4], &c.Parameters, &c.CreatedAt, &rest}, func() error {
 		if rest != nil {
 			left = *rest
-		} else {
-			claims = append(claims, c)
+			return nil
 		}
-	}
-	return claims, left, rows.Err()
+		c.Action, c.Pack, c.PackVersion = keep(shared[0]), keep(shared[1]), keep(shared[2])
+		c.InstallationID, c.ImageDigest = keep(shared[3]), keep(shared[4])
+		claims = append(claims, c)
+		c.Parameters = nil
+		return nil
+	})
+	return claims, left, err
 }
 
 // fields are what a claim is read into.

@@ -54,17 +54,17 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 	rows, err := tx.Query(ctx, `update slots set stop_reason = case when status = 'running' then $2 else '' end,
 			status = case when status = 'running' then 'canceling' else status end
 		where id = any($1::uuid[]) and status in ('scheduled', 'running')
-		returning worker, number, claim, status = 'scheduled'`, ids, reason)
+		returning worker, number, claim, id::text, status = 'scheduled'`, ids, reason)
 	if err != nil {
 		return nil, err
 	}
-	byWorker := make(map[string][]ending)
+	byWorker := make(map[string][]*ending)
 	var worker string
 	var c Claim
 	var idle bool
-	if _, err := pgx.ForEachRow(rows, []any{&worker, &c.Slot, &c.Number, &idle}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&worker, &c.Slot, &c.Number, &c.ID, &idle}, func() error {
 		if idle {
-			byWorker[worker] = append(byWorker[worker], ending{c, Outcome{Status: attune.StatusCancelled, Reason: reason}})
+			byWorker[worker] = append(byWorker[worker], &ending{c, Outcome{Status: attune.StatusCancelled, Reason: reason}})
 		}
 		return nil
 	}); err != nil {

@@ -18,6 +18,8 @@ type group[In, Out any] struct {
 	mu      sync.Mutex
 	waiting []*call[In, Out]
 	busy    bool
+	// idle are calls that have been answered, to be used again.
+	idle sync.Pool
 	// crowd says how many the last flush carried and when it ended.
 	crowd crowd
 }
@@ -39,7 +41,12 @@ const (
 
 // do returns when the flush that carries the call has ended. That ctx ends does not end a flush, which carries others, too.
 func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
-	c := &call[In, Out]{in: in, turn: make(chan bool, 1)}
+	c, _ := g.idle.Get().(*call[In, Out])
+	if c == nil {
+		c = &call[In, Out]{turn: make(chan bool, 1)}
+	}
+	c.in = in
+	defer g.idle.Put(c)
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
 	leads := !g.busy

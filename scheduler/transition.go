@@ -19,7 +19,7 @@ type book struct {
 	worker string
 	// awaited says whether somebody waits for a slot, as far as is known.
 	awaited atomic.Bool
-	entries group[ending, bool]
+	entries group[*ending, bool]
 }
 
 // ending is a claim with how it ended, or one that begins where Status is empty.
@@ -28,7 +28,7 @@ type ending struct {
 	Outcome
 }
 
-func (e ending) begins() bool { return e.Status == "" }
+func (e *ending) begins() bool { return e.Status == "" }
 
 // Outcome is how an attempt ends.
 type Outcome struct {
@@ -43,7 +43,7 @@ type Outcome struct {
 
 func newBook(q *Queue, worker string) *book {
 	b := &book{queue: q, worker: worker}
-	b.entries = group[ending, bool]{flush: b.flush, size: func(e ending) int { return len(e.Result) }}
+	b.entries = group[*ending, bool]{flush: b.flush, size: func(e *ending) int { return len(e.Result) }}
 	b.awaited.Store(true)
 	return b
 }
@@ -52,7 +52,7 @@ func newBook(q *Queue, worker string) *book {
 // happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
 // lost, for a claim is begun once.
 func (b *book) start(ctx context.Context, c Claim) (bool, error) {
-	return b.entries.do(ctx, ending{Claim: c})
+	return b.entries.do(ctx, &ending{Claim: c})
 }
 
 // finish moves an execution to its terminal state, which frees its slot; the sandbox must be gone. Asked to stop, an
@@ -60,12 +60,12 @@ func (b *book) start(ctx context.Context, c Claim) (bool, error) {
 //
 // A claim that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
 func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
-	_, err := b.entries.do(ctx, ending{c, o})
+	_, err := b.entries.do(ctx, &ending{c, o})
 	return err
 }
 
 // flush commits starts and ends in one transaction; the answer to a start is whether the claim is still the worker's.
-func (b *book) flush(ctx context.Context, all []ending) ([]bool, error) {
+func (b *book) flush(ctx context.Context, all []*ending) ([]bool, error) {
 	ours := make([]bool, len(all))
 	var ids []string
 	batch := &pgx.Batch{}
@@ -88,7 +88,7 @@ func (b *book) flush(ctx context.Context, all []ending) ([]bool, error) {
 }
 
 // flushSingly fails for all when it fails for one; starts and ends may be repeated.
-func (b *book) flushSingly(ctx context.Context, all []ending) ([]bool, error) {
+func (b *book) flushSingly(ctx context.Context, all []*ending) ([]bool, error) {
 	ours := make([]bool, len(all))
 	var failed []error
 	for i := range all {
@@ -103,7 +103,7 @@ func (b *book) flushSingly(ctx context.Context, all []ending) ([]bool, error) {
 }
 
 // queueStarts adds the starts to a batch, whose answers go to ours.
-func (b *book) queueStarts(batch *pgx.Batch, all []ending, ours []bool) {
+func (b *book) queueStarts(batch *pgx.Batch, all []*ending, ours []bool) {
 	var slots []int
 	var numbers []int64
 	index := make(map[int64]int)
@@ -127,16 +127,18 @@ func (b *book) queueStarts(batch *pgx.Batch, all []ending, ours []bool) {
 }
 
 // queueEnds adds the ends to a batch; the ids of those that were the worker's to end go to ids.
-func queueEnds(batch *pgx.Batch, worker string, all []ending, ids *[]string) error {
-	var slots []int
-	var numbers []int64
-	var statuses, reasons []string
-	var codes []*int
-	var results, failures, usages, outputs []*string
+func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) error {
+	n := len(all)
+	slots, numbers := make([]int, 0, n), make([]int64, 0, n)
+	statuses, reasons, codes := make([]string, 0, n), make([]string, 0, n), make([]*int, 0, n)
+	results, failures := make([]*string, 0, n), make([]*string, 0, n)
+	usages, outputs := make([]*string, 0, n), make([]*string, 0, n)
+	index := make(map[int64]string, n)
 	for _, e := range all {
 		if e.begins() {
 			continue
 		}
+		index[e.Number] = e.ID
 		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
 		statuses, reasons, codes = append(statuses, string(e.Status)), append(reasons, string(e.Reason)), append(codes, e.ExitCode)
 		failure, usage, files, err := e.documents()
@@ -154,8 +156,13 @@ func queueEnds(batch *pgx.Batch, worker string, all []ending, ids *[]string) err
 	if len(slots) == 0 {
 		return nil
 	}
-	batch.Queue(finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures, usages, outputs).Query(func(rows pgx.Rows) (err error) {
-		*ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	batch.Queue(finishSQL, worker, slots, numbers, statuses, reasons, codes, results, failures, usages, outputs).Query(func(rows pgx.Rows) error {
+		*ids = make([]string, 0, len(index))
+		var number int64
+		_, err := pgx.ForEachRow(rows, []any{&number}, func() error {
+			*ids = append(*ids, index[number])
+			return nil
+		})
 		return err
 	})
 	return nil

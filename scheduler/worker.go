@@ -89,6 +89,8 @@ type Worker struct {
 	running map[int64]context.CancelCauseFunc
 	// ended is signaled when an execution has ended and its slot here is free.
 	ended chan struct{}
+	// tasks hands a claim to a goroutine that has ended another and waits for more. Group waits for all of these.
+	tasks chan task
 	group sync.WaitGroup
 }
 
@@ -113,6 +115,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		book:         newBook(c.Queue, c.Name),
 		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
+		tasks:        make(chan task),
 		curious:      true,
 	}, nil
 }
@@ -224,9 +227,7 @@ func (w *Worker) step(ctx context.Context) error {
 		return err
 	}
 	w.crowd.note(len(claims))
-	for _, c := range claims {
-		w.begin(ctx, c)
-	}
+	w.begin(context.WithoutCancel(ctx), claims)
 	w.book.awaited.Store(left > 0)
 	if left > 0 && len(claims) < free {
 		w.curious = true // a gate holds them, and may open by itself
@@ -252,11 +253,11 @@ func (w *Worker) lookAhead(ctx context.Context) error {
 
 // gatherSlots is how long a worker that is nearly full waits for more slots to come free: to fill them one by one would cost an
 // admission each.
-const gatherSlots = time.Millisecond
+const gatherSlots = 4 * time.Millisecond
 
 // gather waits until a step is worth its while: where somebody else is about to call, or where another slot is about to be free.
 func (w *Worker) gather() {
-	if w.book.awaited.Load() && w.Capacity-w.count() < w.Capacity/4 {
+	if w.book.awaited.Load() && w.Capacity-w.count() < w.Capacity/2 {
 		time.Sleep(gatherSlots)
 		return
 	}
@@ -275,25 +276,50 @@ func (w *Worker) beat(ctx context.Context) error {
 	return w.Queue.tidy(ctx)
 }
 
-// begin runs a claim in a goroutine that drain waits for. The execution outlives ctx by the drain.
-func (w *Worker) begin(ctx context.Context, c Claim) {
-	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+// task is a claim that is about to run; stop ends ctx.
+type task struct {
+	ctx   context.Context
+	stop  context.CancelCauseFunc
+	claim Claim
+}
+
+// begin runs claims in goroutines that drain waits for; the executions outlive the worker's wish to end by the drain. A goroutine
+// serves one claim after the other, since its stack has the right size then.
+func (w *Worker) begin(ctx context.Context, claims []Claim) {
+	tasks := make([]task, len(claims))
 	w.mu.Lock()
-	w.running[c.Number] = stop
+	for i, c := range claims {
+		run, stop := context.WithCancelCause(ctx)
+		tasks[i] = task{run, stop, c}
+		w.running[c.Number] = stop
+	}
 	w.mu.Unlock()
-	w.group.Go(func() {
-		settled := w.execute(ctx, c)
-		stop(nil)
-		if !settled {
-			return // it stays in hand, and its place is not free
+	for _, t := range tasks {
+		select {
+		case w.tasks <- t:
+		default:
+			w.group.Go(func() {
+				w.run(t)
+				for t := range w.tasks {
+					w.run(t)
+				}
+			})
 		}
-		w.mu.Lock()
-		delete(w.running, c.Number)
-		w.mu.Unlock()
-		if w.book.awaited.Load() {
-			offer(w.ended)
-		}
-	})
+	}
+}
+
+func (w *Worker) run(t task) {
+	settled := w.execute(t.ctx, t.claim)
+	t.stop(nil)
+	if !settled {
+		return // it stays in hand, and its place is not free
+	}
+	w.mu.Lock()
+	delete(w.running, t.claim.Number)
+	w.mu.Unlock()
+	if w.book.awaited.Load() {
+		offer(w.ended)
+	}
 }
 
 // known lists the claims that the worker has in hand.
@@ -329,6 +355,7 @@ func (w *Worker) attend(ctx context.Context) {
 
 // drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.
 func (w *Worker) drain(ctx context.Context, giveUp func(), patience time.Duration) error {
+	close(w.tasks)
 	done := make(chan struct{})
 	go func() {
 		w.group.Wait()

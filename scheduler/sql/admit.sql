@@ -96,5 +96,5 @@ select number, claim, ticket, id::text, attempt, action, pack, pack_version, ins
     created_at, null::bigint as left_behind
 from given
 union all
-select null, null, null, null, null, null, null, null, null, null, null,
-    null, (select coalesce(sum(waits), 0) from lines) - (select count(*) from given)
+select 0, 0, 0, '', 0, '', '', '', '', '', '{}', clock_timestamp(),
+    (select coalesce(sum(waits), 0) from lines) - (select count(*) from given)

@@ -8,7 +8,7 @@ with taken as materialized (
 )
 -- the queues where somebody waits, and the room that each has
 , lines as materialized (
-    select q.id, h.passed, q.entered - h.departed as waits,
+    select q.id, q.key, h.passed, q.entered - h.departed as waits,
         least($3, coalesce(g.queue_limit, g.concurrency_limit) - coalesce(t.slots, 0)) as room
     from queues q
     join heads h on h.queue_id = q.id
@@ -19,11 +19,11 @@ with taken as materialized (
 -- The heads of each, at first no more than its share of what is given: to look at all who might go would take longer than to
 -- move those who do.
 , first_look as materialized (
-    select l.id as line, l.room, share.n as share, head.id, head.ticket
+    select l.id as line, l.key, l.room, share.n as share, head.row, head.ticket
     from lines l
     cross join (select $3 / greatest(1, count(*)) + 2 as n from lines) share
     cross join lateral (
-        select w.id, w.ticket from waiting w
+        select w.ctid as row, w.ticket from waiting w
         where w.queue_id = l.id and w.ticket > l.passed and (w.wait_until is null or w.wait_until > clock_timestamp())
         order by w.ticket limit greatest(0, least(l.room, share.n))
     ) head
@@ -33,29 +33,29 @@ with taken as materialized (
 , reach as materialized (
     select coalesce((select ticket from first_look order by ticket offset $3 - 1 limit 1), 9223372036854775807) as ticket
 ), short as materialized (
-    select line, room, share, max(ticket) as last from first_look
-    group by line, room, share having count(*) = share and share < room
+    select line, key, room, share, max(ticket) as last from first_look
+    group by line, key, room, share having count(*) = share and share < room
 )
 -- Where such a line may have more that are as old, they are looked at, too: so the oldest tickets of all are among these.
 , candidates as (
-    select id, ticket from first_look
+    select row, key, ticket from first_look
     union all
-    select more.id, more.ticket
+    select more.row, s.key, more.ticket
     from short s
     cross join reach r
     cross join lateral (
-        select w.id, w.ticket from waiting w
+        select w.ctid as row, w.ticket from waiting w
         where w.queue_id = s.line and w.ticket > s.last and w.ticket <= r.ticket
             and (w.wait_until is null or w.wait_until > clock_timestamp())
         order by w.ticket limit least(s.room, $3) - s.share
     ) more
     where s.last < r.ticket
 ), chosen as materialized (
-    select id, row_number() over (order by ticket) as turn from candidates order by ticket limit $3
+    select row, key, row_number() over (order by ticket) as turn from candidates order by ticket limit $3
 )
 -- where they go: nowhere when another process has the worker's name or its lease has run out
 , places as materialized (
-    select s.number, row_number() over (order by s.number) as turn
+    select s.ctid as row, s.number, row_number() over (order by s.number) as turn
     from slots s
     where s.worker = $1 and s.status = 'free' and s.number <= (
         select capacity from workers where name = $1 and life = $2
@@ -64,24 +64,24 @@ with taken as materialized (
 )
 -- the move itself, and the numbers that go with it
 , left_line as (
-    delete from waiting w using chosen c join places p using (turn) where w.id = c.id returning w.*, p.number as slot, c.turn
+    delete from waiting w using chosen c join places p using (turn) where w.ctid = c.row
+    returning w.*, p.row as slot, p.number, c.key, $4 + c.turn as claim
 ), counted as (
     update heads h set departed = departed + l.n, passed = l.last
     from (select queue_id, count(*) as n, max(ticket) as last from left_line group by queue_id) l
     where h.queue_id = l.queue_id
 ), given as (
-    update slots s set status = case when $5 then 'running' else 'scheduled' end, claim = $4 + l.turn, id = l.id, queue_id = l.queue_id, queue_key = q.key, ticket = l.ticket,
+    update slots s set status = case when $5 then 'running' else 'scheduled' end, claim = l.claim, id = l.id, queue_id = l.queue_id, queue_key = l.key, ticket = l.ticket,
         attempt = l.attempt, action = l.action, pack = l.pack, pack_version = l.pack_version, installation_id = l.installation_id,
         image_digest = l.image_digest, parameters = l.parameters, created_at = l.created_at, queued_at = l.queued_at,
         wait_until = l.wait_until, scheduled_at = clock_timestamp(), started_at = case when $5 then clock_timestamp() end, stop_reason = ''
-    from left_line l join queues q on q.id = l.queue_id
-    where s.worker = $1 and s.number = l.slot
-    returning s.*
+    from left_line l
+    where s.ctid = l.slot
 )
 -- and how many are left behind
 select number, claim, ticket, id::text, attempt, action, pack, pack_version, installation_id::text, image_digest, parameters,
     created_at, null::bigint as left_behind
-from given
+from left_line
 union all
-select null, null, null, null, null, null, null, null, null, null, null,
-    null, (select coalesce(sum(waits), 0) from lines) - (select count(*) from given)
+select 0, 0, 0, '', 0, '', '', '', '', '', '{}', clock_timestamp(),
+    (select coalesce(sum(waits), 0) from lines) - (select count(*) from left_line)

@@ -11,12 +11,13 @@ with ended as (
     where s.worker = $1 and s.number = o.number and s.claim = o.claim and s.status <> 'free'
     returning s.*, o.exit_code, o.result, o.failure, o.usage, o.outputs, o.status as outcome, o.reason,
         s.stop_reason <> '' and o.status <> 'abandoned' as stopped
+), noted as (
+    insert into finished (id, queue_key, attempt, {{run}},
+        status, reason, exit_code, result, failure, usage, outputs, worker, created_at, scheduled_at, started_at, finished_at)
+    select e.id, e.queue_key, e.attempt, {{e.run}},
+        case when e.stopped then 'cancelled' else e.outcome end, case when e.stopped then e.stop_reason else e.reason end,
+        e.exit_code, e.result::json, e.failure::json, e.usage::json, e.outputs::json, e.worker, e.created_at, e.scheduled_at, e.started_at,
+        clock_timestamp()
+    from ended e
 )
-insert into finished (id, queue_key, attempt, {{run}},
-    status, reason, exit_code, result, failure, usage, outputs, worker, created_at, scheduled_at, started_at, finished_at)
-select e.id, e.queue_key, e.attempt, {{e.run}},
-    case when e.stopped then 'cancelled' else e.outcome end, case when e.stopped then e.stop_reason else e.reason end,
-    e.exit_code, e.result::json, e.failure::json, e.usage::json, e.outputs::json, e.worker, e.created_at, e.scheduled_at, e.started_at,
-    clock_timestamp()
-from ended e
-returning id::text
+select claim from ended
