@@ -75,6 +75,15 @@ func (c cgroups) oomKills(path string) (int, error) {
 	return 0, fmt.Errorf("%s of %s has no oom_kill", file, path)
 }
 
+// empty tells whether no process is in a group. A sandbox cannot make groups below its own.
+func (c cgroups) empty(path string) (bool, error) {
+	pids, err := os.ReadFile(filepath.Join(c.memory, path, "cgroup.procs"))
+	if err != nil {
+		return false, fmt.Errorf("look for processes: %w", err)
+	}
+	return len(pids) == 0, nil
+}
+
 // remove takes away what is left of a group; the runtime has normally done so. It fails while a process is in it.
 func (c cgroups) remove(path string) error {
 	var errs []error

@@ -45,6 +45,7 @@ func (c *Containerd) Remove(ctx context.Context, id string) error {
 	}
 	var undo teardown
 	undo.add(func(context.Context) error { return os.RemoveAll(c.runDir(id)) })
+	undo.add(func(context.Context) error { return c.dismiss(id) })
 	if c.config.Network != nil {
 		undo.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, id) })
 	}

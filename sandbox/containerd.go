@@ -64,6 +64,10 @@ type Containerd struct {
 	content   content.Provider
 	// chains remembers, by manifest digest, the snapshot that an image's layers add up to.
 	chains sync.Map
+
+	// retired waits for what is removed off the caller's path, retiring has a place for each.
+	retired  sync.WaitGroup
+	retiring chan struct{}
 }
 
 var _ Runtime = (*Containerd)(nil)
@@ -82,7 +86,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{config.StateDir, config.runsDir()} {
+	for _, dir := range []string{config.StateDir, config.runsDir(), config.executionsDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make state folder: %w", err)
 		}
@@ -100,6 +104,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 		config: config, runc: runc, groups: groups, log: config.Logger,
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
+		retiring: make(chan struct{}, maxRetiring),
 	}, nil
 }
 
@@ -125,6 +130,9 @@ func (c *Config) complete() error {
 
 func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 
+// executionsDir has a link for each execution that was given a sandbox: from its name to the sandbox's folder.
+func (c *Config) executionsDir() string { return filepath.Join(c.StateDir, "executions") }
+
 // runcRoot is where runc keeps its state; the default is shared by everybody on the host.
 func (c *Config) runcRoot() string { return filepath.Join(c.StateDir, "runc") }
 
@@ -149,8 +157,9 @@ func probeContainerd(ctx context.Context, conn *client.Client) error {
 	return nil
 }
 
-// Close ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
+// Close waits for the rest of those that have ended, and ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
 func (c *Containerd) Close() error {
+	c.retired.Wait()
 	// Only an empty group can be removed, which is just what is wanted.
 	_ = c.groups.remove(c.config.CgroupParent)
 	if err := c.client.Close(); err != nil {

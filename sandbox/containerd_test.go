@@ -32,9 +32,14 @@ func TestContainerd(t *testing.T) {
 // look runs the probe in a sandbox of its own and returns what it printed.
 func look(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec) (sandbox.Exit, string) {
 	t.Helper()
+	return lookFor(t, s, spec, s.Input(spec.ID))
+}
+
+func lookFor(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, string) {
+	t.Helper()
 	var out bytes.Buffer
-	spec.Stdout, spec.Stderr = &out, &out
-	exit, err := s.Runtime.Run(t.Context(), spec)
+	in.Stdout, in.Stderr = &out, &out
+	exit, err := s.Run(t.Context(), spec, in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,10 +145,10 @@ func hasNoNetwork(t *testing.T, s sandboxtest.Subject) {
 }
 
 func daemonsDie(t *testing.T, s sandboxtest.Subject) {
-	spec := s.Spec("daemon", "daemon")
-	spec.Timeout = 500 * time.Millisecond
+	in := s.Input("daemon")
+	in.Timeout = 500 * time.Millisecond
 	began := time.Now()
-	if exit, _ := look(t, s, spec); !exit.TimedOut || exit.Code != 137 || time.Since(began) > 20*time.Second {
+	if exit, _ := lookFor(t, s, s.Spec("daemon", "daemon"), in); !exit.TimedOut || exit.Code != 137 || time.Since(began) > 20*time.Second {
 		t.Errorf("exit %+v after %v", exit, time.Since(began))
 	}
 }
@@ -172,12 +177,12 @@ func TestDocumentStaysSecret(t *testing.T) {
 	h := newHost(t)
 	s := h.subject(h.open(t))
 	canary := []byte("canary-" + rand.Text())
-	spec := s.Spec("canary", "hold")
-	spec.Stdin, spec.Grace = canary, time.Minute
+	in := s.Input("canary")
+	in.Stdin, in.Grace = canary, time.Minute
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	said, says := io.Pipe()
-	spec.Stdout = says
+	in.Stdout = says
 	var search sync.WaitGroup
 	search.Go(func() {
 		defer cancel()
@@ -194,7 +199,7 @@ func TestDocumentStaysSecret(t *testing.T) {
 		}
 		searchProcesses(t, canary)
 	})
-	if exit, err := s.Runtime.Run(ctx, spec); err != nil || exit.Code != 143 {
+	if exit, err := s.Run(ctx, s.Spec("canary", "hold"), in); err != nil || exit.Code != 143 {
 		t.Errorf("%+v, %v", exit, err)
 	}
 	_ = says.Close()
@@ -245,9 +250,10 @@ func TestRemoveWhatACrashLeft(t *testing.T) {
 	started, ended := make(chan struct{}), make(chan error, 1)
 	crashed := h.open(t)
 	go func() {
-		spec := h.subject(crashed).Spec("orphan", "stubborn")
-		spec.Started = func() { close(started) }
-		_, err := crashed.Run(ctx, spec)
+		s := h.subject(crashed)
+		in := s.Input("orphan")
+		in.Started = func() { close(started) }
+		_, err := s.Run(ctx, s.Spec("orphan", "stubborn"), in)
 		ended <- err
 	}()
 	<-started
@@ -293,6 +299,7 @@ func TestEgressReachesOnlyWhatItMay(t *testing.T) {
 		spec := s.Spec(id, "dial", gateway, "169.254.169.254:80")
 		spec.Network = attune.NetworkEgress
 		_, out := look(t, s, spec)
+		s.AwaitNone(t)
 		return out
 	}
 	if out, want := dial(closed, "closed"), gateway+" false\n169.254.169.254:80 false\n"; out != want {

@@ -75,6 +75,7 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 	// Also after an error: a task may be there that nobody told us about.
 	s.removal.add(func(ctx context.Context) error {
 		// The streams are read until then, as a full pipe holds up the end.
+		s.stdio.copy(nil, nil)
 		defer s.stdio.abandon()
 		return s.endTask(ctx, id)
 	})

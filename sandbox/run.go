@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -12,166 +11,81 @@ import (
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
-	"github.com/opencontainers/go-digest"
-
-	"attune"
 )
 
-// teardown collects what undoes each step of making a sandbox.
-type teardown struct{ steps []func(context.Context) error }
-
-func (t *teardown) add(step func(context.Context) error) { t.steps = append(t.steps, step) }
-
-// run undoes everything, last step first, whatever became of ctx. It ends at a step that fails and keeps it for another
-// try: what the earlier steps made still serves, and shows List that there is something left.
-func (t *teardown) run(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
-	for len(t.steps) > 0 {
-		last := len(t.steps) - 1
-		if err := bounded(ctx, t.steps[last]); err != nil {
-			return err
-		}
-		t.steps = t.steps[:last]
+// Run implements Sandbox.
+func (s *sandbox) Run(ctx context.Context, in Input) (Exit, error) {
+	if err := in.Validate(); err != nil {
+		return Exit{}, fmt.Errorf("sandbox %s: %w", s.spec.ID, err)
 	}
-	return nil
-}
-
-// bounded gives one step its time.
-func bounded(ctx context.Context, step func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
-	defer cancel()
-	return step(ctx)
-}
-
-// Run implements Runtime.
-func (c *Containerd) Run(ctx context.Context, spec Spec) (_ Exit, err error) {
-	if err := spec.Validate(); err != nil {
-		return Exit{}, fmt.Errorf("sandbox %s: %w", spec.ID, err)
+	if s.used.Swap(true) {
+		return Exit{}, fmt.Errorf("sandbox %s has been used", s.spec.ID)
 	}
-	if spec.Network == attune.NetworkEgress && c.config.Network == nil {
-		return Exit{}, fmt.Errorf("sandbox %s: this host has no egress network", spec.ID)
-	}
-	// It may have changed since New.
-	if err := checkCorePattern(corePatternFile); err != nil {
-		return Exit{}, fmt.Errorf("sandbox %s: %w", spec.ID, err)
-	}
-	// Making and watching outlive the caller's wish to stop: a sandbox that was begun is taken to its end.
+	// A sandbox that was begun is taken to its end, also when the caller wishes to stop.
 	life := context.WithoutCancel(ctx)
-	var undo teardown
-	defer func() {
-		if left := undo.run(life); left != nil {
-			c.log.Error("sandbox left something behind", "sandbox", spec.ID, "error", left)
-			err = errors.Join(err, left)
-		}
-	}()
-	made, err := c.create(life, spec, &undo)
+	exit, err := s.run(ctx, life, in)
 	if err != nil {
-		return Exit{}, fmt.Errorf("make sandbox %s: %w", spec.ID, err)
+		return Exit{}, fmt.Errorf("run sandbox %s: %w", s.spec.ID, errors.Join(err, s.undo.run(life)))
 	}
-	exit, err := made.run(ctx, life)
-	if err != nil {
-		return Exit{}, fmt.Errorf("run sandbox %s: %w", spec.ID, err)
-	}
-	// The files are read when nothing can write to them any more.
-	if err := made.remove(life); err != nil {
-		return Exit{}, fmt.Errorf("remove sandbox %s: %w", spec.ID, err)
-	}
-	if exit.Result, err = readLimited(made.files.result()); err != nil {
-		return Exit{}, err
-	}
-	if exit.Failure, err = readLimited(made.files.failure()); err != nil {
-		return Exit{}, err
-	}
+	s.retire(life)
 	return exit, nil
 }
 
-// sandbox is one that has been made and not yet removed.
-type sandbox struct {
-	*Containerd
-	spec  Spec
-	files runFiles
-	stdio *stdio
-	oom   *oomWatch
-	// removal undoes everything that involves the process, so that only our own files are left.
-	removal *teardown
-}
-
-func (s *sandbox) remove(ctx context.Context) error { return s.removal.run(ctx) }
-
-// create takes every step up to a process that is ready to start.
-func (c *Containerd) create(ctx context.Context, spec Spec, undo *teardown) (*sandbox, error) {
-	chain, err := c.chain(ctx, digest.Digest(spec.ImageDigest))
-	if err != nil {
-		return nil, err
+// run takes the sandbox to its end; nothing of it runs any more when it returns an Exit.
+func (s *sandbox) run(ctx, life context.Context, in Input) (exit Exit, err error) {
+	exit.StartedAt = time.Now()
+	if err := s.assign(assignment{Execution: in.Execution, StartedAt: exit.StartedAt, Timeout: in.Timeout, Grace: in.Grace}); err != nil {
+		return exit, err
 	}
-	at := placement{cgroups: c.groups, cgroupPath: c.cgroupPath(spec.ID)}
-	if at.idBase, err = c.ids.take(); err != nil {
-		return nil, err
-	}
-	undo.add(func(context.Context) error { c.ids.release(at.idBase); return nil })
-
-	s := &sandbox{Containerd: c, spec: spec, files: runFiles{c.runDir(spec.ID)}, removal: &teardown{}}
-	if err := s.files.create(int(at.idBase) + nobody); err != nil {
-		return nil, err
-	}
-	undo.add(func(context.Context) error { return os.RemoveAll(s.files.dir) })
-	undo.add(s.removal.run)
-	at.result, at.failure = s.files.result(), s.files.failure()
-
-	if spec.Network == attune.NetworkEgress {
-		s.removal.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, spec.ID) })
-		if at.netns, err = c.config.Network.Attach(ctx, spec.ID); err != nil {
-			return nil, err
-		}
-		at.resolvConf = c.config.Network.ResolvConf()
-	}
-	s.removal.add(func(context.Context) error { return c.groups.remove(at.cgroupPath) })
-	rootfs, err := s.record(ctx, chain, at)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.createTask(ctx, rootfs)
-}
-
-// run starts the process and stays until it and its output have ended.
-func (s *sandbox) run(ctx, life context.Context) (Exit, error) {
-	// Taken before the call, for the process may have ended before the call has.
-	exit := Exit{StartedAt: time.Now()}
 	if ctx.Err() != nil {
 		exit.Stopped, exit.Code, exit.FinishedAt = true, StoppedCode, exit.StartedAt
-		return exit, nil
+		return exit, s.removal.run(life)
 	}
-	ended, err := s.start(life)
-	if err != nil {
-		return Exit{}, err
+	if in.Started != nil {
+		in.Started()
 	}
-	if s.spec.Started != nil {
-		s.spec.Started()
-	}
-	s.stdio.copy(s.spec.Stdout, s.spec.Stderr)
-	s.stdio.deliver(s.spec.Stdin, func() {
-		// The shim holds the pipe open as well; without this the process would never see the end.
-		_ = bounded(life, func(ctx context.Context) error {
-			return steadily(ctx, func() error {
-				_, err := s.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: s.spec.ID, Stdin: true})
-				return err
-			})
-		})
-	})
-	status, err := s.watch(ctx, life, ended, &exit)
+	s.stdio.copy(in.Stdout, in.Stderr)
+	s.stdio.deliver(in.Stdin, func() { s.closeStdin(life) })
+	status, err := s.watch(ctx, life, in, &exit)
 	s.stdio.endDelivery()
 	if err != nil {
-		return Exit{}, err
+		return exit, err
 	}
 	s.stdio.wait()
 	exit.Code, exit.FinishedAt = int(status.ExitStatus), status.ExitedAt.AsTime()
-	kills, err := s.groups.oomKills(s.cgroupPath(s.spec.ID))
+	return exit, s.collect(life, &exit)
+}
+
+// closeStdin ends the document: the shim holds the pipe open as well, and without this the process would never see the end.
+func (s *sandbox) closeStdin(life context.Context) {
+	_ = bounded(life, func(ctx context.Context) error {
+		return steadily(ctx, func() error {
+			_, err := s.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: s.spec.ID, Stdin: true})
+			return err
+		})
+	})
+}
+
+// collect reads what an ended sandbox left: counters while its group is there, files when nothing can write to them.
+func (s *sandbox) collect(life context.Context, exit *Exit) error {
+	path := s.cgroupPath(s.spec.ID)
+	kills, err := s.groups.oomKills(path)
 	if err != nil {
-		return Exit{}, err
+		return err
 	}
 	exit.OutOfMemory = exit.OutOfMemory || kills > 0
-	s.account(&exit)
-	return exit, nil
+	s.account(exit)
+	// The end of its first process takes the pid namespace with it, so this is so but for errors of the host.
+	if empty, err := s.groups.empty(path); err != nil || !empty {
+		if err := s.removal.run(life); err != nil {
+			return err
+		}
+	}
+	if exit.Result, err = readLimited(s.files.result()); err != nil {
+		return err
+	}
+	exit.Failure, err = readLimited(s.files.failure())
+	return err
 }
 
 const (
@@ -185,8 +99,8 @@ const (
 var errLost = errors.New("the process did not end after SIGKILL")
 
 // watch waits for the end of the process and hurries it where need be.
-func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Exit) (*tasks.WaitResponse, error) {
-	timeout := time.NewTimer(s.spec.Timeout)
+func (s *sandbox) watch(ctx, life context.Context, in Input, exit *Exit) (*tasks.WaitResponse, error) {
+	timeout := time.NewTimer(in.Timeout)
 	defer timeout.Stop()
 	var grace, lost <-chan time.Time
 	stopAsked, timedOut := ctx.Done(), timeout.C
@@ -194,7 +108,7 @@ func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Ex
 		*why = true
 		stopAsked, timedOut = nil, nil
 		s.signal(life, syscall.SIGTERM)
-		grace = time.After(s.spec.Grace)
+		grace = time.After(in.Grace)
 	}
 	kill := func() {
 		stopAsked, timedOut = nil, nil
@@ -206,7 +120,7 @@ func (s *sandbox) watch(ctx, life context.Context, ended <-chan ending, exit *Ex
 	}
 	for {
 		select {
-		case e := <-ended:
+		case e := <-s.ended:
 			return e.status, e.err
 		case <-stopAsked:
 			stop(&exit.Stopped)
@@ -264,9 +178,10 @@ type ending struct {
 }
 
 // start waits before it starts, so that no end can be missed.
-func (s *sandbox) start(life context.Context) (<-chan ending, error) {
+func (s *sandbox) start(life context.Context) error {
 	waiting, cancel := context.WithCancel(life)
 	ended := make(chan ending, 1)
+	s.ended = ended
 	var waiter sync.WaitGroup
 	waiter.Go(func() {
 		var e ending
@@ -281,7 +196,7 @@ func (s *sandbox) start(life context.Context) (<-chan ending, error) {
 		waiter.Wait()
 		return nil
 	})
-	return ended, bounded(life, func(ctx context.Context) error {
+	return bounded(life, func(ctx context.Context) error {
 		_, err := s.tasks.Start(ctx, &tasks.StartRequest{ContainerID: s.spec.ID})
 		return err
 	})

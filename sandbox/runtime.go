@@ -11,46 +11,65 @@ import (
 	"attune"
 )
 
-// Runtime runs executions in sandboxes on this host. Its methods may be called at the same time; every implementation
-// passes the suite in sandboxtest.
+// Runtime makes sandboxes on this host. Its methods may be called at the same time; every implementation passes the suite
+// in sandboxtest.
 type Runtime interface {
-	// Run makes a fresh sandbox, feeds it Spec.Stdin, copies its output until both streams end, and removes it. When
-	// it returns, the sandbox is gone: no process, mount or network namespace of it is left.
-	//
-	// When ctx is cancelled, the sandbox gets SIGTERM, Spec.Grace, then SIGKILL for all of it; Run still collects the
-	// output and returns an Exit with Stopped set; a ctx that is cancelled early enough keeps the process from starting,
-	// and Code is then StoppedCode. The error is non-nil only when the sandbox could not be made or
-	// its end could not be learned; then Exit is meaningless.
-	Run(ctx context.Context, spec Spec) (Exit, error)
+	// Create makes a sandbox and starts its process, which waits for its document on stdin. An id that is in use is an
+	// error. After an error nothing is left that Remove would not find.
+	Create(ctx context.Context, spec Spec) (Sandbox, error)
 
 	// List returns the ids of the sandboxes on this host that belong to the same owner, also those that an earlier
-	// process of it left behind.
+	// process of it left behind, and those that have ended and whose rest is about to be removed.
 	List(ctx context.Context) ([]string, error)
 
 	// Remove kills and removes a sandbox and all that belongs to it. It is idempotent, and nil when there is none.
 	Remove(ctx context.Context, id string) error
 }
 
-// Spec is what to run.
+// Sandbox is a process that waits for the one document it will ever get.
+type Sandbox interface {
+	// Run feeds the sandbox Input.Stdin and copies its output, also what it printed before, until both streams end. When
+	// it returns an Exit, no process of the sandbox is left; what else belongs to it goes without the caller.
+	//
+	// When ctx is cancelled, the sandbox gets SIGTERM, Input.Grace, then SIGKILL for all of it; Run still collects the
+	// output and returns an Exit with Stopped set. A ctx that is cancelled early enough keeps the document from being
+	// delivered, and Code is then StoppedCode.
+	//
+	// The error is non-nil when the Input is refused, which changes nothing, when the sandbox was used before, or when its
+	// end could not be learned; then Exit is meaningless.
+	Run(ctx context.Context, in Input) (Exit, error)
+
+	// Remove ends and removes a sandbox that nobody used. After Run it does nothing.
+	Remove(ctx context.Context) error
+}
+
+// Spec is a sandbox, whatever execution it will serve.
 type Spec struct {
-	// ID names the sandbox: letters, digits and dashes. A second Run with an id that is in use fails.
+	// ID names the sandbox: letters, digits and dashes.
 	ID string
 	// ImageDigest is the manifest digest of an image on this host.
 	ImageDigest string
 	// Args is the command; nothing secret may be in it.
-	Args []string
+	Args      []string
+	Network   attune.Network
+	Resources attune.Resources
+}
+
+// Input is one execution's use of a sandbox.
+type Input struct {
+	// Execution names the attempt, in letters, digits and dashes. While a sandbox of the owner that was given it is on this
+	// host, another Run with the same name fails.
+	Execution string
 	// Stdin is the document of contract 2. It is written once and then closed; it is never stored.
 	Stdin []byte
 	// Stdout and Stderr get what the process writes. They are called from one goroutine each, and a slow Write slows
 	// the process down. An error ends the copy but not the reading: the rest is drained and dropped.
 	Stdout, Stderr io.Writer
-	Network        attune.Network
-	Resources      attune.Resources
-	// Timeout counts from the start of the process.
+	// Timeout counts from when the document begins to be delivered.
 	Timeout time.Duration
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
-	// Started, where set, is called once, when the process has been started.
+	// Started, where set, is called once, right before the document is delivered.
 	Started func()
 }
 
@@ -70,7 +89,8 @@ type Exit struct {
 	// says that there was more.
 	Result []byte
 	// Failure is what the runner left in $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when there was none.
-	Failure    []byte
+	Failure []byte
+	// StartedAt is when the document began to be delivered.
 	StartedAt  time.Time
 	FinishedAt time.Time
 }

@@ -14,11 +14,12 @@ import (
 // function of the id, so that a later process of the same owner finds them.
 type runFiles struct{ dir string }
 
-func (f runFiles) stdin() string   { return filepath.Join(f.dir, "stdin") }
-func (f runFiles) stdout() string  { return filepath.Join(f.dir, "stdout") }
-func (f runFiles) stderr() string  { return filepath.Join(f.dir, "stderr") }
-func (f runFiles) result() string  { return filepath.Join(f.dir, "result") }
-func (f runFiles) failure() string { return filepath.Join(f.dir, "failure") }
+func (f runFiles) stdin() string      { return filepath.Join(f.dir, "stdin") }
+func (f runFiles) stdout() string     { return filepath.Join(f.dir, "stdout") }
+func (f runFiles) stderr() string     { return filepath.Join(f.dir, "stderr") }
+func (f runFiles) assignment() string { return filepath.Join(f.dir, "assignment.json") }
+func (f runFiles) result() string     { return filepath.Join(f.dir, "result") }
+func (f runFiles) failure() string    { return filepath.Join(f.dir, "failure") }
 
 // create makes the folder, the pipes, and the two empty files that the sandbox may write. Each of the files is mounted
 // by itself, so the sandbox can change what is in it and never what is at its path.

@@ -20,6 +20,7 @@ const copyBufferBytes = 64 << 10
 type stdio struct {
 	stdin, stdout, stderr io.ReadWriteCloser
 	copies, delivery      sync.WaitGroup
+	copying               bool
 }
 
 func openStdio(files runFiles) (_ *stdio, err error) {
@@ -47,8 +48,12 @@ func openStdio(files runFiles) (_ *stdio, err error) {
 	return s, err
 }
 
-// copy starts reading both outputs to their ends.
+// copy starts reading both outputs to their ends, what was printed before too. Only the first call does.
 func (s *stdio) copy(stdout, stderr io.Writer) {
+	if s.copying {
+		return
+	}
+	s.copying = true
 	s.copies.Go(func() { drain(stdout, s.stdout) })
 	s.copies.Go(func() { drain(stderr, s.stderr) })
 }

@@ -28,9 +28,18 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("unknown network %q", s.Network)
 	case r.CPU <= 0 || r.MemoryBytes <= 0 || r.Pids <= 0 || r.TmpBytes <= 0:
 		return errors.New("cpu, memory, pids and tmp must all be limited")
-	case s.Timeout <= 0:
+	}
+	return nil
+}
+
+// Validate tells what is wrong with the input. Every Sandbox refuses what does not pass.
+func (in *Input) Validate() error {
+	switch {
+	case !sandboxID.MatchString(in.Execution):
+		return fmt.Errorf("execution name %q is not of letters, digits and dashes", in.Execution)
+	case in.Timeout <= 0:
 		return errors.New("no timeout")
-	case s.Grace < 0:
+	case in.Grace < 0:
 		return errors.New("negative grace")
 	}
 	return nil

@@ -170,19 +170,21 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 	if err != nil {
 		return Outcome{}, err
 	}
-	id, started := fmt.Sprintf("%s-%d", c.ID, c.Attempt), false
-	exit, runErr := s.Runtime.Run(ctx, sandbox.Spec{
-		ID:          id,
+	name, started := fmt.Sprintf("%s-%d", c.ID, c.Attempt), false
+	exit, runErr := s.run(ctx, sandbox.Spec{
+		ID:          name,
 		ImageDigest: c.ImageDigest,
 		Args:        images.Command(action.RunnerType, action.EntryPoint, action.Function),
-		Stdin:       stdin,
-		Stdout:      record.stdout,
-		Stderr:      record.stderr,
 		Network:     action.Network,
 		Resources:   action.Resources,
-		Timeout:     time.Duration(action.TimeoutSeconds) * time.Second,
-		Grace:       s.Grace,
-		Started:     func() { started = true },
+	}, sandbox.Input{
+		Execution: name,
+		Stdin:     stdin,
+		Stdout:    record.stdout,
+		Stderr:    record.stderr,
+		Timeout:   time.Duration(action.TimeoutSeconds) * time.Second,
+		Grace:     s.Grace,
+		Started:   func() { started = true },
 	})
 	var o Outcome
 	switch {
@@ -195,7 +197,7 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 	}
 	if runErr != nil {
 		s.Log.Error("sandbox failed", "execution", c.ID, "error", runErr)
-		if err := s.ensureGone(ctx, id); err != nil {
+		if err := s.ensureGone(ctx, name); err != nil {
 			return Outcome{}, errors.Join(errStillThere, err)
 		}
 	}
@@ -204,6 +206,15 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 		s.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
 	}
 	return o, nil
+}
+
+// run makes a sandbox and uses it.
+func (s *Sandboxes) run(ctx context.Context, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, error) {
+	made, err := s.Runtime.Create(ctx, spec)
+	if err != nil {
+		return sandbox.Exit{}, err
+	}
+	return made.Run(ctx, in)
 }
 
 // ensureGone removes what a failed run may have left, however long that takes: until then its slot cannot be given to

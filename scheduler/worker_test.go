@@ -254,11 +254,14 @@ type haunted struct {
 	tries map[string]int
 }
 
-func (h *haunted) Run(_ context.Context, spec sandbox.Spec) (sandbox.Exit, error) {
-	if err := h.Leave(spec.ID); err != nil {
-		return sandbox.Exit{}, err
-	}
-	spec.Started()
+func (h *haunted) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	return vanishing{}, h.Leave(spec.ID)
+}
+
+type vanishing struct{ sandbox.Sandbox }
+
+func (vanishing) Run(_ context.Context, in sandbox.Input) (sandbox.Exit, error) {
+	in.Started()
 	return sandbox.Exit{}, errors.New("lost from sight")
 }
 

@@ -2,14 +2,11 @@
 package sandboxtest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"attune/sandbox"
 	"attune/sandbox/sandboxtest/probe"
@@ -23,134 +20,64 @@ type Program func(terminated context.Context, p probe.Process) int
 type Fake struct {
 	program Program
 
-	mu      sync.Mutex
-	running map[string]bool
+	mu sync.Mutex
+	// made maps the ids of the sandboxes to the executions that they were given to.
+	made map[string]string
 }
 
 var _ sandbox.Runtime = (*Fake)(nil)
 
 // NewFake returns a Runtime whose sandboxes all run program.
 func NewFake(program Program) *Fake {
-	return &Fake{program: program, running: make(map[string]bool)}
+	return &Fake{program: program, made: make(map[string]string)}
 }
 
-// Run implements sandbox.Runtime.
-func (f *Fake) Run(ctx context.Context, spec sandbox.Spec) (sandbox.Exit, error) {
+// Create implements sandbox.Runtime.
+func (f *Fake) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := spec.Validate(); err != nil {
-		return sandbox.Exit{}, err
+		return nil, err
 	}
-	if err := f.register(spec.ID); err != nil {
-		return sandbox.Exit{}, err
+	if err := f.Leave(spec.ID); err != nil {
+		return nil, err
 	}
-	defer func() { _ = f.Remove(ctx, spec.ID) }()
-	exit := sandbox.Exit{StartedAt: time.Now()}
-	if ctx.Err() != nil {
-		exit.Stopped, exit.Code, exit.FinishedAt = true, sandbox.StoppedCode, exit.StartedAt
-		return exit, nil
-	}
-	if spec.Started != nil {
-		spec.Started()
-	}
-	life := context.WithoutCancel(ctx)
-	terminated, terminate := context.WithCancel(life)
-	defer terminate()
-	var result, failure bytes.Buffer
-	alive := &gate{}
-	process := probe.Process{
-		Args: spec.Args, Stdin: bytes.NewReader(spec.Stdin), Stdout: alive.guard(spec.Stdout), Stderr: alive.guard(spec.Stderr),
-		Result: alive.guard(&result), Failure: alive.guard(&failure),
-	}
-	status := make(chan int, 1)
-	go func() { status <- f.program(terminated, process) }()
-	exit.Code = watch(ctx, spec, status, terminate, &exit)
-	alive.shut()
-	exit.Result, exit.Failure = result.Bytes(), failure.Bytes()
-	exit.FinishedAt = time.Now()
-	return exit, nil
-}
-
-// killed is 128 + SIGKILL.
-const killed = 137
-
-func watch(ctx context.Context, spec sandbox.Spec, status <-chan int, terminate func(), exit *sandbox.Exit) int {
-	timeout := time.NewTimer(spec.Timeout)
-	defer timeout.Stop()
-	select {
-	case code := <-status:
-		return code
-	case <-ctx.Done():
-		exit.Stopped = true
-	case <-timeout.C:
-		exit.TimedOut = true
-	}
-	terminate()
-	grace := time.NewTimer(spec.Grace)
-	defer grace.Stop()
-	select {
-	case code := <-status:
-		return code
-	case <-grace.C:
-		return killed
-	}
-}
-
-// gate keeps a program that was killed and left behind from writing.
-type gate struct {
-	mu     sync.Mutex
-	closed bool
-}
-
-func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-}
-
-func (g *gate) guard(w io.Writer) io.Writer {
-	if w == nil {
-		w = io.Discard
-	}
-	return guarded{g, w}
-}
-
-type guarded struct {
-	gate *gate
-	to   io.Writer
-}
-
-func (w guarded) Write(p []byte) (int, error) {
-	w.gate.mu.Lock()
-	defer w.gate.mu.Unlock()
-	if w.gate.closed {
-		return 0, io.ErrClosedPipe
-	}
-	return w.to.Write(p)
-}
-
-func (f *Fake) register(id string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.running[id] {
-		return fmt.Errorf("sandbox %s exists", id)
-	}
-	f.running[id] = true
-	return nil
+	return f.start(spec), nil
 }
 
 // Leave makes a sandbox look as if an earlier process had left it behind.
-func (f *Fake) Leave(id string) error { return f.register(id) }
+func (f *Fake) Leave(id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, there := f.made[id]; there {
+		return fmt.Errorf("sandbox %s exists", id)
+	}
+	f.made[id] = ""
+	return nil
+}
+
+// assign gives a sandbox to an execution that has none.
+func (f *Fake) assign(id, execution string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for other, its := range f.made {
+		if its == execution {
+			return fmt.Errorf("execution %s has sandbox %s", execution, other)
+		}
+	}
+	f.made[id] = execution
+	return nil
+}
 
 // List implements sandbox.Runtime.
 func (f *Fake) List(context.Context) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Sorted(maps.Keys(f.running)), nil
+	return slices.Sorted(maps.Keys(f.made)), nil
 }
 
 // Remove implements sandbox.Runtime.
 func (f *Fake) Remove(_ context.Context, id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.running, id)
+	delete(f.made, id)
 	return nil
 }

@@ -26,8 +26,21 @@ func (s Subject) Spec(id string, args ...string) sandbox.Spec {
 		ID: id, ImageDigest: s.ImageDigest, Args: append(s.Probe[:len(s.Probe):len(s.Probe)], args...),
 		Network:   attune.NetworkNone,
 		Resources: attune.Resources{CPU: 1, MemoryBytes: 128 << 20, Pids: 64, TmpBytes: 16 << 20},
-		Timeout:   time.Minute, Grace: 200 * time.Millisecond,
 	}
+}
+
+// Input is an execution's, with time enough for every mode.
+func (s Subject) Input(execution string) sandbox.Input {
+	return sandbox.Input{Execution: execution, Timeout: time.Minute, Grace: 200 * time.Millisecond}
+}
+
+// Run makes a sandbox and runs it once.
+func (s Subject) Run(ctx context.Context, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, error) {
+	made, err := s.Runtime.Create(ctx, spec)
+	if err != nil {
+		return sandbox.Exit{}, err
+	}
+	return made.Run(ctx, in)
 }
 
 // Suite holds for every Runtime. setup is called once for each part, which run in parallel.
@@ -41,7 +54,11 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"a flood arrives whole":                   floodArrives,
 		"timeout":                                 timesOut,
 		"cancel":                                  cancels,
-		"cancel before the start":                 cancelsEarly,
+		"cancel before the document":              cancelsEarly,
+		"what was printed before the run":         printsEarly,
+		"a sandbox is used once":                  usedOnce,
+		"an execution has one sandbox":            oneSandboxEach,
+		"one that nobody used":                    removesUnused,
 		"one that will not end is killed":         killsStubborn,
 		"a document nobody reads holds up nobody": unreadDocument,
 		"an id is used once at a time":            uniqueIDs,
@@ -52,19 +69,33 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 			t.Parallel()
 			subject := setup(t)
 			part(t, subject)
-			if left, err := subject.Runtime.List(t.Context()); err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v, %v", left, err)
-			}
+			subject.AwaitNone(t)
 		})
 	}
 }
 
+// AwaitNone waits until no sandbox is left: the rest of those that have ended goes without the caller.
+func (s Subject) AwaitNone(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		left, err := s.Runtime.List(t.Context())
+		if err == nil && len(left) == 0 {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("left behind: %v, %v", left, err)
+		}
+	}
+}
+
 // run runs the probe to its end and returns what it printed.
-func run(ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec) (exit sandbox.Exit, stdout, stderr string) {
+func run(ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec, in sandbox.Input) (exit sandbox.Exit, stdout, stderr string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	spec.Stdout, spec.Stderr = &out, &complaints
-	exit, err := s.Runtime.Run(ctx, spec)
+	in.Stdout, in.Stderr = &out, &complaints
+	exit, err := s.Run(ctx, spec, in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,48 +103,48 @@ func run(ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec) (exit 
 }
 
 func stdinArrives(t *testing.T, s Subject) {
-	spec := s.Spec("stdin", "echo")
-	spec.Stdin = bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // More than a pipe holds.
-	exit, stdout, _ := run(t.Context(), t, s, spec)
-	if exit.Code != 0 || stdout != string(spec.Stdin) {
-		t.Errorf("exit %d, %d bytes came back of %d", exit.Code, len(stdout), len(spec.Stdin))
+	spec, in := s.Spec("stdin", "echo"), s.Input("stdin")
+	in.Stdin = bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // More than a pipe holds.
+	exit, stdout, _ := run(t.Context(), t, s, spec, in)
+	if exit.Code != 0 || stdout != string(in.Stdin) {
+		t.Errorf("exit %d, %d bytes came back of %d", exit.Code, len(stdout), len(in.Stdin))
 	}
 }
 
 func streamsStayApart(t *testing.T, s Subject) {
-	_, stdout, stderr := run(t.Context(), t, s, s.Spec("streams", "streams"))
+	_, stdout, stderr := run(t.Context(), t, s, s.Spec("streams", "streams"), s.Input("streams"))
 	if stdout != "to stdout" || stderr != "to stderr" {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}
 }
 
 func exitStatus(t *testing.T, s Subject) {
-	exit, _, _ := run(t.Context(), t, s, s.Spec("exit", "exit", "7"))
+	exit, _, _ := run(t.Context(), t, s, s.Spec("exit", "exit", "7"), s.Input("exit"))
 	if exit.Code != 7 || exit.TimedOut || exit.Stopped || exit.OutOfMemory || !exit.FinishedAt.After(exit.StartedAt) {
 		t.Errorf("exit is %+v, want a plain 7", exit)
 	}
 }
 
 func resultAndFailure(t *testing.T, s Subject) {
-	exit, _, _ := run(t.Context(), t, s, s.Spec("answer", "answer"))
+	exit, _, _ := run(t.Context(), t, s, s.Spec("answer", "answer"), s.Input("answer"))
 	if string(exit.Result) != `{"answer": 42}` || string(exit.Failure) != `{"error": "none"}` {
 		t.Errorf("result %q, failure %q", exit.Result, exit.Failure)
 	}
-	if exit, _, _ = run(t.Context(), t, s, s.Spec("silent", "exit", "0")); len(exit.Result)+len(exit.Failure) > 0 {
+	if exit, _, _ = run(t.Context(), t, s, s.Spec("silent", "exit", "0"), s.Input("silent")); len(exit.Result)+len(exit.Failure) > 0 {
 		t.Errorf("result %q and failure %q of one that left none", exit.Result, exit.Failure)
 	}
 }
 
 func floodArrives(t *testing.T, s Subject) {
-	if exit, stdout, _ := run(t.Context(), t, s, s.Spec("flood", "flood", "50")); exit.Code != 0 || len(stdout) != 50<<20 {
+	if exit, stdout, _ := run(t.Context(), t, s, s.Spec("flood", "flood", "50"), s.Input("flood")); exit.Code != 0 || len(stdout) != 50<<20 {
 		t.Errorf("exit %d, %d bytes", exit.Code, len(stdout))
 	}
 }
 
 func timesOut(t *testing.T, s Subject) {
-	spec := s.Spec("timeout", "wait")
-	spec.Timeout, spec.Grace = 300*time.Millisecond, time.Minute
-	exit, stdout, _ := run(t.Context(), t, s, spec)
+	spec, in := s.Spec("timeout", "wait"), s.Input("timeout")
+	in.Timeout, in.Grace = 300*time.Millisecond, time.Minute
+	exit, stdout, _ := run(t.Context(), t, s, spec, in)
 	if !exit.TimedOut || exit.Stopped || exit.Code != 143 || stdout != "waiting" {
 		t.Errorf("exit %+v, stdout %q", exit, stdout)
 	}
@@ -133,15 +164,15 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 func cancels(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	spec := s.Spec("cancel", "wait")
-	spec.Grace = time.Minute
+	spec, in := s.Spec("cancel", "wait"), s.Input("cancel")
+	in.Grace = time.Minute
 	writer := &signalWriter{seen: make(chan struct{})}
-	spec.Stdout = writer
+	in.Stdout = writer
 	go func() {
 		<-writer.seen
 		cancel()
 	}()
-	exit, err := s.Runtime.Run(ctx, spec)
+	exit, err := s.Run(ctx, spec, in)
 	if err != nil || !exit.Stopped || exit.TimedOut || exit.Code != 143 {
 		t.Errorf("exit %+v, %v", exit, err)
 	}
@@ -150,26 +181,26 @@ func cancels(t *testing.T, s Subject) {
 func cancelsEarly(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	spec := s.Spec("early", "answer")
-	spec.Started = func() { t.Error("the process was started") }
-	if exit, _, _ := run(ctx, t, s, spec); !exit.Stopped || exit.Code != sandbox.StoppedCode || exit.Result != nil {
+	spec, in := s.Spec("early", "answer"), s.Input("early")
+	in.Started = func() { t.Error("the document was delivered") }
+	if exit, _, _ := run(ctx, t, s, spec, in); !exit.Stopped || exit.Code != sandbox.StoppedCode || exit.Result != nil {
 		t.Errorf("exit %+v", exit)
 	}
 }
 
 func killsStubborn(t *testing.T, s Subject) {
-	spec := s.Spec("stubborn", "stubborn")
-	spec.Timeout = 300 * time.Millisecond
-	if exit, _, _ := run(t.Context(), t, s, spec); !exit.TimedOut || exit.Code != 137 {
+	spec, in := s.Spec("stubborn", "stubborn"), s.Input("stubborn")
+	in.Timeout = 300 * time.Millisecond
+	if exit, _, _ := run(t.Context(), t, s, spec, in); !exit.TimedOut || exit.Code != 137 {
 		t.Errorf("exit %+v, want one by SIGKILL after the timeout", exit)
 	}
 }
 
 func unreadDocument(t *testing.T, s Subject) {
-	spec := s.Spec("unread", "wait")
-	spec.Stdin = bytes.Repeat([]byte("x"), 1<<20)
-	spec.Timeout = 300 * time.Millisecond
-	if exit, _, _ := run(t.Context(), t, s, spec); !exit.TimedOut {
+	spec, in := s.Spec("unread", "wait"), s.Input("unread")
+	in.Stdin = bytes.Repeat([]byte("x"), 1<<20)
+	in.Timeout = 300 * time.Millisecond
+	if exit, _, _ := run(t.Context(), t, s, spec, in); !exit.TimedOut {
 		t.Errorf("exit %+v, want a timeout", exit)
 	}
 }
@@ -177,17 +208,17 @@ func unreadDocument(t *testing.T, s Subject) {
 func uniqueIDs(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	spec := s.Spec("twice", "wait")
+	spec, in := s.Spec("twice", "wait"), s.Input("twice")
 	writer := &signalWriter{seen: make(chan struct{})}
-	spec.Stdout = writer
+	in.Stdout = writer
 	first := make(chan error, 1)
 	go func() {
-		_, err := s.Runtime.Run(ctx, spec)
+		_, err := s.Run(ctx, spec, in)
 		first <- err
 	}()
 	<-writer.seen
-	if _, err := s.Runtime.Run(t.Context(), s.Spec("twice", "exit", "0")); err == nil {
-		t.Error("a second sandbox with the same id was started")
+	if _, err := s.Runtime.Create(t.Context(), s.Spec("twice", "exit", "0")); err == nil {
+		t.Error("a second sandbox with the same id was made")
 	}
 	if ids, err := s.Runtime.List(t.Context()); err != nil || len(ids) != 1 || ids[0] != "twice" {
 		t.Errorf("list is %v, %v", ids, err)
@@ -198,6 +229,77 @@ func uniqueIDs(t *testing.T, s Subject) {
 	}
 }
 
+func printsEarly(t *testing.T, s Subject) {
+	made, err := s.Runtime.Create(t.Context(), s.Spec("early", "early"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	in := s.Input("early")
+	in.Stdin, in.Stdout = []byte("document"), &out
+	exit, err := made.Run(t.Context(), in)
+	if err != nil || exit.Code != 0 || out.String() != "early document" {
+		t.Errorf("exit %+v, %v, printed %q", exit, err, out.String())
+	}
+}
+
+func usedOnce(t *testing.T, s Subject) {
+	made, err := s.Runtime.Create(t.Context(), s.Spec("once", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := s.Input("once")
+	refused.Timeout = 0
+	if _, err := made.Run(t.Context(), refused); err == nil {
+		t.Error("it ran without a timeout")
+	}
+	if exit, err := made.Run(t.Context(), s.Input("once")); err != nil || exit.Code != 0 {
+		t.Errorf("after the refusal: %+v, %v", exit, err)
+	}
+	if _, err := made.Run(t.Context(), s.Input("again")); err == nil {
+		t.Error("it was used twice")
+	}
+}
+
+func oneSandboxEach(t *testing.T, s Subject) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	in := s.Input("same")
+	writer := &signalWriter{seen: make(chan struct{})}
+	in.Stdout = writer
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Run(ctx, s.Spec("one", "wait"), in)
+		first <- err
+	}()
+	<-writer.seen
+	if _, err := s.Run(t.Context(), s.Spec("two", "exit", "0"), s.Input("same")); err == nil {
+		t.Error("an execution had two sandboxes")
+	}
+	cancel()
+	if err := <-first; err != nil {
+		t.Errorf("the first was disturbed: %v", err)
+	}
+}
+
+func removesUnused(t *testing.T, s Subject) {
+	made, err := s.Runtime.Create(t.Context(), s.Spec("unused", "flood", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := made.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if ids, err := s.Runtime.List(t.Context()); err != nil || len(ids) > 0 {
+		t.Errorf("left: %v, %v", ids, err)
+	}
+	if _, err := made.Run(t.Context(), s.Input("unused")); err == nil {
+		t.Error("it was used after its removal")
+	}
+}
+
 func refusesBadSpec(t *testing.T, s Subject) {
 	for name, change := range map[string]func(*sandbox.Spec){
 		"id":      func(spec *sandbox.Spec) { spec.ID = "../up" },
@@ -205,11 +307,10 @@ func refusesBadSpec(t *testing.T, s Subject) {
 		"command": func(spec *sandbox.Spec) { spec.Args = nil },
 		"memory":  func(spec *sandbox.Spec) { spec.Resources.MemoryBytes = 0 },
 		"network": func(spec *sandbox.Spec) { spec.Network = "host" },
-		"timeout": func(spec *sandbox.Spec) { spec.Timeout = 0 },
 	} {
 		spec := s.Spec("bad", "exit", "0")
 		change(&spec)
-		if _, err := s.Runtime.Run(t.Context(), spec); err == nil || strings.Contains(err.Error(), "panic") {
+		if _, err := s.Runtime.Create(t.Context(), spec); err == nil || strings.Contains(err.Error(), "panic") {
 			t.Errorf("%s: got %v, want a refusal", name, err)
 		}
 	}

@@ -28,6 +28,11 @@ var portable = map[string]mode{
 		_, err := io.Copy(p.Stdout, p.Stdin)
 		return status(err)
 	},
+	"early": func(_ context.Context, p Process) int {
+		_, early := io.WriteString(p.Stdout, "early ")
+		_, err := io.Copy(p.Stdout, p.Stdin)
+		return status(early) | status(err)
+	},
 	"streams": func(_ context.Context, p Process) int {
 		_, outErr := io.WriteString(p.Stdout, "to stdout")
 		_, errErr := io.WriteString(p.Stderr, "to stderr")
