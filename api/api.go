@@ -39,8 +39,10 @@ type Config struct {
 	// AnswerTimeout is how long the database and object storage may hang before a request is answered without them; zero
 	// takes the default. An upload has its own time.
 	AnswerTimeout time.Duration
-	Version       string
-	Log           *slog.Logger
+	// Isolation is the level that sandboxes in this process reach; empty in one without a worker.
+	Isolation string
+	Version   string
+	Log       *slog.Logger
 }
 
 const (
@@ -87,7 +89,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	router.Get("/openapi.json", document)
 	router.Get("/docs", docs)
-	router.Get("/healthz", healthz)
+	router.Get("/healthz", s.healthz)
 	router.Get("/readyz", s.readyz)
 	router.Method(http.MethodGet, "/metrics", s.metrics.handler())
 	return router, nil

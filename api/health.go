@@ -14,9 +14,14 @@ import (
 // readyTimeout bounds the look at the dependencies, so that whoever asks gets an answer while they hang.
 const readyTimeout = 3 * time.Second
 
-// healthz says that the process lives and serves; it asks nobody else.
-func healthz(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, envelope[map[string]string]{Data: map[string]string{"status": "ok"}})
+// healthz says that the process lives and serves, and how well its own worker, if it has one, isolates sandboxes; it asks
+// nobody else.
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
+	health := map[string]string{"status": "ok"}
+	if s.Isolation != "" {
+		health["isolation"] = s.Isolation
+	}
+	writeJSON(w, envelope[map[string]string]{Data: health})
 }
 
 // readyz says whether what the service needs answers, too. Needing no token, it names what does not and not why.

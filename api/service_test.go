@@ -27,6 +27,13 @@ func TestHealth(t *testing.T) {
 	for _, path := range []string{"/healthz", "/readyz"} {
 		wantStatus(t, s.get(path, as("")), 200)
 	}
+	if body := string(s.get("/healthz", as("")).body); strings.Contains(body, "isolation") {
+		t.Errorf("a server without a worker says %s", body)
+	}
+	worker := setup(t, func(c *api.Config) { c.Isolation = "no-apparmor" })
+	if body := string(worker.get("/healthz", as("")).body); !strings.Contains(body, `"isolation":"no-apparmor"`) {
+		t.Errorf("one with a worker says %s", body)
+	}
 }
 
 func TestReadinessNamesWhatIsDown(t *testing.T) {

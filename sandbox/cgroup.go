@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,18 +29,23 @@ type cgroups struct {
 
 const cgroupMount = "/sys/fs/cgroup"
 
-// findCgroups reads what is mounted below /sys/fs/cgroup.
-func findCgroups() (cgroups, error) {
-	if _, err := os.Stat(cgroupMount + "/cgroup.controllers"); err == nil {
-		return cgroups{v2: true, mount: cgroupMount, memory: cgroupMount, roots: []string{cgroupMount}}, nil
+// findCgroups reads what is mounted below a folder, and refuses a host without what limits a sandbox.
+func findCgroups(mount string) (cgroups, error) {
+	if controllers, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")); err == nil {
+		for _, controller := range []string{"memory", "pids", "cpu"} {
+			if !slices.Contains(strings.Fields(string(controllers)), controller) {
+				return cgroups{}, fmt.Errorf("cgroup version 2 has no %s controller at %s", controller, mount)
+			}
+		}
+		return cgroups{v2: true, mount: mount, memory: mount, roots: []string{mount}}, nil
 	}
-	entries, err := os.ReadDir(cgroupMount)
+	entries, err := os.ReadDir(mount)
 	if err != nil {
 		return cgroups{}, fmt.Errorf("find cgroups: %w", err)
 	}
-	found := cgroups{mount: cgroupMount}
+	found := cgroups{mount: mount}
 	for _, entry := range entries {
-		root := filepath.Join(cgroupMount, entry.Name())
+		root := filepath.Join(mount, entry.Name())
 		if entry.IsDir() {
 			found.roots = append(found.roots, root)
 		}
@@ -48,8 +54,8 @@ func findCgroups() (cgroups, error) {
 		}
 	}
 	for _, controller := range []string{"memory", "pids", "cpu", "freezer", "devices"} {
-		if _, err := os.Stat(filepath.Join(cgroupMount, controller)); err != nil {
-			return cgroups{}, fmt.Errorf("the %s controller is not mounted below %s", controller, cgroupMount)
+		if _, err := os.Stat(filepath.Join(mount, controller)); err != nil {
+			return cgroups{}, fmt.Errorf("the %s controller is not mounted below %s", controller, mount)
 		}
 	}
 	_, err = os.Stat(found.memory + "/memory.memsw.limit_in_bytes")

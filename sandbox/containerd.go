@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
@@ -54,8 +52,11 @@ type Containerd struct {
 	config Config
 	runc   string
 	groups cgroups
-	ids    idRanges
-	log    *slog.Logger
+	level  string
+	// appArmor is the profile of all sandboxes, empty on a host without.
+	appArmor string
+	ids      idRanges
+	log      *slog.Logger
 
 	client    *client.Client
 	records   containers.Store
@@ -78,11 +79,20 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	runc, err := findTool(config.BinDir, "runc")
+	here := thisMachine(config.BinDir)
+	found := report(here.checks(ctx))
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	runc, err := here.tool("runc")
 	if err != nil {
 		return nil, err
 	}
-	groups, err := probeHost(ctx, runc)
+	groups, err := findCgroups(cgroupMount)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := here.confine()
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +107,11 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", config.Address, err)
 	}
-	if err := probeContainerd(ctx, conn); err != nil {
+	if _, err := probeContainerd(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Containerd{
-		config: config, runc: runc, groups: groups, log: config.Logger,
+		config: config, runc: runc, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),
@@ -136,26 +146,8 @@ func (c *Config) executionsDir() string { return filepath.Join(c.StateDir, "exec
 // runcRoot is where runc keeps its state; the default is shared by everybody on the host.
 func (c *Config) runcRoot() string { return filepath.Join(c.StateDir, "runc") }
 
-func probeContainerd(ctx context.Context, conn *client.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	version, err := conn.Version(ctx)
-	if err != nil {
-		return fmt.Errorf("ask containerd for its version: %w", err)
-	}
-	if v, err := semver.NewVersion(version.Version); err == nil && v.Major() < 2 {
-		return fmt.Errorf("containerd %s knows no user namespaces; install 2.0 or newer", version.Version)
-	}
-	can, err := conn.GetSnapshotterCapabilities(ctx, snapshotter)
-	if err != nil {
-		return fmt.Errorf("ask containerd's %s snapshotter what it can do: %w", snapshotter, err)
-	}
-	if !slices.Contains(can, "remap-ids") {
-		return fmt.Errorf("containerd's %s snapshotter cannot map ids; it needs kernel 6.3 or newer "+
-			"and a file system that supports it", snapshotter)
-	}
-	return nil
-}
+// Level says how well sandboxes are isolated on this host: LevelFull, or what is missing, as Report has it.
+func (c *Containerd) Level() string { return c.level }
 
 // Close waits for the rest of those that have ended, and ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
 func (c *Containerd) Close() error {

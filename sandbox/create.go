@@ -69,7 +69,7 @@ func (s *sandbox) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := placement{cgroups: s.groups, cgroupPath: s.cgroupPath(s.spec.ID)}
+	at := placement{cgroups: s.groups, cgroupPath: s.cgroupPath(s.spec.ID), appArmor: s.appArmor}
 	if at.idBase, err = s.ids.take(); err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,23 +10,91 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
 
 const corePatternFile = "/proc/sys/kernel/core_pattern"
 
-// probeHost looks for what sandboxes stand on. Everything that is missing is named, not only the first.
-func probeHost(ctx context.Context, runc string) (cgroups, error) {
-	groups, err := findCgroups()
-	errs := []error{err}
-	if os.Geteuid() != 0 {
-		errs = append(errs, errors.New("sandboxes are made by root"))
+// machine is where a host is looked at.
+type machine struct {
+	proc, sys string
+	euid      int
+	// tool finds a program by its name.
+	tool func(name string) (string, error)
+}
+
+func thisMachine(binDir string) machine {
+	return machine{
+		proc: "/proc", sys: "/sys", euid: os.Geteuid(),
+		tool: func(name string) (string, error) { return findTool(binDir, name) },
 	}
-	errs = append(errs, checkCorePattern(corePatternFile), checkUserNamespaces(), checkRunc(ctx, runc))
-	if err := errors.Join(errs...); err != nil {
-		return cgroups{}, fmt.Errorf("this host cannot run sandboxes: %w", err)
+}
+
+// checks looks at everything that sandboxes stand on. None of them stops the others: all that is missing is named at once.
+func (m machine) checks(ctx context.Context) []Check {
+	return []Check{
+		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
+		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkCrun(ctx), m.checkRunsc(ctx), m.checkNetworkTools(ctx),
 	}
-	return groups, nil
+}
+
+func (m machine) read(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
+}
+
+func (m machine) checkRoot() Check {
+	if m.euid != 0 {
+		return missing("root", fmt.Sprintf("user %d", m.euid), "run it as root: sudo attune …")
+	}
+	return fine("root", "yes")
+}
+
+// leastKernel has idmapped mounts below overlay file systems.
+var leastKernel = semver.MustParse("6.3.0")
+
+func (m machine) checkKernel() Check {
+	const name, mend = "kernel", "install Linux 6.3 or newer, on Debian 12: apt-get install -t bookworm-backports linux-image-amd64"
+	release, err := m.read(filepath.Join(m.proc, "sys/kernel/osrelease"))
+	if err != nil {
+		return missing(name, err.Error(), mend)
+	}
+	number, _, _ := strings.Cut(release, "-")
+	version, err := semver.NewVersion(strings.TrimRight(number, "+"))
+	if err != nil || version.LessThan(leastKernel) {
+		return missing(name, release+" cannot map the ids of a sandbox's root", mend)
+	}
+	return fine(name, release)
+}
+
+func (m machine) checkUserNamespaces() Check {
+	const name = "user namespaces"
+	text, err := m.read(filepath.Join(m.proc, "sys/user/max_user_namespaces"))
+	if err != nil {
+		return missing(name, "the kernel has none", "boot a kernel with CONFIG_USER_NS=y")
+	}
+	if n, err := strconv.Atoi(text); err != nil || n <= 0 {
+		return missing(name, "switched off", "sysctl -w user.max_user_namespaces=65536")
+	}
+	return fine(name, "at most "+text)
+}
+
+func (m machine) checkSeccomp() Check {
+	const name, mend = "seccomp", "boot a kernel with CONFIG_SECCOMP_FILTER=y"
+	actions, err := m.read(filepath.Join(m.proc, "sys/kernel/seccomp/actions_avail"))
+	if err != nil || !strings.Contains(" "+actions+" ", " errno ") {
+		return missing(name, "the kernel cannot filter system calls", mend)
+	}
+	return fine(name, "filters system calls")
+}
+
+func (m machine) checkCores() Check {
+	const name = "core dumps"
+	file := filepath.Join(m.proc, "sys/kernel/core_pattern")
+	if err := checkCorePattern(file); err != nil {
+		return missing(name, err.Error(), "sysctl -w kernel.core_pattern=core")
+	}
+	pattern, _ := m.read(file)
+	return fine(name, fmt.Sprintf("go to a file (%q), and sandboxes write none", pattern))
 }
 
 // checkCorePattern refuses a host that feeds core dumps to a program: that program runs as root outside of every
@@ -39,59 +105,68 @@ func checkCorePattern(file string) error {
 		return fmt.Errorf("read core pattern: %w", err)
 	}
 	if text := strings.TrimSpace(string(pattern)); strings.HasPrefix(text, "|") || strings.HasPrefix(text, "@") {
-		return fmt.Errorf("kernel.core_pattern is %q and hands core dumps to a program outside of the sandbox; "+
-			"set it to a file name: sysctl -w kernel.core_pattern=core", text)
+		return fmt.Errorf("kernel.core_pattern is %q and hands core dumps to a program outside of the sandbox", text)
 	}
 	return nil
 }
 
-func checkUserNamespaces() error {
-	text, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
-	if err != nil {
-		return fmt.Errorf("the kernel has no user namespaces: %w", err)
-	}
-	if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || n == 0 {
-		return errors.New("user namespaces are switched off: sysctl -w user.max_user_namespaces=65536")
-	}
-	return nil
-}
-
-// checkRunc asks the runtime that will be used, by its path, what it is and can do.
-func checkRunc(ctx context.Context, runc string) error {
-	out, err := exec.CommandContext(ctx, runc, "features").Output()
-	if err != nil {
-		return fmt.Errorf("ask %s for its features: %w", runc, err)
-	}
-	var f features.Features
-	if err := json.Unmarshal(out, &f); err != nil {
-		return fmt.Errorf("read the features of %s: %w", runc, err)
-	}
-	if err := checkRuncVersion(f.Annotations["org.opencontainers.runc.version"]); err != nil {
-		return err
-	}
-	if f.Linux == nil || f.Linux.Seccomp == nil || f.Linux.Seccomp.Enabled == nil || !*f.Linux.Seccomp.Enabled {
-		return fmt.Errorf("%s was built without seccomp", runc)
-	}
-	return nil
-}
-
-// checkRuncVersion knows the first release of each line without the mount and procfs races of 2025.
-func checkRuncVersion(text string) error {
-	version, err := semver.NewVersion(text)
-	if err != nil {
-		return fmt.Errorf("runc version %q: %w", text, err)
-	}
-	least := "1.4.0"
+func (m machine) checkCgroups() Check {
+	const name = "cgroups"
+	groups, err := findCgroups(filepath.Join(m.sys, "fs/cgroup"))
 	switch {
-	case version.Major() == 1 && version.Minor() == 2:
-		least = "1.2.8"
-	case version.Major() == 1 && version.Minor() == 3:
-		least = "1.3.3"
+	case err != nil:
+		return missing(name, err.Error(), "boot with the cpu, memory and pids controllers: cgroup_enable=memory on the kernel's command line, "+
+			"and no cgroup_disable=")
+	case groups.v2:
+		return fine(name, "version 2 with cpu, memory and pids")
+	default:
+		return fine(name, "version 1 with cpu, memory, pids, freezer and devices")
 	}
-	if version.LessThan(semver.MustParse(least)) {
-		return fmt.Errorf("runc %s has known ways out of a container; install 1.2.8, 1.3.3, 1.4 or newer", text)
+}
+
+// checkSwap matters on version 1 only, where the kernel may have been built or booted without a limit on swap.
+func (m machine) checkSwap() Check {
+	const name = "swap limit"
+	groups, err := findCgroups(filepath.Join(m.sys, "fs/cgroup"))
+	if err == nil && (groups.v2 || groups.swapLimit) {
+		return fine(name, "memory and swap are limited together")
 	}
-	return nil
+	if swaps, err := m.read(filepath.Join(m.proc, "swaps")); err == nil && strings.Count(swaps, "\n") == 0 {
+		return fine(name, "there is no swap")
+	}
+	return Check{
+		Name: name, State: CheckDegraded, Found: "memory is limited, and swap beyond it is not", lacks: "swap-limit",
+		Mend: "swapoff -a, or boot with swapaccount=1",
+	}
+}
+
+// checkNetworkTools looks for what `network: egress` needs; everything else runs without.
+func (m machine) checkNetworkTools(ctx context.Context) Check {
+	const name = "egress network"
+	var lacking []string
+	for _, tool := range []string{"nft", "ip", "bridge", "host-local"} {
+		if _, err := m.tool(tool); err != nil {
+			lacking = append(lacking, tool)
+		}
+	}
+	if len(lacking) > 0 {
+		return Check{
+			Name: name, State: CheckDegraded, Found: "no " + strings.Join(lacking, ", no ") + ": builds and actions with network: egress fail",
+			Mend: "apt-get install nftables iproute2; `make deps` builds the CNI plugins bridge and host-local",
+		}
+	}
+	version := "nft"
+	if nft, err := m.tool("nft"); err == nil {
+		if out, err := exec.CommandContext(ctx, nft, "--version").Output(); err == nil {
+			version = firstLine(string(out))
+		}
+	}
+	return fine(name, version+", ip, CNI plugins bridge and host-local")
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(line)
 }
 
 // findTool prefers the folder with our own binaries over the search path.

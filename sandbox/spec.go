@@ -32,6 +32,8 @@ type placement struct {
 	cgroupPath string
 	// idBase is the host id that the sandbox's root stands for.
 	idBase uint32
+	// appArmor is the profile to run under, empty on a host without.
+	appArmor string
 	// netns is the path of a network namespace made ahead; empty asks for a new and empty one.
 	netns string
 	// resolvConf, result and failure are files on the host; resolvConf is empty without a network.
@@ -46,7 +48,7 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 		Hostname: "attune",
 		// The path is relative to the bundle, where containerd mounts the snapshot.
 		Root:    &specs.Root{Path: "rootfs", Readonly: true},
-		Process: process(spec),
+		Process: process(spec, at),
 		Mounts:  mounts(spec, at),
 		Linux: &specs.Linux{
 			Namespaces:    namespaces(at),
@@ -62,7 +64,7 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 	}
 }
 
-func process(spec Spec) *specs.Process {
+func process(spec Spec, at placement) *specs.Process {
 	score := oomScore
 	// The largest file that /tmp can hold, for it counts as memory. The result and the failure lie on the host's disk,
 	// where nothing else bounds them.
@@ -73,6 +75,7 @@ func process(spec Spec) *specs.Process {
 		Env:             environment(),
 		Cwd:             PackDir,
 		NoNewPrivileges: true,
+		ApparmorProfile: at.appArmor,
 		// Empty, not absent: a runtime may read nil as "leave them as they are".
 		Capabilities: &specs.LinuxCapabilities{
 			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},

@@ -22,6 +22,7 @@ type commands struct {
 	Server  serverCommand  `cmd:"" group:"service" help:"Run the REST API."`
 	Worker  workerCommands `cmd:"" group:"service" help:"Run executions and build images on this host; list and forget workers."`
 	Migrate migrateCommand `cmd:"" group:"service" help:"Bring the database schema up to date."`
+	Doctor  doctorCommand  `cmd:"" group:"service" help:"Say what this host can do for sandboxes, and what it lacks."`
 
 	Pack      packCommands      `cmd:"" group:"client" help:"Install, inspect and remove packs."`
 	Run       runCommand        `cmd:"" group:"client" help:"Run an action."`

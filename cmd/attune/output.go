@@ -126,11 +126,11 @@ func (s *session) paint(code, text string) string {
 // paintStatus colors the words that say how something ended, and leaves every other cell as it is.
 func (s *session) paintStatus(cell string) string {
 	switch cell {
-	case "completed", "installed":
+	case "completed", "installed", "ok":
 		return s.paint(green, cell)
-	case "failed", "timeout", "abandoned", "rejected":
+	case "failed", "timeout", "abandoned", "rejected", "missing":
 		return s.paint(red, cell)
-	case "queued", "scheduled", "running", "canceling", "pending", "installing":
+	case "queued", "scheduled", "running", "canceling", "pending", "installing", "degraded":
 		return s.paint(yellow, cell)
 	default:
 		return cell

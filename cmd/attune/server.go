@@ -55,7 +55,7 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 		c.retention(st, log).Run(ctx)
 		return nil
 	})
-	group.Go(func() error { return c.serve(ctx, st, queue, listener, log) })
+	group.Go(func() error { return c.serve(ctx, st, queue, listener, "", log) })
 	return group.Wait()
 }
 
@@ -74,15 +74,15 @@ const shutdownGrace = 5 * time.Second
 // abandonedUpload is longer than any upload takes; another server may use the folder, too.
 const abandonedUpload = time.Hour
 
-// serve answers requests until ctx ends, then lets the open ones finish.
-func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, log *slog.Logger) error {
+// serve answers requests until ctx ends, then lets the open ones finish. isolation is what the API says of sandboxes here.
+func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, isolation string, log *slog.Logger) error {
 	staging, err := f.scratch("uploads", abandonedUpload)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	handler, err := api.New(api.Config{
 		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging,
-		Limits: imagebuilder.DefaultLimits(), Version: versionText(), Log: log,
+		Limits: imagebuilder.DefaultLimits(), Isolation: isolation, Version: versionText(), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

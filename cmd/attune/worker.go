@@ -92,6 +92,8 @@ type host struct {
 	worker    *scheduler.Worker
 	sandboxes *scheduler.Sandboxes
 	installer *imagebuilder.Installer
+	// isolation is the level that sandboxes here reach.
+	isolation string
 	closers   []func() error
 }
 
@@ -155,6 +157,7 @@ func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, n
 		return nil, nil, err
 	}
 	h.closers = append(h.closers, runtime.Close)
+	h.isolation = runtime.Level()
 	return builder, runtime, nil
 }
 

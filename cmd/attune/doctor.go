@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"attune/sandbox"
+)
+
+// doctorCommand looks at this host as a worker would. It asks no service and changes nothing.
+type doctorCommand struct {
+	ContainerdAddress string `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to ask; with none, the one that \"up\" would run is looked at."`
+	BinDir            string `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons."`
+	DataDir           string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder whose disk is looked at."`
+}
+
+// Help is the long text of `attune doctor --help`.
+func (*doctorCommand) Help() string {
+	return `Each point is ok, degraded (sandboxes run, with less between them and the host, or some of them cannot), missing (no sandbox runs), or absent (only those who ask for it miss it). The exit status is 1 when no execution could run here.
+
+Examples:
+
+    attune doctor
+    attune doctor --json | jq -r .level
+`
+}
+
+// Run does what the command's help says.
+func (c *doctorCommand) Run(ctx context.Context, s *session) error {
+	own := hostFlags{BinDir: c.BinDir}
+	if err := own.setDefaults(); err != nil {
+		return err
+	}
+	return s.printReport(sandbox.Diagnose(ctx, sandbox.Config{
+		Address: c.ContainerdAddress, BinDir: own.BinDir, StateDir: c.DataDir,
+	}))
+}
+
+// printReport ends with a failure when nothing can run.
+func (s *session) printReport(report sandbox.Report) error {
+	if s.JSON {
+		document, err := json.Marshal(report)
+		if err != nil {
+			return fmt.Errorf("encode report: %w", err)
+		}
+		if err := s.printJSON(document); err != nil {
+			return err
+		}
+	} else {
+		s.printChecks(report.Checks)
+		s.printFields([]field{{"level", report.Level}})
+	}
+	if !report.Runs() {
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+// printChecks gives people the mends in a table of their own, for they are long; programs get a line for each point.
+func (s *session) printChecks(checks []sandbox.Check) {
+	points := table{header: []string{"POINT", "STATE", "FOUND"}}
+	mends := table{header: []string{"POINT", "TO MEND IT"}}
+	for _, c := range checks {
+		switch {
+		case !s.stdoutTerminal:
+			points.add(c.Name, string(c.State), c.Found, c.Mend)
+			continue
+		case c.Mend != "":
+			mends.add(c.Name, c.Mend)
+		}
+		points.add(c.Name, string(c.State), c.Found)
+	}
+	s.printTable(points)
+	s.printBelow(mends)
+	if s.stdoutTerminal {
+		writef(s.stdout, "\n")
+	}
+}
