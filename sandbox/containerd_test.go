@@ -58,7 +58,9 @@ func TestInside(t *testing.T) {
 			"tmp is full in time":   tmpIsLimited,
 			"processes are limited": processesAreLimited,
 			"memory is limited":     memoryIsLimited,
-			"forbidden calls":       forbiddenCalls,
+			"forbidden calls":       nothingOf("syscalls"),
+			"forbidden paths":       nothingOf("paths"),
+			"forbidden rights":      nothingOf("rights"),
 			"no network":            hasNoNetwork,
 			"daemons die, too":      daemonsDie,
 			"usage is counted":      usageIsCounted,
@@ -132,9 +134,12 @@ func memoryIsLimited(t *testing.T, s sandboxtest.Subject) {
 	}
 }
 
-func forbiddenCalls(t *testing.T, s sandboxtest.Subject) {
-	if _, out := look(t, s, s.Spec("syscalls", "syscalls")); out != "tried\n" {
-		t.Errorf("let through:\n%s", out)
+// nothingOf has the probe try all that a mode knows; it prints what worked.
+func nothingOf(mode string) func(*testing.T, sandboxtest.Subject) {
+	return func(t *testing.T, s sandboxtest.Subject) {
+		if _, out := look(t, s, s.Spec(mode, mode)); out != "tried\n" {
+			t.Errorf("let through:\n%s", out)
+		}
 	}
 }
 

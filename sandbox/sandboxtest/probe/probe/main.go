@@ -15,6 +15,9 @@ func main() {
 	if look, known := inside[args[0]]; known {
 		os.Exit(look(args))
 	}
+	if attack, known := hostile[args[0]]; known {
+		os.Exit(besiege(attack, args))
+	}
 	terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	os.Exit(probe.Run(terminated, probe.Process{

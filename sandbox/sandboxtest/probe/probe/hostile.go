@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostile are the modes that try to use up what others need too. Each prints how it fared at its height, and then stays
+// there until it is killed.
+var hostile = map[string]func(args []string){
+	// fork-bomb has every child do the same.
+	"fork-bomb": func([]string) {
+		for {
+			if err := exec.Command("/probe", "fork-bomb").Start(); err != nil {
+				_, _ = os.Stdout.WriteString("refused\n")
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	},
+	// inodes makes empty files until it is refused.
+	"inodes": func(args []string) {
+		for n := 0; ; n++ {
+			if err := os.WriteFile(filepath.Join(args[1], strconv.Itoa(n)), nil, 0o600); err != nil {
+				fmt.Println(n, err)
+				return
+			}
+		}
+	},
+	"fill-and-stay": func(args []string) { inside["fill"](args) },
+	"descriptors": func([]string) {
+		for {
+			if fd, err := unix.Open("/dev/zero", unix.O_RDONLY, 0); err != nil {
+				fmt.Println(err)
+				return
+			} else if fd > 1000 {
+				// What the waiting itself takes is left free when the height has been reached.
+				defer func() { _ = unix.Close(fd) }()
+			}
+		}
+	},
+	// escapee is a child of a session of its own, whose parent is gone, and that cannot be asked to end.
+	"escapee": func([]string) {
+		child := exec.Command("/probe", "deaf")
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		fmt.Println("started", child.Start() == nil)
+	},
+	"deaf-to-stdin": func([]string) { fmt.Println("waiting") },
+	// crash has a child that has read the secret die in the way that leaves a core file where one is allowed.
+	"crash": func([]string) {
+		child := exec.Command("/probe", "abort")
+		child.Stdin, child.Dir, child.Env = os.Stdin, "/tmp", []string{"GOTRACEBACK=crash"}
+		_ = child.Run()
+		status, _ := child.ProcessState.Sys().(syscall.WaitStatus)
+		left, err := os.ReadDir("/tmp")
+		fmt.Println("signal", status.Signal(), "core", status.CoreDump(), "left", len(left), err)
+	},
+	"abort": func([]string) {
+		secret, _ := io.ReadAll(os.Stdin)
+		panic(len(secret))
+	},
+}
+
+// besiege runs a hostile mode and stays.
+func besiege(attack func([]string), args []string) int {
+	signal.Ignore(syscall.SIGTERM)
+	attack(args)
+	time.Sleep(time.Hour)
+	return 0
+}
