@@ -4,6 +4,8 @@
 //
 // The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets
 // stay in memory: they are never put into the environment, the arguments or a file. Node.js 20 or newer.
+//
+// All that does not need the document is done before it is read: a sandbox may wait for it long before its execution exists.
 
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
@@ -23,20 +25,44 @@ class InvalidResult extends Error {
   name = 'InvalidResult';
 }
 
-function readDocument() {
-  const document = JSON.parse(readFileSync(0, 'utf8'));
-  // The action finds an empty stdin, not the end of ours: the lowest free descriptor is the one just closed.
-  closeSync(0);
-  openSync('/dev/null', 'r');
-  return document;
-}
+// The action finds an empty stdin: the lowest free descriptor is the one just closed.
+const stdin = openSync('/proc/self/fd/0', 'r');
+closeSync(0);
+openSync('/dev/null', 'r');
 
-function setEnvironment({ id = '', action = '', attempt = '', env = {} }) {
+// given reads the document, once, and sets what depends on it. Until it comes, everything waits.
+let document;
+function given() {
+  if (document) return document;
+  document = JSON.parse(readFileSync(stdin, 'utf8'));
+  closeSync(stdin);
+  const { id = '', action = '', attempt = '', env } = document.execution ?? {};
   Object.assign(process.env, env ?? {}, {
     ATTUNE_EXECUTION_ID: String(id),
     ATTUNE_ACTION_REF: String(action),
     ATTUNE_ATTEMPT: String(attempt),
   });
+  for (const key of ['parameters', 'secrets']) {
+    Object.defineProperty(globalThis, key, { value: document[key] ?? {}, writable: true, enumerable: true, configurable: true });
+  }
+  return document;
+}
+
+// A file that is imported ahead and uses these at its top level waits there.
+for (const key of ['parameters', 'secrets']) {
+  Object.defineProperty(globalThis, key, {
+    get: () => (given(), globalThis[key]),
+    set: (value) => { given(); globalThis[key] = value; },
+    enumerable: true, configurable: true,
+  });
+}
+
+// independent tells whether a file can be imported before its execution exists: it exports something, so that it is no
+// script that does its work at once, and does not mention the variables that only the document tells.
+function independent(path, name) {
+  const text = readFileSync(path, 'utf8');
+  const exporting = name || /^\s*export\b|\bexports\b/m.test(text);
+  return exporting && !/\bATTUNE_(EXECUTION_ID|ACTION_REF|ATTEMPT)\b/.test(text);
 }
 
 // entry finds what to call; undefined means that the module was a script and has done its work.
@@ -93,6 +119,7 @@ function diskFull(thrown) {
 
 // fail writes the exception for the record and its traceback for whoever reads stderr, and ends the process.
 function fail(thrown) {
+  given(); // An end before it belongs to the execution that gets this sandbox.
   settled = true;
   const isError = thrown instanceof Error;
   const stack = (isError && thrown.stack) || String(thrown);
@@ -115,6 +142,7 @@ function fail(thrown) {
 let settled = false;
 let failed = false;
 process.on('exit', (status) => {
+  given();
   if (status !== 0 && !failed && diskFull()) writeFileSync(failureFile, JSON.stringify({ disk_full: true }));
 });
 process.on('uncaughtException', fail);
@@ -132,14 +160,12 @@ const path = resolve(process.argv[2]);
 const name = process.argv[3] ?? '';
 process.argv.splice(1, process.argv.length, path);
 
-const { parameters, secrets, execution } = readDocument();
-setEnvironment(execution ?? {});
-globalThis.parameters = parameters ?? {};
-globalThis.secrets = secrets ?? {};
-
 // start is not awaited, so that Node has nothing to say of this file when the action never settles.
 async function start() {
-  const action = entry(await import(pathToFileURL(path)), path, name);
+  if (!independent(path, name)) given();
+  const module = await import(pathToFileURL(path));
+  given();
+  const action = entry(module, path, name);
   if (action === undefined) {
     settled = true;
     return; // A script ends when it has nothing left to do.

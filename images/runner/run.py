@@ -4,6 +4,8 @@
 
 The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets stay
 in memory: they are never put into the environment, the arguments or a file. Python 3.9 or newer.
+
+All that does not need the document is done before it is read: a sandbox may wait for it long before its execution exists.
 """
 
 import atexit
@@ -12,7 +14,7 @@ import json
 import os
 import signal
 import sys
-from types import ModuleType
+from types import CodeType, ModuleType
 
 RESULT = os.environ.get("ATTUNE_RESULT", "/run/attune/result")
 FAILURE = os.environ.get("ATTUNE_FAILURE", "/run/attune/failure")
@@ -21,30 +23,51 @@ FAILURE = os.environ.get("ATTUNE_FAILURE", "/run/attune/failure")
 MAX_ERROR, MAX_TRACEBACK = 8 << 10, 48 << 10
 
 
+# The variables that only a document tells, and its keys for them.
+PER_EXECUTION = {"ATTUNE_EXECUTION_ID": "id", "ATTUNE_ACTION_REF": "action", "ATTUNE_ATTEMPT": "attempt"}
+
+
 class InvalidResult(Exception):
     """The action returned something that JSON cannot express."""
 
 
 class Action:
-    """The action's file, before it has been executed."""
+    """The action's file. What of it does not need the execution is done before there is one."""
 
     def __init__(self, path, function):
         self.path = os.path.abspath(path)
         self.function = function
+        self.executed = False
 
-    def run(self, parameters, secrets):
-        """Executes the file, once, and calls the function it offers, where it offers one."""
+    def load(self):
+        """Compiles the file, and executes as much of it as cannot ask which execution it is for."""
         with open(self.path, "rb") as file:
-            tree = compile(file.read(), self.path, "exec", flags=0x400, dont_inherit=True)  # 0x400: the syntax tree
+            text = file.read()
+        tree = compile(text, self.path, "exec", flags=0x400, dont_inherit=True)  # 0x400: the syntax tree
         # A file with a function to call is a module, so its `if __name__ == "__main__":` belongs to other uses of it.
         # A file without one is a script, and there the same line is where it starts.
         offered = set(defined_names(tree.body)) & {self.function or "run", "main"}
-        module = self.module(script=not offered)
-        module.parameters, module.secrets = parameters, secrets
-        exec(compile(tree, self.path, "exec", dont_inherit=True), module.__dict__)
-        return self.call(module, parameters, secrets)
+        self.code = compile(tree, self.path, "exec", dont_inherit=True)
+        self.module = self.new_module(script=not offered)
+        if offered and independent(text, self.code):
+            self.execute()
+        else:
+            import_leading(tree.body)
+        if any(type(node).__name__ == "AsyncFunctionDef" for node in tree.body):
+            import asyncio  # noqa: F401  # takes 50 ms, and settle is about to need it
 
-    def module(self, script):
+    def execute(self):
+        self.executed = True
+        exec(self.code, self.module.__dict__)
+
+    def run(self, parameters, secrets):
+        """Executes what is left of the file, and calls the function it offers, where it offers one."""
+        self.module.parameters, self.module.secrets = parameters, secrets
+        if not self.executed:
+            self.execute()
+        return self.call(self.module, parameters, secrets)
+
+    def new_module(self, script):
         name = os.path.splitext(os.path.basename(self.path))[0]
         if script:
             name = "__main__"
@@ -83,11 +106,47 @@ def defined_names(body):
             yield from defined_names(node.body)
 
 
+def independent(text, code):
+    """Tells whether a file neither uses the globals nor mentions the variables that belong to one execution."""
+
+    def names(code):
+        yield from code.co_names
+        for const in code.co_consts:
+            if isinstance(const, CodeType):
+                yield from names(const)
+
+    return {"parameters", "secrets"}.isdisjoint(names(code)) and not any(v.encode() in text for v in PER_EXECUTION)
+
+
+def import_leading(body):
+    """Imports what the file imports before it does anything else, up to the first module of the pack itself."""
+    import importlib.util
+
+    for node in body:
+        kind = type(node).__name__
+        if kind == "Expr" and type(node.value).__name__ == "Constant":
+            continue  # the file's own documentation
+        if kind == "Import":
+            wanted = [alias.name for alias in node.names]
+        elif kind == "ImportFrom" and node.level == 0:
+            wanted = [node.module]
+        else:
+            return
+        for name in wanted:
+            try:
+                origin = importlib.util.find_spec(name.partition(".")[0]).origin
+                if origin is None or origin.startswith((os.getcwd() + os.sep, os.path.dirname(sys.argv[0]) + os.sep)):
+                    return
+                importlib.import_module(name)
+            except Exception:  # the file itself is about to meet it, and may expect it
+                return
+
+
 def settle(value):
     """Returns the value itself, or what it comes to when it can be awaited."""
     if not hasattr(value, "__await__"):
         return value
-    import asyncio  # takes 50 ms, which actions that are not asynchronous need not wait for
+    import asyncio  # not at the top: actions that are not asynchronous need not wait for it
 
     async def wait():
         return await value
@@ -95,20 +154,24 @@ def settle(value):
     return asyncio.run(wait())
 
 
-def read_document():
-    document = json.loads(sys.stdin.buffer.read())
-    # The action finds an empty stdin, not the end of ours.
+def take_stdin():
+    """Returns the stream of the document. The action finds an empty stdin, and so does what it starts."""
+    stream = os.fdopen(os.dup(0), "rb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return document
+    return stream
+
+
+def read_document(stream):
+    with stream:
+        return json.loads(stream.read())
 
 
 def set_environment(execution):
     os.environ.update(execution.get("env") or {})
-    os.environ["ATTUNE_EXECUTION_ID"] = str(execution.get("id", ""))
-    os.environ["ATTUNE_ACTION_REF"] = str(execution.get("action", ""))
-    os.environ["ATTUNE_ATTEMPT"] = str(execution.get("attempt", ""))
+    for variable, key in PER_EXECUTION.items():
+        os.environ[variable] = str(execution.get(key, ""))
 
 
 def write_result(value):
@@ -185,9 +248,16 @@ def main():
     action = Action(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
     sys.argv = [action.path]
     sys.path[:0] = [os.path.dirname(action.path), os.getcwd()]
-    document = read_document()
+    stdin, early = take_stdin(), None
+    try:
+        action.load()
+    except BaseException as error:  # it belongs to the execution that gets this sandbox
+        early = error
+    document = read_document(stdin)
     set_environment(document.get("execution") or {})
     try:
+        if early is not None:
+            raise early
         write_result(action.run(document.get("parameters") or {}, document.get("secrets") or {}))
     except SystemExit as end:
         status = exit_status(end.code)
