@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"attune"
 	"attune/imagebuilder"
@@ -41,8 +42,10 @@ type Config struct {
 	AnswerTimeout time.Duration
 	// Isolation is the level that sandboxes in this process reach; empty in one without a worker.
 	Isolation string
-	Version   string
-	Log       *slog.Logger
+	// Collectors are what else of this process belongs into /metrics.
+	Collectors []prometheus.Collector
+	Version    string
+	Log        *slog.Logger
 }
 
 const (
@@ -69,7 +72,7 @@ func New(c Config) (http.Handler, error) {
 	if c.AnswerTimeout == 0 {
 		c.AnswerTimeout = defaultAnswerTimeout
 	}
-	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version)}
+	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version, c.Collectors...)}
 
 	router := chi.NewRouter()
 	router.Use(nameCall, observe(s.log, s.metrics), recoverPanics(s.log), secureHeaders, s.authenticate)

@@ -41,6 +41,11 @@ func (s *sandbox) run(ctx, life context.Context, in Input) (exit Exit, err error
 		exit.Stopped, exit.Code, exit.FinishedAt = true, StoppedCode, exit.StartedAt
 		return exit, s.removal.run(life)
 	}
+	if s.spec.Ahead {
+		if err := s.groups.setFullWeight(s.cgroupPath(s.spec.ID)); err != nil {
+			return exit, err
+		}
+	}
 	if in.Started != nil {
 		in.Started()
 	}

@@ -39,6 +39,9 @@ type Sandbox interface {
 	// end could not be learned; then Exit is meaningless.
 	Run(ctx context.Context, in Input) (Exit, error)
 
+	// Memory is what a sandbox that nobody used takes, in bytes. The error is non-nil when its process has ended.
+	Memory() (int64, error)
+
 	// Remove ends and removes a sandbox that nobody used. After Run it does nothing.
 	Remove(ctx context.Context) error
 }
@@ -50,9 +53,13 @@ type Spec struct {
 	// ImageDigest is the manifest digest of an image on this host.
 	ImageDigest string
 	// Args is the command; nothing secret may be in it.
-	Args      []string
+	Args []string
+	// Env is added to the environment of the command; nothing secret may be in it.
+	Env       map[string]string
 	Network   attune.Network
 	Resources attune.Resources
+	// Ahead: nobody waits for it yet. Until Run it has the processor only when no other sandbox wants it.
+	Ahead bool
 }
 
 // Input is one execution's use of a sandbox.

@@ -1,12 +1,12 @@
 package sandbox
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"attune"
 )
 
 const (
@@ -55,7 +55,7 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 			UIDMappings:   idMapping(at.idBase),
 			GIDMappings:   idMapping(at.idBase),
 			CgroupsPath:   at.cgroupPath,
-			Resources:     resources(spec.Resources, at.cgroups),
+			Resources:     resources(spec, at.cgroups),
 			MaskedPaths:   maskedPaths(),
 			ReadonlyPaths: readonlyPaths(),
 			// The profile depends on capabilities; there are none, and it comes last for that reason.
@@ -72,7 +72,7 @@ func process(spec Spec, at placement) *specs.Process {
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,
-		Env:             environment(),
+		Env:             environment(spec.Env),
 		Cwd:             PackDir,
 		NoNewPrivileges: true,
 		ApparmorProfile: at.appArmor,
@@ -89,9 +89,9 @@ func process(spec Spec, at placement) *specs.Process {
 	}
 }
 
-// environment is the same for every run. The runner adds what belongs to the execution, after it has read stdin.
-func environment() []string {
-	return []string{
+// environment is the same for every run of an action. The runner adds what belongs to the execution, after it has read stdin.
+func environment(own map[string]string) []string {
+	env := []string{
 		"PATH=/opt/attune/venv/bin:/opt/attune/node_modules/.bin:" +
 			"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/tmp",
@@ -101,6 +101,11 @@ func environment() []string {
 		"ATTUNE_RESULT=" + ResultPath,
 		"ATTUNE_FAILURE=" + FailurePath,
 	}
+	// A later one takes the place of an earlier one.
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		env = append(env, name+"="+own[name])
+	}
+	return env
 }
 
 func mounts(spec Spec, at placement) []specs.Mount {
@@ -152,7 +157,8 @@ func idMapping(base uint32) []specs.LinuxIDMapping {
 	return []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: idRangeSize}}
 }
 
-func resources(want attune.Resources, on cgroups) *specs.LinuxResources {
+func resources(spec Spec, on cgroups) *specs.LinuxResources {
+	want := spec.Resources
 	memory, pids := want.MemoryBytes, want.Pids
 	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
 	res := &specs.LinuxResources{
@@ -161,6 +167,10 @@ func resources(want attune.Resources, on cgroups) *specs.LinuxResources {
 		Memory:  &specs.LinuxMemory{Limit: &memory},
 		CPU:     &specs.LinuxCPU{Quota: &quota, Period: &period},
 		Pids:    &specs.LinuxPids{Limit: &pids},
+	}
+	if spec.Ahead {
+		shares := uint64(aheadShares)
+		res.CPU.Shares = &shares
 	}
 	if on.v2 || on.swapLimit {
 		// Memory and swap together: equal to the memory limit, it means no swap.

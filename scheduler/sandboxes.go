@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"attune"
-	"attune/images"
 	"attune/sandbox"
 	"attune/storage"
 )
@@ -26,8 +25,10 @@ type Images interface {
 type Sandboxes struct {
 	DB      *storage.DB
 	Runtime sandbox.Runtime
-	Images  Images
-	Logs    *storage.Logs
+	// Pool has sandboxes made ahead; without one, each is made when it is needed.
+	Pool   *sandbox.Pool
+	Images Images
+	Logs   *storage.Logs
 	// LogBytes is the cap of a stream whose action sets none; 0 takes storage.DefaultLogBytes.
 	LogBytes int64
 	// Grace is the time between SIGTERM and SIGKILL.
@@ -171,13 +172,7 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 		return Outcome{}, err
 	}
 	name, started := fmt.Sprintf("%s-%d", c.ID, c.Attempt), false
-	exit, runErr := s.run(ctx, sandbox.Spec{
-		ID:          name,
-		ImageDigest: c.ImageDigest,
-		Args:        images.Command(action.RunnerType, action.EntryPoint, action.Function),
-		Network:     action.Network,
-		Resources:   action.Resources,
-	}, sandbox.Input{
+	id, exit, runErr := s.run(ctx, name, c, action, sandbox.Input{
 		Execution: name,
 		Stdin:     stdin,
 		Stdout:    record.stdout,
@@ -197,7 +192,7 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 	}
 	if runErr != nil {
 		s.Log.Error("sandbox failed", "execution", c.ID, "error", runErr)
-		if err := s.ensureGone(ctx, name); err != nil {
+		if err := s.ensureGone(ctx, id); err != nil {
 			return Outcome{}, errors.Join(errStillThere, err)
 		}
 	}
@@ -206,15 +201,6 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 		s.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
 	}
 	return o, nil
-}
-
-// run makes a sandbox and uses it.
-func (s *Sandboxes) run(ctx context.Context, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, error) {
-	made, err := s.Runtime.Create(ctx, spec)
-	if err != nil {
-		return sandbox.Exit{}, err
-	}
-	return made.Run(ctx, in)
 }
 
 // ensureGone removes what a failed run may have left, however long that takes: until then its slot cannot be given to

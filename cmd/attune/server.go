@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"attune/api"
@@ -74,15 +75,18 @@ const shutdownGrace = 5 * time.Second
 // abandonedUpload is longer than any upload takes; another server may use the folder, too.
 const abandonedUpload = time.Hour
 
-// serve answers requests until ctx ends, then lets the open ones finish. isolation is what the API says of sandboxes here.
-func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, isolation string, log *slog.Logger) error {
+// serve answers requests until ctx ends, then lets the open ones finish. isolation is what the API says of sandboxes here,
+// more is what else it shows at /metrics.
+func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, isolation string, log *slog.Logger,
+	more ...prometheus.Collector,
+) error {
 	staging, err := f.scratch("uploads", abandonedUpload)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	handler, err := api.New(api.Config{
 		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging,
-		Limits: imagebuilder.DefaultLimits(), Isolation: isolation, Version: versionText(), Log: log,
+		Limits: imagebuilder.DefaultLimits(), Isolation: isolation, Collectors: more, Version: versionText(), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -142,7 +142,7 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer stopWork()
-		return c.serve(ctx, st, queue, listener, h.isolation, log)
+		return c.serve(ctx, st, queue, listener, h.isolation, log, poolMetrics(h.pool)...)
 	})
 	group.Go(func() error {
 		c.retention(st, log).Run(ctx)

@@ -28,6 +28,7 @@ type hostFlags struct {
 	CacheDir          string            `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
 	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
 	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"What people are told about this worker; may be repeated."`
+	WarmMemory        *int64            `group:"service" env:"ATTUNE_WARM_MEMORY" placeholder:"BYTES" help:"Memory for sandboxes that are made ahead of their use; an eighth of the host's when not set, 0 for none."`
 	LogCap            int64             `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of a stream whose action sets no cap."`
 	PythonIndex       string            `group:"service" env:"ATTUNE_PYTHON_INDEX" placeholder:"URL" help:"Python package index for builds."`
 	NPMRegistry       string            `name:"npm-registry" group:"service" env:"ATTUNE_NPM_REGISTRY" placeholder:"URL" help:"npm registry for builds."`
@@ -91,6 +92,7 @@ func lockWorker(f storeFlags) (*os.File, error) {
 type host struct {
 	worker    *scheduler.Worker
 	sandboxes *scheduler.Sandboxes
+	pool      *sandbox.Pool
 	installer *imagebuilder.Installer
 	// isolation is the level that sandboxes here reach.
 	isolation string
@@ -120,6 +122,10 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 	h.sandboxes = &scheduler.Sandboxes{
 		DB: st.db, Runtime: runtime, Images: builder, Logs: st.logs, LogBytes: hf.LogCap, Grace: scheduler.DefaultGrace, Log: log,
 	}
+	h.pool = sandbox.NewPool(sandbox.PoolConfig{
+		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: h.sandboxes.Current, Log: log,
+	})
+	h.sandboxes.Pool = h.pool
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
 		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
 	})
@@ -170,6 +176,10 @@ func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.worker.Run(ctx) })
 	group.Go(func() error {
+		h.pool.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		h.sandboxes.StoreSpool(ctx)
 		return nil
 	})
@@ -202,8 +212,19 @@ func (hf *hostFlags) setDefaults() error {
 	if hf.Capacity == 0 {
 		hf.Capacity = perProcessor * runtime.NumCPU()
 	}
+	if hf.WarmMemory == nil {
+		var host unix.Sysinfo_t
+		if err := unix.Sysinfo(&host); err != nil {
+			return fmt.Errorf("read the size of the memory; set ATTUNE_WARM_MEMORY: %w", err)
+		}
+		share := int64(host.Totalram) * int64(host.Unit) / warmShare
+		hf.WarmMemory = &share
+	}
 	return nil
 }
+
+// warmShare is the part of the host's memory that sandboxes made ahead may take by default.
+const warmShare = 8
 
 // perProcessor is how many executions a processor gets by default: most of them wait for somebody else.
 const perProcessor = 4

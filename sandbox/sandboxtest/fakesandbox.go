@@ -83,6 +83,17 @@ func (s *fakeSandbox) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, 
 	return exit, nil
 }
 
+// fakeMemory is what each takes.
+const fakeMemory = 10 << 20
+
+// Memory implements sandbox.Sandbox.
+func (s *fakeSandbox) Memory() (int64, error) {
+	if len(s.status) > 0 {
+		return 0, fmt.Errorf("sandbox %s has ended", s.id)
+	}
+	return fakeMemory, nil
+}
+
 // Remove implements sandbox.Sandbox.
 func (s *fakeSandbox) Remove(ctx context.Context) error {
 	if !s.used.Swap(true) {

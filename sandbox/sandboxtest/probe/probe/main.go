@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,6 +13,11 @@ import (
 
 func main() {
 	args := os.Args[1:]
+	// "then" waits for the document before it does what the rest says.
+	if args[0] == "then" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		args = args[1:]
+	}
 	if look, known := inside[args[0]]; known {
 		os.Exit(look(args))
 	}
