@@ -28,6 +28,21 @@ const (
 	NetworkEgress Network = "egress"
 )
 
+// Runtime is the program that makes an action's sandboxes.
+type Runtime string
+
+const (
+	// RuntimeRunc shares the host's kernel, behind namespaces and a filter of system calls.
+	RuntimeRunc Runtime = "runc"
+	// RuntimeCrun does the same.
+	RuntimeCrun Runtime = "crun"
+	// RuntimeRunsc is gVisor's: it puts a kernel of its own in between.
+	RuntimeRunsc Runtime = "runsc"
+)
+
+// Runtimes lists every runtime; runc is the one that every worker has.
+func Runtimes() []Runtime { return []Runtime{RuntimeRunc, RuntimeCrun, RuntimeRunsc} }
+
 // Defaults of an action, as contract 1 of the design sets them.
 const (
 	DefaultTimeoutSeconds = 300
@@ -35,6 +50,9 @@ const (
 	DefaultTmpBytes       = 64 << 20
 	DefaultPids           = 128
 	DefaultCPU            = 1.0
+	DefaultOpenFiles      = 1024
+	// DefaultTmpFiles is for a /tmp of 256 MiB or more; a smaller one has a file for each 4 KiB, and 1024 at least.
+	DefaultTmpFiles = 1 << 16
 )
 
 var actionName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
@@ -61,11 +79,13 @@ type Action struct {
 	// Env is set by the runner before the action's code; it never holds a secret.
 	Env map[string]string `json:"env,omitempty"`
 	// TimeoutSeconds counts from the start of the sandbox.
-	TimeoutSeconds int       `json:"timeout_seconds"`
-	Retry          *Retry    `json:"retry,omitempty"`
-	Network        Network   `json:"network"`
-	Resources      Resources `json:"resources"`
-	Policy         Policy    `json:"policy"`
+	TimeoutSeconds int     `json:"timeout_seconds"`
+	Retry          *Retry  `json:"retry,omitempty"`
+	Network        Network `json:"network"`
+	// Runtime is empty where the worker's own choice will do.
+	Runtime   Runtime   `json:"runtime,omitempty"`
+	Resources Resources `json:"resources"`
+	Policy    Policy    `json:"policy"`
 	// Warm is how many sandboxes are kept ready; nil leaves it to use.
 	Warm *int `json:"warm,omitempty"`
 }
@@ -99,7 +119,7 @@ func DefaultRetryReasons() []Reason {
 // RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its
 // work unseen.
 func RetryReasons() []Reason {
-	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing,
+	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)
 }
 
@@ -112,6 +132,9 @@ type Resources struct {
 	Pids        int64 `json:"pids"`
 	// TmpBytes is the size of /tmp.
 	TmpBytes int64 `json:"tmp_bytes"`
+	// TmpFiles is how many files and folders /tmp holds, OpenFiles how many a process has open; 0 takes the default.
+	TmpFiles  int64 `json:"tmp_files,omitempty"`
+	OpenFiles int64 `json:"open_files,omitempty"`
 	// LogBytes is the cap of each output stream; 0 takes the service's default.
 	LogBytes int64 `json:"log_bytes,omitempty"`
 }

@@ -77,6 +77,8 @@ const (
 	ReasonSecretMissing Reason = "secret_missing"
 	// ReasonImageMissing: the worker does not have the pack's image.
 	ReasonImageMissing Reason = "image_missing"
+	// ReasonUnsupported: the worker has not got the runtime or the network that the action asks for.
+	ReasonUnsupported Reason = "unsupported"
 	// ReasonSandboxFailed: no sandbox could be started.
 	ReasonSandboxFailed Reason = "sandbox_failed"
 	// ReasonSandboxLost: the action ran, and how its sandbox ended could not be learned.
@@ -97,7 +99,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonInvalidResult, ReasonDeadline,
-		ReasonCancelRequested, ReasonSecretMissing, ReasonImageMissing, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+		ReasonCancelRequested, ReasonSecretMissing, ReasonImageMissing, ReasonUnsupported, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
 		ReasonQueueTimeout, ReasonSuperseded,
 	}
 }

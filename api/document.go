@@ -121,6 +121,7 @@ func refineSchemas(schemas map[string]*huma.Schema) {
 	enum(schemas["Concurrency"], "method", attune.MethodEnqueue, attune.MethodCancelOldest, attune.MethodReject)
 	enum(schemas["Action"], "runner_type", attune.RunnerPython, attune.RunnerNodeJS, attune.RunnerShell)
 	enum(schemas["Action"], "network", attune.NetworkNone, attune.NetworkEgress)
+	enum(schemas["Action"], "runtime", attune.Runtimes()...)
 	for _, name := range []string{"Token", "CreatedToken"} {
 		enum(schemas[name], "role", attune.RoleAdmin, attune.RoleOperator, attune.RoleViewer)
 	}

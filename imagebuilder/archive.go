@@ -25,6 +25,8 @@ type Limits struct {
 	// Ratio is how many times larger than the archive its content may be. It counts once the content is larger than
 	// ratioFloor, since small files of one letter are no attack.
 	Ratio int64
+	// Resources are the most that an action may ask for.
+	Resources attune.Resources
 }
 
 const ratioFloor = 32 << 20
@@ -34,6 +36,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		ArchiveBytes: 256 << 20, UnpackedBytes: 1 << 30, FileBytes: 256 << 20,
 		Files: 20_000, PathBytes: 512, Depth: 32, Ratio: 200,
+		Resources: mostResources,
 	}
 }
 
@@ -78,7 +81,7 @@ func OpenArchive(ctx context.Context, file *os.File, dir string, limits Limits) 
 	if err := a.enterTopFolder(); err != nil {
 		return nil, err
 	}
-	manifest, problems, err := readManifest(a.root.FS(), a.files)
+	manifest, problems, err := readManifest(a.root.FS(), a.files, limits.Resources)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}

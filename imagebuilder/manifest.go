@@ -22,8 +22,10 @@ const maxActions = 500
 
 // manifestReader reads everything that a pack says about itself and gathers what is wrong with it.
 type manifestReader struct {
-	files    fs.FS
-	names    []packFile
+	files fs.FS
+	names []packFile
+	// ceilings are the most that an action may ask for.
+	ceilings attune.Resources
 	manifest attune.Manifest
 	problems []attune.Problem
 	// actions has each action that is defined so far, by its ref.
@@ -33,8 +35,8 @@ type manifestReader struct {
 }
 
 // readManifest reads pack.yaml and the files it goes with. Problems are for the pack's author, the error is not.
-func readManifest(files fs.FS, names []packFile) (attune.Manifest, []attune.Problem, error) {
-	r := &manifestReader{files: files, names: names, actions: map[string]*definedAction{}, policies: map[string]string{}}
+func readManifest(files fs.FS, names []packFile, ceilings attune.Resources) (attune.Manifest, []attune.Problem, error) {
+	r := &manifestReader{files: files, names: names, ceilings: ceilings, actions: map[string]*definedAction{}, policies: map[string]string{}}
 	for _, step := range []func() error{
 		r.readPack, r.readActions, r.readPolicies, r.readConfigSchema, r.readRequirements, r.readPackageJSON, r.readPackageLock,
 	} {

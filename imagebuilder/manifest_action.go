@@ -51,7 +51,7 @@ func (r *manifestReader) readAction(file string) error {
 		return err
 	}
 	fields, ok := top.members("ref", "label", "description", "runner_type", "entry_point", "parameters", "output_schema",
-		"secrets", "env", "timeout", "retry", "network", "resources", "policy", "warm")
+		"secrets", "env", "timeout", "retry", "network", "runtime", "resources", "policy", "warm")
 	if !ok {
 		return nil
 	}
@@ -62,13 +62,16 @@ func (r *manifestReader) readAction(file string) error {
 		Secrets:        fields.at("secrets").secrets(),
 		Env:            fields.at("env").environment(),
 		OutputSchema:   fields.at("output_schema").schema(),
-		Resources:      fields.at("resources").resources(),
+		Resources:      fields.at("resources").resources(r.ceilings),
 		Retry:          fields.at("retry").retry(),
 	}
 	a.Label, _ = fields.at("label").text(200)
 	a.Description, _ = fields.at("description").text(4000)
 	if network := fields.at("network").choice(string(attune.NetworkNone), string(attune.NetworkEgress)); network != "" {
 		a.Network = attune.Network(network)
+	}
+	if runtime := fields.at("runtime"); runtime.given() {
+		a.Runtime = attune.Runtime(runtime.choice(string(attune.RuntimeRunc), string(attune.RuntimeCrun), string(attune.RuntimeRunsc)))
 	}
 	if warm := fields.at("warm"); warm.given() {
 		n := int(warm.integer(0, 0, maxWarm))

@@ -66,7 +66,8 @@ env: {LOG_LEVEL: info, EMPTY: ""}
 timeout: 60
 retry: {max_attempts: 1}
 network: egress
-resources: {cpu: 500m, memory: 1Gi, pids: 64, tmp: 1.5Mi, log: 10M}
+runtime: runsc
+resources: {cpu: 500m, memory: 1Gi, pids: 64, tmp: 1.5Mi, tmp_files: 5000, open_files: 4096, log: 10M}
 policy: {concurrency: {limit: 2}}
 warm: 0
 `,
@@ -87,8 +88,8 @@ warm: 0
 			`"days":{"type":"integer","default":1000,"maximum":12345678901234567890123}}}`),
 		OutputSchema: json.RawMessage(`{"type":"array"}`),
 		Secrets:      []string{"api_key", "OTHER"}, Env: map[string]string{"LOG_LEVEL": "info", "EMPTY": ""},
-		TimeoutSeconds: 60, Network: "egress",
-		Resources: attune.Resources{CPU: 0.5, MemoryBytes: 1 << 30, Pids: 64, TmpBytes: 3 << 19, LogBytes: 10_000_000},
+		TimeoutSeconds: 60, Network: "egress", Runtime: attune.RuntimeRunsc,
+		Resources: attune.Resources{CPU: 0.5, MemoryBytes: 1 << 30, Pids: 64, TmpBytes: 3 << 19, TmpFiles: 5000, OpenFiles: 4096, LogBytes: 10_000_000},
 		Policy:    attune.Policy{Concurrency: &attune.Concurrency{Limit: 2}},
 		Warm:      &zero,
 	}
@@ -223,6 +224,8 @@ func TestWrongAction(t *testing.T) {
 		head + "resources: {memory: lots, tmp: [1]}\n":           {":3: resources.memory: must be a size such as 256Mi", ":3: resources.tmp: must be a size such as 256Mi, is a list"},
 		head + "resources: {cpu: 0, pids: 1, log: 1Ki}\n":        {"resources.cpu: must be a number from 0.01 to 128", "resources.log: must be from 128 KiB to 1 GiB", "resources.pids: must be a whole number"},
 		head + "resources: {cpu: 500}\n":                         {"resources.cpu: must be a number from 0.01 to 128"},
+		head + "runtime: docker\n":                               {":3: runtime: must be one of runc, crun, runsc"},
+		head + "resources: {tmp_files: 1, open_files: 1}\n":      {"resources.tmp_files: must be a whole number from 64 to 1048576", "resources.open_files: must be a whole number from 64 to 65536"},
 		head + "resources: {cpu: half}\n":                        {"resources.cpu: must be a number from 0.01 to 128, or thousandths"},
 		head + "resources: {tmp: 1000000.5}\n":                   {"resources.tmp: must be from 1 MiB"},
 		head + "resources: {tmp: 2000000.5}\n":                   {"resources.tmp: must be a whole number of bytes"},
@@ -350,7 +353,7 @@ func FuzzManifest(f *testing.F) {
 			files[name] = &fstest.MapFile{Data: []byte(text)}
 			names = append(names, packFile{name: name, size: int64(len(text))})
 		}
-		manifest, problems, err := readManifest(files, names)
+		manifest, problems, err := readManifest(files, names, mostResources)
 		if err != nil {
 			t.Fatalf("an internal error: %v", err)
 		}

@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"google.golang.org/grpc"
+
+	"attune"
 )
 
 // Config says which containerd runs the sandboxes, and where this host keeps what belongs to them.
@@ -28,7 +30,9 @@ type Config struct {
 	Owner string
 	// StateDir is a folder for this owner alone: pipes, result files, the container runtime's state.
 	StateDir string
-	// BinDir has runc; without it, or where it lacks runc, the search path is used.
+	// Runtime makes the sandboxes that ask for none; default runc.
+	Runtime attune.Runtime
+	// BinDir has the runtimes; for what it lacks, the search path is used.
 	BinDir string
 	// CgroupParent is the control group that all sandboxes live below; default "/attune".
 	CgroupParent string
@@ -50,9 +54,10 @@ const (
 // Containerd is the Runtime that production uses.
 type Containerd struct {
 	config Config
-	runc   string
-	groups cgroups
-	level  string
+	// runtimes has the path of each that this host can use.
+	runtimes map[attune.Runtime]string
+	groups   cgroups
+	level    string
 	// appArmor is the profile of all sandboxes, empty on a host without.
 	appArmor string
 	ids      idRanges
@@ -84,9 +89,12 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
-	runc, err := here.tool("runc")
+	runtimes, err := here.runtimes(found)
 	if err != nil {
 		return nil, err
+	}
+	if runtimes[config.Runtime] == "" {
+		return nil, fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", config.Runtime, ErrUnsupported)
 	}
 	groups, err := findCgroups(cgroupMount)
 	if err != nil {
@@ -111,7 +119,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Containerd{
-		config: config, runc: runc, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
+		config: config, runtimes: runtimes, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),
@@ -124,6 +132,9 @@ func (c *Config) complete() error {
 	}
 	if c.Namespace == "" {
 		c.Namespace = "attune"
+	}
+	if c.Runtime == "" {
+		c.Runtime = attune.RuntimeRunc
 	}
 	if c.CgroupParent == "" {
 		c.CgroupParent = "/attune"
@@ -142,9 +153,6 @@ func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 
 // executionsDir has a link for each execution that was given a sandbox: from its name to the sandbox's folder.
 func (c *Config) executionsDir() string { return filepath.Join(c.StateDir, "executions") }
-
-// runcRoot is where runc keeps its state; the default is shared by everybody on the host.
-func (c *Config) runcRoot() string { return filepath.Join(c.StateDir, "runc") }
 
 // Level says how well sandboxes are isolated on this host: LevelFull, or what is missing, as Report has it.
 func (c *Containerd) Level() string { return c.level }

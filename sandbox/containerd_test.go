@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,11 +24,44 @@ import (
 func TestContainerd(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	sandboxtest.Suite(t, func(t *testing.T) sandboxtest.Subject {
-		own := h
-		own.config.Owner, own.config.StateDir = strings.ReplaceAll(t.Name(), "/", "-"), t.TempDir()
-		return own.subject(own.open(t))
-	})
+	for _, runtime := range h.open(t).Runtimes() {
+		t.Run(string(runtime), func(t *testing.T) {
+			t.Parallel()
+			sandboxtest.Suite(t, func(t *testing.T) sandboxtest.Subject {
+				own := h
+				own.config.Owner, own.config.StateDir = strings.ReplaceAll(t.Name(), "/", "-"), t.TempDir()
+				subject := own.subject(own.open(t))
+				subject.With = runtime
+				return subject
+			})
+		})
+	}
+}
+
+func TestUnsupportedIsSaid(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	runtime := h.open(t)
+	s := h.subject(runtime)
+	egress := s.Spec("egress", "echo")
+	egress.Network = attune.NetworkEgress
+	if _, err := runtime.Create(t.Context(), egress); !errors.Is(err, sandbox.ErrUnsupported) {
+		t.Errorf("without a network: %v", err)
+	}
+	for _, other := range attune.Runtimes() {
+		if slices.Contains(runtime.Runtimes(), other) {
+			continue
+		}
+		spec := s.Spec("other", "echo")
+		spec.Runtime = other
+		if _, err := runtime.Create(t.Context(), spec); !errors.Is(err, sandbox.ErrUnsupported) || !strings.Contains(err.Error(), string(other)) {
+			t.Errorf("without %s: %v", other, err)
+		}
+		h.config.Runtime = other
+		if _, err := sandbox.New(t.Context(), h.config); !errors.Is(err, sandbox.ErrUnsupported) {
+			t.Errorf("%s by default: %v", other, err)
+		}
+	}
 }
 
 // look runs the probe in a sandbox of its own and returns what it printed.
@@ -56,6 +91,7 @@ func TestInside(t *testing.T) {
 			"fixed environment":     hasFixedEnvironment,
 			"writable places":       writesOnlyToTmp,
 			"tmp is full in time":   tmpIsLimited,
+			"files are limited":     filesAreLimited,
 			"processes are limited": processesAreLimited,
 			"memory is limited":     memoryIsLimited,
 			"forbidden calls":       nothingOf("syscalls"),
@@ -109,6 +145,22 @@ func writesOnlyToTmp(t *testing.T, s sandboxtest.Subject) {
 	}
 	if out != want {
 		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
+
+func filesAreLimited(t *testing.T, s sandboxtest.Subject) {
+	spec := s.Spec("files", "inodes", "/tmp")
+	spec.Resources.TmpFiles, spec.Resources.OpenFiles = 500, 100
+	in := s.Input("files")
+	in.Timeout = 500 * time.Millisecond
+	// The folder itself is one of them.
+	if _, out := lookFor(t, s, spec, in); !strings.HasPrefix(out, "499 ") {
+		t.Errorf("a /tmp of 500 files took %q", out)
+	}
+	spec = s.Spec("limits", "cat", "/proc/self/limits")
+	spec.Resources.OpenFiles = 100
+	if _, out := look(t, s, spec); !strings.Contains(strings.Join(strings.Fields(out), " "), "Max open files 100 100 files") {
+		t.Errorf("100 open files became\n%s", out)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,10 @@ func (c *Containerd) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 		return nil, fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
 	if spec.Network == attune.NetworkEgress && c.config.Network == nil {
-		return nil, fmt.Errorf("sandbox %s: this host has no egress network", spec.ID)
+		return nil, fmt.Errorf("sandbox %s: no egress network: %w", spec.ID, ErrUnsupported)
+	}
+	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); c.runtimes[spec.Runtime] == "" {
+		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why", spec.ID, spec.Runtime, ErrUnsupported)
 	}
 	// It may have changed since New.
 	if err := checkCorePattern(corePatternFile); err != nil {

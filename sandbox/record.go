@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types"
-	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/mount"
@@ -16,8 +15,6 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 )
-
-const runtimeName = "io.containerd.runc.v2"
 
 // record makes the snapshot and containerd's record of the sandbox, which keeps the snapshot from being collected. A
 // second sandbox with an id that is in use fails here.
@@ -42,15 +39,13 @@ func (s *sandbox) record(ctx context.Context, chain string, at placement) (_ []m
 	if err != nil {
 		return nil, fmt.Errorf("encode specification: %w", err)
 	}
-	runtime, err := typeurl.MarshalAny(&options.Options{
-		BinaryName: s.runc, Root: s.config.runcRoot(), IoUid: at.idBase + nobody, IoGid: at.idBase + nobody,
-	})
+	runtime, err := s.shim(s.spec.Runtime, at.idBase+nobody)
 	if err != nil {
-		return nil, fmt.Errorf("encode runtime options: %w", err)
+		return nil, err
 	}
 	_, err = s.records.Create(ctx, containers.Container{
 		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
-		Runtime:     containers.RuntimeInfo{Name: runtimeName, Options: runtime},
+		Runtime:     runtime,
 		Snapshotter: snapshotter, SnapshotKey: id,
 	})
 	if err != nil {

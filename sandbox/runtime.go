@@ -15,7 +15,7 @@ import (
 // in sandboxtest.
 type Runtime interface {
 	// Create makes a sandbox and starts its process, which waits for its document on stdin. An id that is in use is an
-	// error. After an error nothing is left that Remove would not find.
+	// error. ErrUnsupported is what this host has not got. After an error nothing is left that Remove would not find.
 	Create(ctx context.Context, spec Spec) (Sandbox, error)
 
 	// List returns the ids of the sandboxes on this host that belong to the same owner, also those that an earlier
@@ -55,8 +55,10 @@ type Spec struct {
 	// Args is the command; nothing secret may be in it.
 	Args []string
 	// Env is added to the environment of the command; nothing secret may be in it.
-	Env       map[string]string
-	Network   attune.Network
+	Env     map[string]string
+	Network attune.Network
+	// Runtime makes the sandbox; empty takes the host's default.
+	Runtime   attune.Runtime
 	Resources attune.Resources
 	// Ahead: nobody waits for it yet. Until Run it has the processor only when no other sandbox wants it.
 	Ahead bool

@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"attune"
 )
 
 const (
@@ -17,7 +20,6 @@ const (
 
 	resolvConfPath = "/etc/resolv.conf"
 	cpuPeriod      = 100_000
-	maxOpenFiles   = 1024
 	// oomScore makes the kernel choose a sandbox before the service when the whole host runs short.
 	oomScore = 500
 	devShm   = 16 << 20
@@ -66,6 +68,7 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 
 func process(spec Spec, at placement) *specs.Process {
 	score := oomScore
+	openFiles := uint64(cmp.Or(spec.Resources.OpenFiles, attune.DefaultOpenFiles))
 	// The largest file that /tmp can hold, for it counts as memory. The result and the failure lie on the host's disk,
 	// where nothing else bounds them.
 	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), MaxResultFileBytes))
@@ -83,7 +86,7 @@ func process(spec Spec, at placement) *specs.Process {
 		Rlimits: []specs.POSIXRlimit{
 			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
 			{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
-			{Type: "RLIMIT_NOFILE", Soft: maxOpenFiles, Hard: maxOpenFiles},
+			{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
 		},
 		OOMScoreAdj: &score,
 	}
@@ -111,10 +114,10 @@ func environment(own map[string]string) []string {
 func mounts(spec Spec, at placement) []specs.Mount {
 	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
-		tmpfs("/dev", devSize, "mode=755", "noexec"),
-		tmpfs("/dev/shm", devShm, "mode=1777", "nodev", "noexec"),
-		tmpfs("/run", runSize, "mode=755", "nodev", "noexec"),
-		tmpfs("/tmp", spec.Resources.TmpBytes, "mode=1777", "nodev"),
+		tmpfs("/dev", devSize, 0, "mode=755", "noexec"),
+		tmpfs("/dev/shm", devShm, 0, "mode=1777", "nodev", "noexec"),
+		tmpfs("/run", runSize, 0, "mode=755", "nodev", "noexec"),
+		tmpfs("/tmp", spec.Resources.TmpBytes, spec.Resources.TmpFiles, "mode=1777", "nodev"),
 		bindFile(at.result, ResultPath, "rw"),
 		bindFile(at.failure, FailurePath, "rw"),
 	}
@@ -124,9 +127,10 @@ func mounts(spec Spec, at placement) []specs.Mount {
 	return list
 }
 
-// tmpfs bounds the number of files as well as their size: empty files cost kernel memory too.
-func tmpfs(path string, size int64, options ...string) specs.Mount {
-	inodes := min(max(size/4096, 1024), 1<<16)
+// tmpfs bounds the number of files as well as their size: empty files cost kernel memory too. Without a number of files
+// it follows from the size.
+func tmpfs(path string, size, inodes int64, options ...string) specs.Mount {
+	inodes = cmp.Or(inodes, min(max(size/4096, 1024), attune.DefaultTmpFiles))
 	return specs.Mount{
 		Destination: path, Type: "tmpfs", Source: "tmpfs",
 		Options: append([]string{

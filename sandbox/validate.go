@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -26,6 +27,10 @@ func (s *Spec) Validate() error {
 		return errors.New("no command")
 	case s.Network != attune.NetworkNone && s.Network != attune.NetworkEgress:
 		return fmt.Errorf("unknown network %q", s.Network)
+	case s.Runtime != "" && !slices.Contains(attune.Runtimes(), s.Runtime):
+		return fmt.Errorf("unknown runtime %q", s.Runtime)
+	case r.TmpFiles < 0 || r.OpenFiles < 0:
+		return errors.New("negative number of files")
 	case r.CPU <= 0 || r.MemoryBytes <= 0 || r.Pids <= 0 || r.TmpBytes <= 0:
 		return errors.New("cpu, memory, pids and tmp must all be limited")
 	}

@@ -187,6 +187,8 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 		o = judge(exit, context.Cause(ctx), action)
 	case started:
 		o = Outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonSandboxLost}
+	case errors.Is(runErr, sandbox.ErrUnsupported):
+		o = Outcome{Status: attune.StatusFailed, Reason: attune.ReasonUnsupported}
 	default:
 		o = Outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
 	}

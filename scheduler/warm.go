@@ -15,6 +15,7 @@ func sandboxSpec(imageDigest string, a attune.Action) sandbox.Spec {
 		Args:        images.Command(a.RunnerType, a.EntryPoint, a.Function),
 		Env:         a.Env,
 		Network:     a.Network,
+		Runtime:     a.Runtime,
 		Resources:   a.Resources,
 	}
 }

@@ -177,6 +177,8 @@ func hintForEnd(execution attune.Execution) string {
 		return "a secret was deleted while it waited: `attune secret set` it, and run the action again"
 	case attune.ReasonImageMissing:
 		return "the worker does not have the pack's image: install the pack again"
+	case attune.ReasonUnsupported:
+		return "the worker has not got the runtime or the network that the action asks for; `attune doctor` on its host says why"
 	case attune.ReasonPackRemoved:
 		return "the pack was removed while it waited: install it, and run the action again"
 	case attune.ReasonSandboxFailed:

@@ -21,6 +21,7 @@ import (
 type serverCommand struct {
 	storeFlags
 	historyFlags
+	ceilingFlags
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API."`
 }
 
@@ -40,6 +41,10 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer st.close()
+	limits, err := c.limits()
+	if err != nil {
+		return err
+	}
 	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
@@ -56,7 +61,7 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 		c.retention(st, log).Run(ctx)
 		return nil
 	})
-	group.Go(func() error { return c.serve(ctx, st, queue, listener, "", log) })
+	group.Go(func() error { return c.serve(ctx, st, queue, listener, served{limits: limits}, log) })
 	return group.Wait()
 }
 
@@ -75,9 +80,32 @@ const shutdownGrace = 5 * time.Second
 // abandonedUpload is longer than any upload takes; another server may use the folder, too.
 const abandonedUpload = time.Hour
 
-// serve answers requests until ctx ends, then lets the open ones finish. isolation is what the API says of sandboxes here,
-// more is what else it shows at /metrics.
-func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, isolation string, log *slog.Logger,
+// served is what the API says of this host, and takes.
+type served struct {
+	limits imagebuilder.Limits
+	// isolation is the level of sandboxes here, empty without a worker.
+	isolation string
+}
+
+// ceilingFlags are the operator's bounds on what actions ask for.
+type ceilingFlags struct {
+	MaxResources string `group:"service" env:"ATTUNE_MAX_RESOURCES" placeholder:"LIMITS" help:"Most that an action may ask for, as in its file: \"memory: 1Gi, pids: 256\". Packs that ask for more are refused."`
+}
+
+func (f ceilingFlags) limits() (imagebuilder.Limits, error) {
+	limits := imagebuilder.DefaultLimits()
+	if f.MaxResources == "" {
+		return limits, nil
+	}
+	var err error
+	if limits.Resources, err = imagebuilder.ParseCeilings(f.MaxResources); err != nil {
+		return limits, fmt.Errorf("--max-resources: %w", err)
+	}
+	return limits, nil
+}
+
+// serve answers requests until ctx ends, then lets the open ones finish. more is what else it shows at /metrics.
+func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, says served, log *slog.Logger,
 	more ...prometheus.Collector,
 ) error {
 	staging, err := f.scratch("uploads", abandonedUpload)
@@ -86,7 +114,7 @@ func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queu
 	}
 	handler, err := api.New(api.Config{
 		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging,
-		Limits: imagebuilder.DefaultLimits(), Isolation: isolation, Collectors: more, Version: versionText(), Log: log,
+		Limits: says.limits, Isolation: says.isolation, Collectors: more, Version: versionText(), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -20,6 +20,7 @@ type upCommand struct {
 	storeFlags
 	hostFlags
 	historyFlags
+	ceilingFlags
 	Listen string `default:"127.0.0.1:8080" env:"ATTUNE_LISTEN" help:"Address of the REST API; port 0 chooses a free one."`
 }
 
@@ -123,6 +124,10 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	limits, err := c.limits()
+	if err != nil {
+		return err
+	}
 	queue := scheduler.NewQueue(st.db, log)
 	h, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
 	if err != nil {
@@ -142,7 +147,7 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer stopWork()
-		return c.serve(ctx, st, queue, listener, h.isolation, log, poolMetrics(h.pool)...)
+		return c.serve(ctx, st, queue, listener, served{limits, h.isolation}, log, poolMetrics(h.pool)...)
 	})
 	group.Go(func() error {
 		c.retention(st, log).Run(ctx)

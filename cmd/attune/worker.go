@@ -25,6 +25,7 @@ type hostFlags struct {
 	ContainerdAddress string            `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
 	Namespace         string            `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
 	BinDir            string            `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
+	Runtime           attune.Runtime    `group:"service" env:"ATTUNE_RUNTIME" enum:"runc,crun,runsc" default:"runc" help:"Runtime of actions that ask for none: runc, crun or runsc (gVisor)."`
 	CacheDir          string            `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
 	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
 	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"What people are told about this worker; may be repeated."`
@@ -157,7 +158,7 @@ func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, n
 	}
 	h.closers = append(h.closers, builder.Close)
 	runtime, err := sandbox.New(ctx, sandbox.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Network: network,
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Runtime: hf.Runtime, Network: network,
 	})
 	if err != nil {
 		return nil, nil, err

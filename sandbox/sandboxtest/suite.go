@@ -15,6 +15,8 @@ import (
 // Subject is a Runtime under test.
 type Subject struct {
 	Runtime sandbox.Runtime
+	// With is the runtime that sandboxes ask for; empty leaves it to the host.
+	With attune.Runtime
 	// ImageDigest is of an image with the probe, and Probe the command that starts it.
 	ImageDigest string
 	Probe       []string
@@ -25,6 +27,7 @@ func (s Subject) Spec(id string, args ...string) sandbox.Spec {
 	return sandbox.Spec{
 		ID: id, ImageDigest: s.ImageDigest, Args: append(s.Probe[:len(s.Probe):len(s.Probe)], args...),
 		Network:   attune.NetworkNone,
+		Runtime:   s.With,
 		Resources: attune.Resources{CPU: 1, MemoryBytes: 128 << 20, Pids: 64, TmpBytes: 16 << 20},
 	}
 }
@@ -307,6 +310,8 @@ func refusesBadSpec(t *testing.T, s Subject) {
 		"command": func(spec *sandbox.Spec) { spec.Args = nil },
 		"memory":  func(spec *sandbox.Spec) { spec.Resources.MemoryBytes = 0 },
 		"network": func(spec *sandbox.Spec) { spec.Network = "host" },
+		"runtime": func(spec *sandbox.Spec) { spec.Runtime = "/bin/sh" },
+		"files":   func(spec *sandbox.Spec) { spec.Resources.OpenFiles = -1 },
 	} {
 		spec := s.Spec("bad", "exit", "0")
 		change(&spec)
