@@ -17,6 +17,8 @@ import (
 
 	"github.com/containerd/containerd/v2/pkg/netns"
 	gocni "github.com/containerd/go-cni"
+	"github.com/containernetworking/plugins/pkg/ns"
+	"golang.org/x/sys/unix"
 )
 
 // NetworkConfig says how sandboxes reach the world.
@@ -130,10 +132,28 @@ func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make network namespace: %w", err)
 	}
+	if err := namespace.Do(func(ns.NetNS) error { return raiseLoopback() }); err != nil {
+		return "", fmt.Errorf("set up network namespace: %w", err)
+	}
 	if _, err := n.cni.Setup(ctx, id, namespace.GetPath()); err != nil {
 		return "", fmt.Errorf("connect network namespace: %w", err)
 	}
 	return namespace.GetPath(), nil
+}
+
+// raiseLoopback lets the programs of the thread's namespace reach each other. The runtime does so only where it makes the
+// namespace itself.
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open socket: %w", err)
+	}
+	request, err := unix.NewIfreq("lo")
+	if err == nil {
+		request.SetUint16(unix.IFF_UP)
+		err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+	}
+	return errors.Join(err, unix.Close(fd))
 }
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.

@@ -58,6 +58,9 @@ func (s *sandbox) run(ctx, life context.Context, in Input) (exit Exit, err error
 	}
 	s.stdio.wait()
 	exit.Code, exit.FinishedAt = int(status.ExitStatus), status.ExitedAt.AsTime()
+	if exit.FinishedAt.Before(exit.StartedAt) { // It did not wait for its document.
+		exit.FinishedAt = exit.StartedAt
+	}
 	return exit, s.collect(life, &exit)
 }
 

@@ -25,6 +25,18 @@ func somePlacement() placement {
 	return placement{cgroupPath: "/attune/run-1", idBase: 1 << 20, result: "/state/result", failure: "/state/failure"}
 }
 
+func TestProcessIsConfinedWhereTheHostCan(t *testing.T) {
+	t.Parallel()
+	at := somePlacement()
+	if profile := ociSpec(someSpec(), at).Process.ApparmorProfile; profile != "" {
+		t.Errorf("a host without AppArmor is asked for %s", profile)
+	}
+	at.appArmor = appArmorProfile
+	if profile := ociSpec(someSpec(), at).Process.ApparmorProfile; profile != appArmorProfile {
+		t.Errorf("the profile is %q", profile)
+	}
+}
+
 func TestProcessHasNoPrivileges(t *testing.T) {
 	t.Parallel()
 	p := ociSpec(someSpec(), somePlacement()).Process

@@ -123,7 +123,7 @@ func streamsStayApart(t *testing.T, s Subject) {
 
 func exitStatus(t *testing.T, s Subject) {
 	exit, _, _ := run(t.Context(), t, s, s.Spec("exit", "exit", "7"), s.Input("exit"))
-	if exit.Code != 7 || exit.TimedOut || exit.Stopped || exit.OutOfMemory || !exit.FinishedAt.After(exit.StartedAt) {
+	if exit.Code != 7 || exit.TimedOut || exit.Stopped || exit.OutOfMemory || exit.FinishedAt.Before(exit.StartedAt) {
 		t.Errorf("exit is %+v, want a plain 7", exit)
 	}
 }
