@@ -54,11 +54,14 @@ bench-scheduler: ## Measure the queue side by side with River, in about twelve m
 	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
 	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
-torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again)
+torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers for as long
 	@go mod download
 	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
-	exec scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
+	scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
 		-run '$(if $(SEED),RandomHistories,.)' $(TESTFLAGS) ./scheduler
+	$(if $(SEED),exit 0)
+	exec scripts/as-root.sh go run ./internal/testservices -- go test -count=1 -v -timeout 24h \
+		-run OutliveTheWorker $(TESTFLAGS) ./cmd/attune/e2e
 
 lint: ## Run go vet and golangci-lint
 	@scripts/deps.sh lint

@@ -109,6 +109,7 @@ func beside(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.I
 	} else {
 		t.Logf("the neighbor answered in %v", answered.FinishedAt.Sub(answered.StartedAt).Round(time.Millisecond))
 	}
+	s.Runtime.Forget(question.Execution)
 	attacking.Wait()
 	if runErr != nil {
 		t.Fatal(runErr)

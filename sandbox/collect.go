@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
 )
 
 // List implements Runtime. A sandbox is there while containerd has a record of it, or its folder is.
@@ -43,18 +44,63 @@ func (c *Containerd) Remove(ctx context.Context, id string) error {
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
-	var undo teardown
+	undo := c.remains(id)
+	if err := undo.run(ctx); err != nil {
+		return errors.Join(fmt.Errorf("remove sandbox %s", id), err)
+	}
+	return nil
+}
+
+// remains undoes what another process has made.
+func (c *Containerd) remains(id string) *teardown {
+	undo := c.folder(id)
+	undo.steps = append(undo.steps, c.outside(id).steps...)
+	return undo
+}
+
+// folder is the last thing of a sandbox to go.
+func (c *Containerd) folder(id string) *teardown {
+	undo := &teardown{}
 	undo.add(func(context.Context) error { return os.RemoveAll(c.runDir(id)) })
 	undo.add(func(context.Context) error { return c.dismiss(id) })
+	return undo
+}
+
+// outside is all that a sandbox has outside its folder.
+func (c *Containerd) outside(id string) *teardown {
+	undo := &teardown{}
 	if c.config.Network != nil {
 		undo.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, id) })
 	}
 	undo.add(func(context.Context) error { return c.groups.remove(c.cgroupPath(id)) })
 	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.records.Delete(ctx, id)) })
-	undo.add(func(ctx context.Context) error { return c.endTask(ctx, id) })
-	if err := undo.run(ctx); err != nil {
-		return errors.Join(fmt.Errorf("remove sandbox %s", id), err)
+	undo.add(func(context.Context) error { return c.endKeepers(id) })
+	undo.add(func(ctx context.Context) error {
+		// A full pipe holds up the end.
+		if stdio, err := openOutputs(runFiles{c.runDir(id)}); err == nil {
+			stdio.copy(nil, nil)
+			defer stdio.abandon()
+		}
+		return c.endTask(ctx, id)
+	})
+	return undo
+}
+
+// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left.
+func (c *Containerd) Reconcile(ctx context.Context) error {
+	ids, err := c.List(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, id := range ids {
+		if _, live := c.live.Load(id); live {
+			continue
+		}
+		c.log.Warn("removing a sandbox that nobody owns", "sandbox", id)
+		group.Go(func() error { return c.Remove(ctx, id) })
+	}
+	return group.Wait()
 }

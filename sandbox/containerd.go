@@ -56,8 +56,10 @@ type Containerd struct {
 	config Config
 	// runtimes has the path of each that this host can use.
 	runtimes map[attune.Runtime]string
-	groups   cgroups
-	level    string
+	// sleep is the program of keepers.
+	sleep  string
+	groups cgroups
+	level  string
 	// appArmor is the profile of all sandboxes, empty on a host without.
 	appArmor string
 	ids      idRanges
@@ -71,6 +73,8 @@ type Containerd struct {
 	// chains remembers, by manifest digest, the snapshot that an image's layers add up to.
 	chains sync.Map
 
+	// live has, by id, every sandbox of this process of which something may be left.
+	live sync.Map
 	// retired waits for what is removed off the caller's path, retiring has a place for each.
 	retired  sync.WaitGroup
 	retiring chan struct{}
@@ -96,6 +100,10 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if runtimes[config.Runtime] == "" {
 		return nil, fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", config.Runtime, ErrUnsupported)
 	}
+	sleep, err := here.tool("sleep")
+	if err != nil {
+		return nil, err
+	}
 	groups, err := findCgroups(cgroupMount)
 	if err != nil {
 		return nil, err
@@ -119,7 +127,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Containerd{
-		config: config, runtimes: runtimes, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
+		config: config, runtimes: runtimes, sleep: sleep, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),

@@ -72,13 +72,13 @@ func look(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec) (sandbox.Exit,
 
 func lookFor(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, string) {
 	t.Helper()
-	var out bytes.Buffer
-	in.Stdout, in.Stderr = &out, &out
+	var out, complaints bytes.Buffer
+	in.Stdout, in.Stderr = &out, &complaints
 	exit, err := s.Run(t.Context(), spec, in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exit, out.String()
+	return exit, out.String() + complaints.String()
 }
 
 func TestInside(t *testing.T) {

@@ -24,6 +24,10 @@ type sandbox struct {
 	ended <-chan ending
 	// used is set by the first who runs or removes it.
 	used atomic.Bool
+	// left counts those who are done with it; see leave.
+	left atomic.Int32
+	// earlier is set when an earlier process made and ran it.
+	earlier *earlier
 	// removal undoes everything that involves the process, and undo everything.
 	removal, undo teardown
 }
@@ -46,12 +50,15 @@ func (c *Containerd) Create(ctx context.Context, spec Spec) (Sandbox, error) {
 	// A sandbox that was begun is made to its end: every step has its own time.
 	life := context.WithoutCancel(ctx)
 	s := &sandbox{Containerd: c, spec: spec, files: runFiles{c.runDir(spec.ID)}}
+	if _, there := c.live.LoadOrStore(spec.ID, s); there {
+		return nil, fmt.Errorf("make sandbox %s: it exists", spec.ID)
+	}
 	err := s.make(life)
 	if err == nil {
 		err = s.start(life)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make sandbox %s: %w", spec.ID, errors.Join(err, s.undo.run(life)))
+		return nil, fmt.Errorf("make sandbox %s: %w", spec.ID, errors.Join(err, s.discard(life)))
 	}
 	return s, nil
 }
@@ -61,7 +68,7 @@ func (s *sandbox) Remove(ctx context.Context) error {
 	if s.used.Swap(true) {
 		return nil
 	}
-	if err := s.undo.run(ctx); err != nil {
+	if err := s.discard(ctx); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", s.spec.ID, err)
 	}
 	return nil

@@ -110,6 +110,7 @@ func TestPoolGivesEachSandboxOnce(t *testing.T) {
 		in := p.Input(execution)
 		in.Stdin, in.Stdout = []byte(execution), &out
 		exit, err := made.Run(t.Context(), in)
+		p.Runtime.Forget(execution)
 		// What it printed while it waited belongs to its run.
 		if err != nil || exit.Code != 0 || out.String() != "early "+execution {
 			t.Errorf("%+v, %v, said %q", exit, err, out.String())
@@ -145,10 +146,11 @@ func TestPoolSandboxIsAsAColdOne(t *testing.T) {
 			if made == nil {
 				t.Fatal("none waits")
 			}
-			var warm bytes.Buffer
+			var warm, complaints bytes.Buffer
 			in := p.Input(name + "-warm")
-			in.Stdout, in.Stderr = &warm, &warm
+			in.Stdout, in.Stderr = &warm, &complaints
 			warmExit, err := made.Run(t.Context(), in)
+			warm.Write(complaints.Bytes())
 			if err != nil {
 				t.Fatal(err)
 			}

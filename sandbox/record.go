@@ -67,6 +67,9 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 	for _, m := range rootfs {
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
 	}
+	if err := s.keep(); err != nil {
+		return err
+	}
 	// Also after an error: a task may be there that nobody told us about.
 	s.removal.add(func(ctx context.Context) error {
 		// The streams are read until then, as a full pipe holds up the end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -25,21 +26,53 @@ func (s *sandbox) Run(ctx context.Context, in Input) (Exit, error) {
 	life := context.WithoutCancel(ctx)
 	exit, err := s.run(ctx, life, in)
 	if err != nil {
-		return Exit{}, fmt.Errorf("run sandbox %s: %w", s.spec.ID, errors.Join(err, s.undo.run(life)))
+		return Exit{}, fmt.Errorf("run sandbox %s: %w", s.spec.ID, errors.Join(err, s.discard(life)))
 	}
 	s.retire(life)
 	return exit, nil
 }
 
 // run takes the sandbox to its end; nothing of it runs any more when it returns an Exit.
-func (s *sandbox) run(ctx, life context.Context, in Input) (exit Exit, err error) {
+func (s *sandbox) run(ctx, life context.Context, in Input) (Exit, error) {
+	if s.earlier != nil && s.earlier.exit != nil {
+		exit := *s.earlier.exit
+		return exit, s.readFiles(&exit)
+	}
+	exit, err := s.begin(ctx, life, in)
+	if err != nil {
+		return exit, err
+	}
+	if exit.Stopped {
+		return exit, s.removal.run(life)
+	}
+	status, err := s.watch(ctx, life, in, &exit)
+	s.stdio.endDelivery()
+	if err != nil {
+		return exit, err
+	}
+	s.stdio.wait()
+	exit.Code, exit.FinishedAt = int(status.ExitStatus), status.ExitedAt.AsTime()
+	if exit.FinishedAt.Before(exit.StartedAt) {
+		exit.FinishedAt = exit.StartedAt // it did not wait for its document
+	}
+	return exit, s.collect(life, &exit)
+}
+
+// begin gives the sandbox its document, unless it has it, and reads what it prints. Stopped says that the caller did not
+// want it any more.
+func (s *sandbox) begin(ctx, life context.Context, in Input) (exit Exit, err error) {
+	if s.earlier != nil {
+		exit.StartedAt = s.earlier.StartedAt
+		s.stdio.copy(in.Stdout, in.Stderr)
+		return exit, nil
+	}
 	exit.StartedAt = time.Now()
-	if err := s.assign(assignment{Execution: in.Execution, StartedAt: exit.StartedAt, Timeout: in.Timeout, Grace: in.Grace}); err != nil {
+	if err := s.assign(assignment{Execution: in.Execution, StartedAt: exit.StartedAt}); err != nil {
 		return exit, err
 	}
 	if ctx.Err() != nil {
 		exit.Stopped, exit.Code, exit.FinishedAt = true, StoppedCode, exit.StartedAt
-		return exit, s.removal.run(life)
+		return exit, nil
 	}
 	if s.spec.Ahead {
 		if err := s.groups.setFullWeight(s.cgroupPath(s.spec.ID)); err != nil {
@@ -50,28 +83,25 @@ func (s *sandbox) run(ctx, life context.Context, in Input) (exit Exit, err error
 		in.Started()
 	}
 	s.stdio.copy(in.Stdout, in.Stderr)
-	s.stdio.deliver(in.Stdin, func() { s.closeStdin(life) })
-	status, err := s.watch(ctx, life, in, &exit)
-	s.stdio.endDelivery()
-	if err != nil {
-		return exit, err
-	}
-	s.stdio.wait()
-	exit.Code, exit.FinishedAt = int(status.ExitStatus), status.ExitedAt.AsTime()
-	if exit.FinishedAt.Before(exit.StartedAt) { // It did not wait for its document.
-		exit.FinishedAt = exit.StartedAt
-	}
-	return exit, s.collect(life, &exit)
+	s.stdio.deliver(in.Stdin, func(err error) { s.endDocument(life, err) })
+	return exit, nil
 }
 
-// closeStdin ends the document: the shim holds the pipe open as well, and without this the process would never see the end.
-func (s *sandbox) closeStdin(life context.Context) {
-	_ = bounded(life, func(ctx context.Context) error {
+// endDocument lets the process see the end of its document: the shim holds the pipe open as well. Where it was not written
+// wholly, nobody read on, and how the process ended tells more about that.
+func (s *sandbox) endDocument(life context.Context, written error) {
+	err := bounded(life, func(ctx context.Context) error {
 		return steadily(ctx, func() error {
 			_, err := s.tasks.CloseIO(ctx, &tasks.CloseIORequest{ContainerID: s.spec.ID, Stdin: true})
 			return err
 		})
 	})
+	if written == nil && err == nil {
+		err = os.WriteFile(s.files.delivered(), nil, 0o600)
+	}
+	if err != nil {
+		s.log.Warn("the end of the document was not told", "sandbox", s.spec.ID, "error", err)
+	}
 }
 
 // collect reads what an ended sandbox left: counters while its group is there, files when nothing can write to them.
@@ -89,6 +119,14 @@ func (s *sandbox) collect(life context.Context, exit *Exit) error {
 			return err
 		}
 	}
+	if err := s.files.keepExit(*exit); err != nil {
+		return err
+	}
+	return s.readFiles(exit)
+}
+
+// readFiles reads what only the sandbox could write, when it is gone.
+func (s *sandbox) readFiles(exit *Exit) (err error) {
 	if exit.Result, err = readLimited(s.files.result()); err != nil {
 		return err
 	}
@@ -108,7 +146,7 @@ var errLost = errors.New("the process did not end after SIGKILL")
 
 // watch waits for the end of the process and hurries it where need be.
 func (s *sandbox) watch(ctx, life context.Context, in Input, exit *Exit) (*tasks.WaitResponse, error) {
-	timeout := time.NewTimer(in.Timeout)
+	timeout := time.NewTimer(time.Until(exit.StartedAt.Add(in.Timeout)))
 	defer timeout.Stop()
 	var grace, lost <-chan time.Time
 	stopAsked, timedOut := ctx.Done(), timeout.C
@@ -187,6 +225,15 @@ type ending struct {
 
 // start waits before it starts, so that no end can be missed.
 func (s *sandbox) start(life context.Context) error {
+	s.await(life)
+	return bounded(life, func(ctx context.Context) error {
+		_, err := s.tasks.Start(ctx, &tasks.StartRequest{ContainerID: s.spec.ID})
+		return err
+	})
+}
+
+// await begins to wait for the end of the process.
+func (s *sandbox) await(life context.Context) {
 	waiting, cancel := context.WithCancel(life)
 	ended := make(chan ending, 1)
 	s.ended = ended
@@ -203,9 +250,5 @@ func (s *sandbox) start(life context.Context) error {
 		cancel()
 		waiter.Wait()
 		return nil
-	})
-	return bounded(life, func(ctx context.Context) error {
-		_, err := s.tasks.Start(ctx, &tasks.StartRequest{ContainerID: s.spec.ID})
-		return err
 	})
 }

@@ -5,6 +5,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -18,13 +19,27 @@ type Runtime interface {
 	// error. ErrUnsupported is what this host has not got. After an error nothing is left that Remove would not find.
 	Create(ctx context.Context, spec Spec) (Sandbox, error)
 
+	// Attach finds the sandbox that an earlier process of the owner gave to an execution, with its whole document, and its
+	// id. Its Run goes on with what is not read yet, and takes no document; Timeout counts from the delivery, as before.
+	// ErrGone says that there is none, or none that can go on. Until Forget it is found, also when it has ended.
+	Attach(ctx context.Context, execution string) (Sandbox, string, error)
+
+	// Forget lets go of an execution's Exit, which is known to be safe elsewhere.
+	Forget(execution string)
+
+	// Reconcile removes every sandbox of the owner that this process neither made nor attached: an earlier one left it.
+	Reconcile(ctx context.Context) error
+
 	// List returns the ids of the sandboxes on this host that belong to the same owner, also those that an earlier
-	// process of it left behind, and those that have ended and whose rest is about to be removed.
+	// process of it left behind, those whose rest is about to be removed, and those whose Exit is not forgotten.
 	List(ctx context.Context) ([]string, error)
 
 	// Remove kills and removes a sandbox and all that belongs to it. It is idempotent, and nil when there is none.
 	Remove(ctx context.Context, id string) error
 }
+
+// ErrGone is what Attach returns when an execution has no sandbox that could go on.
+var ErrGone = errors.New("the execution has no sandbox that could go on")
 
 // Sandbox is a process that waits for the one document it will ever get.
 type Sandbox interface {
@@ -66,8 +81,7 @@ type Spec struct {
 
 // Input is one execution's use of a sandbox.
 type Input struct {
-	// Execution names the attempt, in letters, digits and dashes. While a sandbox of the owner that was given it is on this
-	// host, another Run with the same name fails.
+	// Execution names the attempt, in letters, digits and dashes. Until Forget, another Run with the same name fails.
 	Execution string
 	// Stdin is the document of contract 2. It is written once and then closed; it is never stored.
 	Stdin []byte

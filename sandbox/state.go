@@ -14,12 +14,16 @@ import (
 // function of the id, so that a later process of the same owner finds them.
 type runFiles struct{ dir string }
 
-func (f runFiles) stdin() string      { return filepath.Join(f.dir, "stdin") }
-func (f runFiles) stdout() string     { return filepath.Join(f.dir, "stdout") }
-func (f runFiles) stderr() string     { return filepath.Join(f.dir, "stderr") }
+func (f runFiles) stdin() string   { return filepath.Join(f.dir, "stdin") }
+func (f runFiles) stdout() string  { return filepath.Join(f.dir, "stdout") }
+func (f runFiles) stderr() string  { return filepath.Join(f.dir, "stderr") }
+func (f runFiles) result() string  { return filepath.Join(f.dir, "result") }
+func (f runFiles) failure() string { return filepath.Join(f.dir, "failure") }
+
+// assignment says which execution uses the sandbox, delivered that it has its whole document, and exit how it ended.
 func (f runFiles) assignment() string { return filepath.Join(f.dir, "assignment.json") }
-func (f runFiles) result() string     { return filepath.Join(f.dir, "result") }
-func (f runFiles) failure() string    { return filepath.Join(f.dir, "failure") }
+func (f runFiles) delivered() string  { return filepath.Join(f.dir, "delivered") }
+func (f runFiles) exit() string       { return filepath.Join(f.dir, "exit.json") }
 
 // create makes the folder, the pipes, and the two empty files that the sandbox may write. Each of the files is mounted
 // by itself, so the sandbox can change what is in it and never what is at its path.
@@ -42,6 +46,18 @@ func (f runFiles) create(owner int) error {
 		}
 	}
 	return nil
+}
+
+// openOutputs opens the reading ends of both outputs.
+func (f runFiles) openOutputs() (stdout, stderr *os.File, err error) {
+	const mode = os.O_RDONLY | unix.O_NONBLOCK // it does not wait for a writer
+	if stdout, err = os.OpenFile(f.stdout(), mode, 0); err != nil {
+		return nil, nil, fmt.Errorf("open pipe: %w", err)
+	}
+	if stderr, err = os.OpenFile(f.stderr(), mode, 0); err != nil {
+		return nil, nil, fmt.Errorf("open pipe: %w", errors.Join(err, stdout.Close()))
+	}
+	return stdout, stderr, nil
 }
 
 // readLimited reads what a sandbox that is gone left in a file of ours; nil when that is nothing.

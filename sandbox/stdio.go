@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -18,34 +19,30 @@ const copyBufferBytes = 64 << 10
 // stdio is our side of a sandbox's three streams. They are named pipes: the other side is held by containerd's shim,
 // which outlives us.
 type stdio struct {
-	stdin, stdout, stderr io.ReadWriteCloser
-	copies, delivery      sync.WaitGroup
-	copying               bool
+	stdin            io.WriteCloser
+	stdout, stderr   *os.File
+	copies, delivery sync.WaitGroup
+	copying          bool
 }
 
-func openStdio(files runFiles) (_ *stdio, err error) {
-	s := &stdio{}
-	defer func() {
-		if err != nil {
-			s.abandon()
-		}
-	}()
-	// The opens finish by themselves when the shim has opened its side; Close ends one that waits.
-	open := func(path string, flag int) (io.ReadWriteCloser, error) {
-		pipe, err := fifo.OpenFifo(context.Background(), path, flag|unix.O_NONBLOCK, 0)
-		if err != nil {
-			return nil, fmt.Errorf("open pipe %s: %w", path, err)
-		}
-		return pipe, nil
-	}
-	if s.stdin, err = open(files.stdin(), unix.O_WRONLY); err != nil {
+// openStdio opens all three, for a task that is about to be created.
+func openStdio(files runFiles) (*stdio, error) {
+	s, err := openOutputs(files)
+	if err != nil {
 		return nil, err
 	}
-	if s.stdout, err = open(files.stdout(), unix.O_RDONLY); err != nil {
-		return nil, err
+	// The open finishes by itself when the shim has opened its side; Close ends it.
+	if s.stdin, err = fifo.OpenFifo(context.Background(), files.stdin(), unix.O_WRONLY|unix.O_NONBLOCK, 0); err != nil {
+		s.abandon()
+		return nil, fmt.Errorf("open pipe %s: %w", files.stdin(), err)
 	}
-	s.stderr, err = open(files.stderr(), unix.O_RDONLY)
-	return s, err
+	return s, nil
+}
+
+// openOutputs opens what a sandbox prints.
+func openOutputs(files runFiles) (*stdio, error) {
+	stdout, stderr, err := files.openOutputs()
+	return &stdio{stdout: stdout, stderr: stderr}, err
 }
 
 // copy starts reading both outputs to their ends, what was printed before too. Only the first call does.
@@ -58,19 +55,20 @@ func (s *stdio) copy(stdout, stderr io.Writer) {
 	s.copies.Go(func() { drain(stderr, s.stderr) })
 }
 
-// deliver writes the document and closes the pipe, then calls delivered. It does not wait: a process that never reads
+// deliver writes the document and closes the pipe, then calls written. It does not wait: a process that never reads
 // would make it wait for ever. endDelivery does when the process is gone.
-func (s *stdio) deliver(document []byte, delivered func()) {
+func (s *stdio) deliver(document []byte, written func(error)) {
 	s.delivery.Go(func() {
-		// An error means that nobody reads any more, and how the process ended tells more about that.
-		_, _ = s.stdin.Write(document)
+		_, err := s.stdin.Write(document)
 		_ = s.stdin.Close()
-		delivered()
+		written(err)
 	})
 }
 
 func (s *stdio) endDelivery() {
-	_ = s.stdin.Close()
+	if s.stdin != nil {
+		_ = s.stdin.Close()
+	}
 	s.delivery.Wait()
 }
 
@@ -96,20 +94,25 @@ func (s *stdio) abandon() {
 }
 
 func (s *stdio) close() {
-	for _, pipe := range []io.Closer{s.stdin, s.stdout, s.stderr} {
-		if pipe != nil {
-			_ = pipe.Close()
-		}
+	if s.stdin != nil {
+		_ = s.stdin.Close()
 	}
+	// Closing what was never opened is an error, too.
+	_, _ = s.stdout.Close(), s.stderr.Close()
 }
 
-// drain copies to the end of src even when dst gives up, so that the process is never held up by an error of ours.
-func drain(dst io.Writer, src io.Reader) {
+// drain copies to the end of src even when dst gives up, so that the process is never held up by an error of ours. A dst
+// that reads by itself gets the pipe, and answers for what it has taken from it.
+func drain(dst io.Writer, src *os.File) {
+	var err error
 	if dst == nil {
 		dst = io.Discard
 	}
-	// The wrappers hide shortcuts that would let the destination choose how much is read at once.
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, make([]byte, copyBufferBytes))
+	if reader, ok := dst.(io.ReaderFrom); ok {
+		_, err = reader.ReadFrom(src)
+	} else {
+		_, err = io.CopyBuffer(dst, struct{ io.Reader }{src}, make([]byte, copyBufferBytes))
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		_, _ = io.Copy(io.Discard, src)
 	}

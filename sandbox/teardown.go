@@ -33,13 +33,16 @@ func bounded(ctx context.Context, step func(context.Context) error) error {
 // maxRetiring bounds how many sandboxes are taken down beside those that run; the next one is waited for.
 const maxRetiring = 32
 
-// retire removes the rest of a sandbox in which nothing can run any more, without the caller. Close waits for it. What
-// cannot be removed is found by List.
+// retire removes the rest of a sandbox in which nothing can run any more, without the caller; its folder stays until it is
+// forgotten. Close waits for it. What cannot be removed is left to Reconcile.
 func (s *sandbox) retire(life context.Context) {
 	remove := func() {
-		if err := s.undo.run(life); err != nil {
+		if err := s.removal.run(life); err != nil {
 			s.log.Error("sandbox left something behind", "sandbox", s.spec.ID, "error", err)
+			s.live.Delete(s.spec.ID)
+			return
 		}
+		s.leave(life)
 	}
 	select {
 	case s.retiring <- struct{}{}:
@@ -50,4 +53,20 @@ func (s *sandbox) retire(life context.Context) {
 	default:
 		remove()
 	}
+}
+
+// leave is called by who has removed the rest and by who needs the exit no more; the second removes the folder.
+func (s *sandbox) leave(ctx context.Context) {
+	if s.left.Add(1) < 2 {
+		return
+	}
+	if err := s.discard(ctx); err != nil {
+		s.log.Error("sandbox left its folder behind", "sandbox", s.spec.ID, "error", err)
+	}
+}
+
+// discard removes everything that is left; what cannot be is Reconcile's.
+func (s *sandbox) discard(ctx context.Context) error {
+	defer s.live.Delete(s.spec.ID)
+	return s.undo.run(ctx)
 }

@@ -22,8 +22,11 @@ type record struct {
 // storeTimeout bounds how long a finished execution waits for object storage; past it, the spool keeps the log.
 const storeTimeout = 15 * time.Second
 
-// openRecord makes the two streams of an attempt.
-func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Action) (*record, error) {
+// openStream is Logs.CreateAttempt, or Logs.Resume for an attempt that is attached.
+type openStream func(prefix string, attempt int, stream string, capacity int64) (*storage.LogWriter, error)
+
+// openRecord opens the two streams of an attempt.
+func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Action, open openStream) (*record, error) {
 	limit := cmp.Or(action.Resources.LogBytes, s.LogBytes)
 	r := &record{
 		logs:   s.Logs,
@@ -33,27 +36,27 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 		},
 	}
 	var err error
-	if r.stdout, err = s.Logs.CreateAttempt(r.prefix, c.Attempt, string(attune.Stdout), limit); err != nil {
+	if r.stdout, err = open(r.prefix, c.Attempt, string(attune.Stdout), limit); err != nil {
 		return nil, err
 	}
-	if r.stderr, err = s.Logs.CreateAttempt(r.prefix, c.Attempt, string(attune.Stderr), limit); err != nil {
+	if r.stderr, err = open(r.prefix, c.Attempt, string(attune.Stderr), limit); err != nil {
 		_, closeErr := r.stdout.Close(ctx)
 		return nil, errors.Join(err, closeErr)
 	}
 	return r, nil
 }
 
-// close stores the streams, the result and the manifest, in this order: where a manifest stands, all of it stands. What
+// store puts away the streams, the result and the manifest, in this order: where a manifest stands, all of it stands. What
 // object storage does not take in time is left in the spool, which keeps the order. They lie in a folder of the attempt's own
-// when another will follow, whose files then stand at the top.
-func (r *record) close(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
+// when another will follow, whose files then stand at the top. Until release, all of it can be done again.
+func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if again {
 		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
 	}
-	stdout, outErr := r.stdout.CloseAt(ctx, r.prefix)
-	stderr, errErr := r.stderr.CloseAt(ctx, r.prefix)
+	stdout, outErr := r.stdout.StoreAt(ctx, r.prefix)
+	stderr, errErr := r.stderr.StoreAt(ctx, r.prefix)
 	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		return err
 	}
@@ -69,3 +72,6 @@ func (r *record) close(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
 	return errors.Join(outErr, errErr, resultErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
 }
+
+// release gives up the spool of what is stored.
+func (r *record) release() error { return errors.Join(r.stdout.Release(), r.stderr.Release()) }

@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"attune"
 	"attune/sandbox"
@@ -37,6 +36,11 @@ type Sandboxes struct {
 
 	// full is what Ready said last; only the worker's loop asks.
 	full bool
+	// attached has what Attach found, by the number of the claim, and records those that are stored and not settled.
+	attached, records sync.Map
+	// cleared is made once; see whenCleared.
+	once    sync.Once
+	cleared chan struct{}
 }
 
 // DefaultGrace is a Grace that suits most actions.
@@ -49,50 +53,30 @@ func (s *Sandboxes) Clear(ctx context.Context, again []Claim) error {
 			return err
 		}
 	}
-	left, err := s.Runtime.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list sandboxes left behind: %w", err)
+	if err := s.Runtime.Reconcile(ctx); err != nil {
+		return err
 	}
-	var group errgroup.Group
-	group.SetLimit(8)
-	for _, id := range left {
-		group.Go(func() error {
-			if err := s.Runtime.Remove(ctx, id); err != nil {
-				return fmt.Errorf("remove sandbox %s left behind: %w", id, err)
-			}
-			return nil
-		})
-	}
-	if len(left) > 0 {
-		s.Log.Warn("removing the sandboxes that an earlier life left", "sandboxes", len(left))
-	}
-	return group.Wait()
+	close(s.whenCleared())
+	return nil
 }
+
+// Settled implements Executor.
+func (s *Sandboxes) Settled(c Claim) {
+	if r, ok := s.records.LoadAndDelete(c.Number); ok {
+		if err := r.(*record).release(); err != nil {
+			s.Log.Error("spool not removed", "execution", c.ID, "error", err)
+		}
+	}
+	s.Runtime.Forget(attemptName(c))
+}
+
+// attemptName names an attempt to the Runtime.
+func attemptName(c Claim) string { return fmt.Sprintf("%s-%d", c.ID, c.Attempt) }
 
 // prefix is where an execution's objects lie.
 func (s *Sandboxes) prefix(c Claim) string {
 	_, name, _ := attune.SplitActionRef(c.Action)
 	return storage.ExecutionPrefix(c.Pack, name, c.CreatedAt, c.ID)
-}
-
-// spoolInterval is how often logs are looked for that object storage could not take when their executions ended.
-const spoolInterval = 15 * time.Second
-
-// StoreSpool uploads what is left of finished logs, at the start and from time to time until ctx ends. Object storage may
-// still be away, or slow; the spool keeps them, and nothing else waits for it.
-func (s *Sandboxes) StoreSpool(ctx context.Context) {
-	tick := time.NewTicker(spoolInterval)
-	defer tick.Stop()
-	for {
-		if err := s.Logs.Recover(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Error("logs in the spool were not stored", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // Immediate implements Executor: secrets are fetched and the image is looked for, first.
@@ -119,6 +103,11 @@ func (s *Sandboxes) Ready() bool {
 
 // Execute implements Executor: it prepares, starts and watches the sandbox.
 func (s *Sandboxes) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
+	if found, ok := s.attached.LoadAndDelete(c.Number); ok {
+		r := found.(run)
+		o, err := s.sandboxed(ctx, c, r, nil)
+		return o, r.action.Retry, err
+	}
 	var action attune.Action
 	var stdin []byte
 	var missing attune.Reason
@@ -138,7 +127,11 @@ func (s *Sandboxes) Execute(ctx context.Context, c Claim, begin func(context.Con
 	if err := begin(ctx); err != nil {
 		return Outcome{}, nil, err
 	}
-	o, err := s.sandboxed(ctx, c, action, stdin)
+	record, err := s.openRecord(ctx, c, action, s.Logs.CreateAttempt)
+	if err != nil {
+		return Outcome{}, action.Retry, err
+	}
+	o, err := s.sandboxed(ctx, c, run{action: action, record: record}, stdin)
 	return o, action.Retry, err
 }
 
@@ -166,25 +159,21 @@ func (s *Sandboxes) prepare(ctx context.Context, c Claim) (action attune.Action,
 }
 
 // sandboxed runs the sandbox with its output going to the log, and stores what it left.
-func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action, stdin []byte) (Outcome, error) {
-	record, err := s.openRecord(ctx, c, action)
-	if err != nil {
-		return Outcome{}, err
-	}
-	name, started := fmt.Sprintf("%s-%d", c.ID, c.Attempt), false
-	id, exit, runErr := s.run(ctx, name, c, action, sandbox.Input{
+func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, r run, stdin []byte) (Outcome, error) {
+	name, started := attemptName(c), r.sandbox != nil
+	id, exit, runErr := s.run(ctx, name, c, r, sandbox.Input{
 		Execution: name,
 		Stdin:     stdin,
-		Stdout:    record.stdout,
-		Stderr:    record.stderr,
-		Timeout:   time.Duration(action.TimeoutSeconds) * time.Second,
+		Stdout:    r.record.stdout,
+		Stderr:    r.record.stderr,
+		Timeout:   time.Duration(r.action.TimeoutSeconds) * time.Second,
 		Grace:     s.Grace,
 		Started:   func() { started = true },
 	})
 	var o Outcome
 	switch {
 	case runErr == nil:
-		o = judge(exit, context.Cause(ctx), action)
+		o = judge(exit, context.Cause(ctx), r.action)
 	case started:
 		o = Outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonSandboxLost}
 	case errors.Is(runErr, sandbox.ErrUnsupported):
@@ -199,7 +188,8 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, action attune.Action
 		}
 	}
 	// Stored before the execution is finished: whoever sees a terminal state finds the whole log.
-	if err := record.close(context.WithoutCancel(ctx), o, exit, retries(action.Retry, c.Attempt, o)); err != nil {
+	s.records.Store(c.Number, r.record)
+	if err := r.record.store(context.WithoutCancel(ctx), o, exit, retries(r.action.Retry, c.Attempt, o)); err != nil {
 		s.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
 	}
 	return o, nil

@@ -26,7 +26,9 @@ func newGround(random *rand.Rand, retries map[string]*attune.Retry) *ground {
 	return &ground{retries: retries, random: random, begun: make(map[string]int)}
 }
 
-func (g *ground) Clear(context.Context, []Claim) error { return nil }
+func (g *ground) Attach(context.Context, []Claim) ([]Claim, error) { return nil, nil }
+func (g *ground) Clear(context.Context, []Claim) error             { return nil }
+func (g *ground) Settled(Claim)                                    {}
 
 func (g *ground) Ready() bool { return true }
 

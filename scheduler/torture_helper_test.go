@@ -50,7 +50,9 @@ type helper struct {
 	orders *bufio.Reader
 }
 
-func (h *helper) Clear(context.Context, []Claim) error { return nil }
+func (h *helper) Attach(context.Context, []Claim) ([]Claim, error) { return nil, nil }
+func (h *helper) Clear(context.Context, []Claim) error             { return nil }
+func (h *helper) Settled(Claim)                                    {}
 
 func (h *helper) Ready() bool { return true }
 

@@ -29,17 +29,20 @@ func (s *Sandboxes) Current(ctx context.Context, action string) (sandbox.Spec, b
 	return sandboxSpec(a.ImageDigest, a.Action), err == nil, err
 }
 
-// run takes a sandbox that waits, or makes one of the name, and uses it. It returns the id of the one that it used.
-func (s *Sandboxes) run(ctx context.Context, name string, c Claim, a attune.Action, in sandbox.Input) (string, sandbox.Exit, error) {
-	spec := sandboxSpec(c.ImageDigest, a)
-	made, id := s.Pool.Take(c.Action, spec, a.Warm)
-	if made == nil {
+// run goes on with the sandbox that is there, or takes one that waits, or makes one of the name, and uses it. It returns the
+// id of the one that it used.
+func (s *Sandboxes) run(ctx context.Context, name string, c Claim, r run, in sandbox.Input) (string, sandbox.Exit, error) {
+	spec := sandboxSpec(c.ImageDigest, r.action)
+	if r.sandbox == nil {
+		r.sandbox, r.id = s.Pool.Take(c.Action, spec, r.action.Warm)
+	}
+	if r.sandbox == nil {
 		var err error
-		spec.ID, id = name, name
-		if made, err = s.Runtime.Create(ctx, spec); err != nil {
-			return id, sandbox.Exit{}, err
+		spec.ID, r.id = name, name
+		if r.sandbox, err = s.Runtime.Create(ctx, spec); err != nil {
+			return r.id, sandbox.Exit{}, err
 		}
 	}
-	exit, err := made.Run(ctx, in)
-	return id, exit, err
+	exit, err := r.sandbox.Run(ctx, in)
+	return r.id, exit, err
 }

@@ -18,8 +18,11 @@ import (
 
 // Executor runs what a worker has claimed. Sandboxes is the real one.
 type Executor interface {
-	// Clear removes what an earlier life of the worker left. When it returns nil, nothing of that runs any more, and what is
-	// left of the logs of the claims in again is stored as of attempts that will be tried again.
+	// Attach finds out which of the claims that an earlier life of the worker had begun can go on: Execute will take each of
+	// those to its end, as if nothing had happened.
+	Attach(ctx context.Context, begun []Claim) ([]Claim, error)
+	// Clear removes what an earlier life left and Attach did not take. When it returns nil, nothing of that runs any more, and
+	// what is left of the logs of the claims in again is stored as of attempts that will be tried again.
 	Clear(ctx context.Context, again []Claim) error
 	// Immediate tells that Execute has nothing to prepare: a claim then counts as begun with its admission, which spares a
 	// commit, and is durable before Execute hears of it.
@@ -30,6 +33,8 @@ type Executor interface {
 	// begin's error as it is. ctx ends, with a cause, when the run is to be stopped. The Retry is the action's; an error
 	// says that there was no sandbox.
 	Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error)
+	// Settled is told that the outcome is recorded: what was kept for a crash before that may go.
+	Settled(c Claim)
 }
 
 // WorkerConfig is what a Worker needs. Zero durations take the defaults.
@@ -170,8 +175,8 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // recover settles what an earlier life of this worker left: what it had not begun goes back to its place in the queue; what
-// had begun is abandoned, once its sandbox is known to be gone, for its outcome cannot be known and started code is never
-// silently run again.
+// still runs goes on; what else had begun is abandoned, once its sandbox is known to be gone, for its outcome cannot be known
+// and started code is never silently run again.
 func (w *Worker) recover(ctx context.Context) error {
 	if err := w.DB.Workers.Register(ctx, w.life); err != nil {
 		return err
@@ -184,6 +189,13 @@ func (w *Worker) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	attached, err := w.attach(ctx, begun)
+	if err != nil {
+		return err
+	}
+	begun = slices.DeleteFunc(begun, func(l lost) bool {
+		return slices.ContainsFunc(attached, func(c Claim) bool { return c.Number == l.Number })
+	})
 	var again []Claim
 	for _, l := range begun {
 		if retries(l.retry, l.Attempt, abandoned) {
@@ -196,7 +208,24 @@ func (w *Worker) recover(ctx context.Context) error {
 	if len(begun) > 0 {
 		w.Log.Warn("what ran in an earlier life is abandoned", "executions", len(begun), "tried_again", len(again))
 	}
-	return w.Queue.abandon(ctx, w.Name, begun)
+	if err := w.Queue.abandon(ctx, w.Name, begun); err != nil {
+		return err
+	}
+	if len(attached) > 0 {
+		w.Log.Info("what ran in an earlier life goes on", "executions", len(attached))
+	}
+	w.begin(context.WithoutCancel(ctx), attached)
+	return nil
+}
+
+// attach asks which of what had begun can go on.
+func (w *Worker) attach(ctx context.Context, begun []lost) ([]Claim, error) {
+	claims := make([]Claim, len(begun))
+	for i, l := range begun {
+		claims[i] = l.Claim
+		claims[i].begun = true
+	}
+	return w.Executor.Attach(ctx, claims)
 }
 
 // step says that the worker lives, does what is due, stops what is to be stopped, and takes as much as there is room for.

@@ -52,10 +52,14 @@ func newBench(t *testing.T, program sandboxtest.Program, actions ...attune.Actio
 // work runs a worker until the returned function is called, which waits for its end.
 func (b *bench) work(t *testing.T, change func(*WorkerConfig, *Sandboxes)) (stop func()) {
 	t.Helper()
-	config, sandboxes := b.config, *b.sandboxes
-	config.Executor = &sandboxes
+	config, like := b.config, b.sandboxes
+	// Each life of a worker has its own.
+	sandboxes := &Sandboxes{
+		DB: like.DB, Runtime: like.Runtime, Images: like.Images, Logs: like.Logs, LogBytes: like.LogBytes, Grace: like.Grace, Log: like.Log,
+	}
+	config.Executor = sandboxes
 	if change != nil {
-		change(&config, &sandboxes)
+		change(&config, sandboxes)
 	}
 	w, err := NewWorker(config)
 	if err != nil {

@@ -107,12 +107,13 @@ func segmentsPrefix(prefix string, attempt int) string {
 	return AttemptPrefix(prefix, attempt)
 }
 
-// release lets Recover have the spool of a stream that is not written any more.
-func (l *Logs) release(w *LogWriter) {
+// retire lets readers turn to what is stored of a stream.
+func (l *Logs) retire(w *LogWriter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.active, w.prefix+w.spool.Stream)
-	delete(l.busy, w.spool.file.Name())
+	if l.active[w.prefix+w.spool.Stream] == w {
+		delete(l.active, w.prefix+w.spool.Stream)
+	}
 }
 
 func (l *Logs) writer(prefix, stream string) *LogWriter {

@@ -39,6 +39,8 @@ type LogWriter struct {
 	mu     sync.Mutex
 	spool  *spool
 	closed bool
+	// stored: the spool is not needed any more.
+	stored bool
 }
 
 func newLogWriter(l *Logs, s *spool) *LogWriter {
@@ -70,17 +72,29 @@ func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) { return w.Cl
 // CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
 // is its AttemptPrefix.
 func (w *LogWriter) CloseAt(ctx context.Context, prefix string) (LogSummary, error) {
+	summary, err := w.StoreAt(ctx, prefix)
+	return summary, errors.Join(err, w.Release())
+}
+
+// StoreAt is CloseAt without its end: until Release, a process that starts after a crash can Resume the stream, as if it had
+// not been stored.
+func (w *LogWriter) StoreAt(ctx context.Context, prefix string) (LogSummary, error) {
 	if !w.end() {
 		return LogSummary{}, os.ErrClosed
 	}
 	w.segment.stop(ctx)
 	var moved error
-	if prefix != w.prefix {
+	if prefix != w.spool.Prefix {
 		moved = w.spool.redirect(prefix)
 	}
 	summary, err := w.logs.storeInTime(ctx, w.spool, w.segment.began)
-	return summary, errors.Join(err, moved, w.drop(err == nil))
+	w.stored = err == nil
+	w.logs.retire(w)
+	return summary, errors.Join(err, moved)
 }
+
+// Release gives up the spool of a stream that StoreAt has stored, or leaves it to Recover where it has not.
+func (w *LogWriter) Release() error { return w.drop(w.stored) }
 
 // Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
 func (w *LogWriter) Discard() error {
@@ -110,7 +124,8 @@ func (w *LogWriter) end() bool {
 func (w *LogWriter) drop(remove bool) error {
 	w.mu.Lock() // a page may be reading
 	defer w.mu.Unlock()
-	defer w.logs.release(w)
+	defer w.logs.giveBack(w.spool.file.Name())
+	w.logs.retire(w)
 	err := w.spool.close()
 	if remove {
 		err = errors.Join(err, w.spool.remove())

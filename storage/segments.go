@@ -38,11 +38,14 @@ type segmentUploader struct {
 	sent     atomic.Int64
 	// began is set when S3 may have a segment; it is read after stop.
 	began bool
+	// resumed: an earlier process has begun, and how far it came is not known yet.
+	resumed bool
 }
 
 func (u *segmentUploader) start(w *LogWriter) {
 	ctx, cancel := context.WithCancel(context.Background())
 	*u = segmentUploader{
+		resumed: u.resumed, began: u.resumed,
 		dirty: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		stopping: make(chan struct{}), cancel: cancel, done: make(chan struct{}),
 	}
@@ -128,6 +131,21 @@ func (u *segmentUploader) caughtUp(w *LogWriter) bool {
 	}
 }
 
+// catchUp learns how far an earlier process came.
+func (u *segmentUploader) catchUp(ctx context.Context, w *LogWriter) error {
+	sent := int64(0)
+	earlier := pageReader{logs: w.logs, below: w.spool.Segments, stream: w.spool.Stream}
+	for s, err := range earlier.segments(ctx, "") {
+		if err != nil {
+			return err
+		}
+		sent = s.end()
+	}
+	u.sent.Store(sent)
+	u.resumed = false
+	return nil
+}
+
 // send stores the next segment.
 func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 	offset := u.sent.Load()
@@ -136,6 +154,9 @@ func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 	s := w.spool
 	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
 	defer cancel()
+	if u.resumed {
+		return u.catchUp(ctx, w)
+	}
 	err := w.logs.upload(ctx, segmentKey(s.Segments, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
 		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
 	if err == nil {

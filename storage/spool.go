@@ -2,7 +2,6 @@ package storage
 
 import (
 	"cmp"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,14 +22,17 @@ const (
 // spool is a stream on disk, as much of it as will be stored. Nothing of it is kept in memory, and a process that starts
 // after a crash finds in the file all that it needs to finish the work:
 //
-//	header | head, at most Cap bytes | ring of tailBytes | number of bytes written, once they exceed Cap
+//	header | head, at most Cap bytes | a hole | the last bytes, tailBytes at least
 //
-// It is not safe for concurrent use, but for reading what was written before.
+// Every byte of the stream has its place, so that the size of the file tells how much was taken. Past the cap, the disk
+// gets back what will not be stored. It is not safe for concurrent use, but for reading what was written before.
 type spool struct {
 	spoolHeader
 	file *os.File
 	// total counts what was written; written is the part of the head that is in the file.
 	total, written int64
+	// pruned is how far the hole reaches.
+	pruned int64
 	// broken is set when the disk refused a write; from then on bytes are only counted.
 	broken error
 }
@@ -68,7 +70,7 @@ func createSpool(dir string, h spoolHeader) (s *spool, err error) {
 	if _, err := file.Write(header); err != nil {
 		return nil, fmt.Errorf("begin spool: %w", errors.Join(err, file.Close(), os.Remove(path)))
 	}
-	return &spool{spoolHeader: h, file: file}, nil
+	return &spool{spoolHeader: h, file: file, pruned: h.Cap}, nil
 }
 
 // errNoHeader: the process died before anything of the stream was written.
@@ -96,14 +98,7 @@ func openSpool(path string) (s *spool, err error) {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	s.total = info.Size() - headerBytes
-	if s.Document != "" {
-		return s, nil
-	}
-	var count [8]byte
-	if _, err := file.ReadAt(count[:], s.at(s.Cap+tailBytes)); err == nil {
-		s.total = int64(binary.BigEndian.Uint64(count[:]))
-	}
-	s.written = min(s.total, s.Cap)
+	s.written, s.pruned = min(s.total, s.Cap), s.Cap
 	return s, nil
 }
 
@@ -121,7 +116,7 @@ func (s *spool) redirect(prefix string) error {
 	return nil
 }
 
-// at is the place in the file of a byte of head or ring.
+// at is the place in the file of a byte of the stream.
 func (s *spool) at(offset int64) int64 { return headerBytes + offset }
 
 // write takes all of p; what does not fit is only counted. It fails only for the first time that the disk refuses.
@@ -131,36 +126,17 @@ func (s *spool) write(p []byte) error {
 	if s.broken != nil {
 		return nil
 	}
-	if room := s.Cap - begin; room > 0 {
-		head := p[:min(room, int64(len(p)))]
-		n, err := s.file.WriteAt(head, s.at(begin))
-		s.written += int64(n)
-		if err != nil {
-			s.broken = err
-			return err
-		}
-		p = p[len(head):]
+	head := p[:min(max(0, s.Cap-begin), int64(len(p)))]
+	n, err := s.file.WriteAt(head, s.at(begin))
+	s.written += int64(n)
+	if rest := p[len(head):]; err == nil && len(rest) > 0 {
+		rest = rest[max(0, len(rest)-tailBytes):]
+		_, err = s.file.WriteAt(rest, s.at(s.total-int64(len(rest))))
 	}
-	if len(p) > 0 {
-		s.broken = s.writeTail(p)
+	if err == nil {
+		err = s.prune()
 	}
-	return s.broken
-}
-
-// writeTail puts the end of p, which is the end of the stream too, into the ring.
-func (s *spool) writeTail(p []byte) error {
-	p = p[max(0, len(p)-tailBytes):]
-	begin := (s.total - int64(len(p)) - s.Cap) % tailBytes
-	first := p[:min(int64(len(p)), tailBytes-begin)]
-	if _, err := s.file.WriteAt(first, s.at(s.Cap+begin)); err != nil {
-		return err
-	}
-	if _, err := s.file.WriteAt(p[len(first):], s.at(s.Cap)); err != nil {
-		return err
-	}
-	var count [8]byte
-	binary.BigEndian.PutUint64(count[:], uint64(s.total))
-	_, err := s.file.WriteAt(count[:], s.at(s.Cap+tailBytes))
+	s.broken = err
 	return err
 }
 
@@ -178,9 +154,8 @@ func (s *spool) content() *io.SectionReader {
 		return concat(whole(0, s.total))
 	}
 	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded %s limit]\n", s.total-s.Cap-tailBytes, sizeText(s.Cap))
-	oldest := (s.total - s.Cap) % tailBytes
 	return concat(whole(0, s.Cap), part{strings.NewReader(marker), 0, int64(len(marker))},
-		whole(s.Cap+oldest, tailBytes-oldest), whole(s.Cap, oldest))
+		whole(s.total-tailBytes, tailBytes))
 }
 
 func (s *spool) close() error { return s.file.Close() }

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// stored is the model: what contract 5 says is kept of a stream, without any of the arithmetic of rings.
+// stored is the model: what contract 5 says is kept of a stream, without any of the arithmetic of files.
 func stored(stream []byte, capacity int) []byte {
 	omitted := len(stream) - capacity - tailBytes
 	if omitted <= 0 {

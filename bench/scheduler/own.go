@@ -160,7 +160,11 @@ func (q *ownQueue) work(ctx context.Context, ran func()) (func() error, error) {
 type noop func()
 
 // Clear has nothing to remove.
+func (noop) Attach(context.Context, []scheduler.Claim) ([]scheduler.Claim, error) { return nil, nil }
+
 func (noop) Clear(context.Context, []scheduler.Claim) error { return nil }
+
+func (noop) Settled(scheduler.Claim) {}
 
 // Immediate is true: there is nothing to prepare.
 func (noop) Immediate() bool { return true }

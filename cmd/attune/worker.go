@@ -181,7 +181,7 @@ func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
 		return nil
 	})
 	group.Go(func() error {
-		h.sandboxes.StoreSpool(ctx)
+		h.sandboxes.Tend(ctx)
 		return nil
 	})
 	group.Go(func() error { return h.installer.Run(ctx) })

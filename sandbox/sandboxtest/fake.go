@@ -21,15 +21,16 @@ type Fake struct {
 	program Program
 
 	mu sync.Mutex
-	// made maps the ids of the sandboxes to the executions that they were given to.
+	// made maps the ids of the sandboxes to the executions that they were given to, and left has those of nobody.
 	made map[string]string
+	left map[string]bool
 }
 
 var _ sandbox.Runtime = (*Fake)(nil)
 
 // NewFake returns a Runtime whose sandboxes all run program.
 func NewFake(program Program) *Fake {
-	return &Fake{program: program, made: make(map[string]string)}
+	return &Fake{program: program, made: make(map[string]string), left: make(map[string]bool)}
 }
 
 // Create implements sandbox.Runtime.
@@ -37,20 +38,53 @@ func (f *Fake) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, er
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := f.Leave(spec.ID); err != nil {
+	if err := f.register(spec.ID); err != nil {
 		return nil, err
 	}
 	return f.start(spec), nil
 }
 
-// Leave makes a sandbox look as if an earlier process had left it behind.
-func (f *Fake) Leave(id string) error {
+func (f *Fake) register(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, there := f.made[id]; there {
 		return fmt.Errorf("sandbox %s exists", id)
 	}
 	f.made[id] = ""
+	return nil
+}
+
+// Leave makes a sandbox look as if an earlier process had left it behind.
+func (f *Fake) Leave(id string) error {
+	if err := f.register(id); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left[id] = true
+	return nil
+}
+
+// Attach implements sandbox.Runtime: nothing of a fake outlives its process.
+func (f *Fake) Attach(context.Context, string) (sandbox.Sandbox, string, error) {
+	return nil, "", sandbox.ErrGone
+}
+
+// Forget implements sandbox.Runtime.
+func (f *Fake) Forget(execution string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.made, func(_, its string) bool { return its == execution })
+}
+
+// Reconcile implements sandbox.Runtime.
+func (f *Fake) Reconcile(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id := range f.left {
+		delete(f.made, id)
+	}
+	clear(f.left)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package sandboxtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -56,10 +57,11 @@ func (s *fakeSandbox) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, 
 	if s.used.Swap(true) {
 		return sandbox.Exit{}, fmt.Errorf("sandbox %s has been used", s.id)
 	}
-	defer s.end(ctx)
 	if err := s.fake.assign(s.id, in.Execution); err != nil {
-		return sandbox.Exit{}, err
+		s.end()
+		return sandbox.Exit{}, errors.Join(err, s.fake.Remove(ctx, s.id))
 	}
+	defer s.end()
 	exit := sandbox.Exit{StartedAt: time.Now()}
 	if ctx.Err() != nil {
 		exit.Stopped, exit.Code, exit.FinishedAt = true, sandbox.StoppedCode, exit.StartedAt
@@ -96,16 +98,16 @@ func (s *fakeSandbox) Memory() (int64, error) {
 
 // Remove implements sandbox.Sandbox.
 func (s *fakeSandbox) Remove(ctx context.Context) error {
-	if !s.used.Swap(true) {
-		s.end(ctx)
+	if s.used.Swap(true) {
+		return nil
 	}
-	return nil
+	s.end()
+	return s.fake.Remove(ctx, s.id)
 }
 
-func (s *fakeSandbox) end(ctx context.Context) {
+func (s *fakeSandbox) end() {
 	s.terminate()
 	s.closeStdout()
-	_ = s.fake.Remove(ctx, s.id)
 }
 
 // killed is 128 + SIGKILL.

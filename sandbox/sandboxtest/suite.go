@@ -3,6 +3,7 @@ package sandboxtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,11 @@ func (s Subject) Run(ctx context.Context, spec sandbox.Spec, in sandbox.Input) (
 	if err != nil {
 		return sandbox.Exit{}, err
 	}
-	return made.Run(ctx, in)
+	exit, err := made.Run(ctx, in)
+	if err == nil {
+		s.Runtime.Forget(in.Execution)
+	}
+	return exit, err
 }
 
 // Suite holds for every Runtime. setup is called once for each part, which run in parallel.
@@ -66,6 +71,8 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"a document nobody reads holds up nobody": unreadDocument,
 		"an id is used once at a time":            uniqueIDs,
 		"a bad specification is refused":          refusesBadSpec,
+		"reconcile leaves what is used":           reconciles,
+		"nothing to attach":                       nothingToAttach,
 		"remove is idempotent":                    removeIsIdempotent,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,6 +248,7 @@ func printsEarly(t *testing.T, s Subject) {
 	in := s.Input("early")
 	in.Stdin, in.Stdout = []byte("document"), &out
 	exit, err := made.Run(t.Context(), in)
+	s.Runtime.Forget("early")
 	if err != nil || exit.Code != 0 || out.String() != "early document" {
 		t.Errorf("exit %+v, %v, printed %q", exit, err, out.String())
 	}
@@ -262,6 +270,13 @@ func usedOnce(t *testing.T, s Subject) {
 	if _, err := made.Run(t.Context(), s.Input("again")); err == nil {
 		t.Error("it was used twice")
 	}
+	if _, err := s.Run(t.Context(), s.Spec("another", "echo"), s.Input("once")); err == nil {
+		t.Error("its execution was forgotten by itself")
+	}
+	if ids, err := s.Runtime.List(t.Context()); err != nil || len(ids) != 1 {
+		t.Errorf("list is %v, %v", ids, err)
+	}
+	s.Runtime.Forget("once")
 }
 
 func oneSandboxEach(t *testing.T, s Subject) {
@@ -327,4 +342,25 @@ func removeIsIdempotent(t *testing.T, s Subject) {
 			t.Error(err)
 		}
 	}
+}
+
+func reconciles(t *testing.T, s Subject) {
+	made, err := s.Runtime.Create(t.Context(), s.Spec("ready", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Runtime.Reconcile(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if exit, err := made.Run(t.Context(), s.Input("ready")); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	s.Runtime.Forget("ready")
+}
+
+func nothingToAttach(t *testing.T, s Subject) {
+	if _, _, err := s.Runtime.Attach(t.Context(), "never-was"); !errors.Is(err, sandbox.ErrGone) {
+		t.Errorf("got %v", err)
+	}
+	s.Runtime.Forget("never-was")
 }

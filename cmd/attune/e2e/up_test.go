@@ -47,7 +47,8 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	}
 	first.install(t, steadyPack())
 	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
-	first.await(t, runs.ID, running)
+	// Not just running, which it is said to be while its sandbox is still being made.
+	begun := first.await(t, runs.ID, func(attune.Execution) bool { return first.page(t, runs.ID, "stdout", 0, 1).Content != "" })
 	first.kill(t)
 	scrap := filepath.Join(dir, "staging", "archive-half")
 	if err := os.WriteFile(scrap, nil, 0o600); err != nil {
@@ -59,8 +60,19 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	if second.token != first.token {
 		t.Error("the administrator's token has changed")
 	}
-	if e := second.await(t, runs.ID, over); e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonWorkerLost {
-		t.Errorf("what ran is %s for %s, want abandoned", e.Status, e.Reason)
+	// What ran goes on, keeps its slot, and can be stopped.
+	if e := second.await(t, runs.ID, running); !e.StartedAt.Equal(*begun.StartedAt) || e.Attempt != 1 {
+		t.Errorf("what ran is %+v, was %+v", e, begun)
+	}
+	if e := second.await(t, waits.ID, func(attune.Execution) bool { return true }); e.Status != attune.StatusQueued {
+		t.Errorf("what waited is %s, want queued", e.Status)
+	}
+	second.must(t, "", "execution", "cancel", runs.ID)
+	if e := second.await(t, runs.ID, over); e.Status != attune.StatusCancelled {
+		t.Errorf("what ran is %s for %s, want cancelled", e.Status, e.Reason)
+	}
+	if log := second.page(t, runs.ID, "stdout", 0, 1<<10).Content; log != "begun\n" {
+		t.Errorf("its log is %q", log)
 	}
 	second.await(t, waits.ID, running)
 	if _, err := os.Stat(scrap); !os.IsNotExist(err) {

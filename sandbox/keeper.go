@@ -1,0 +1,72 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// keep has a process of its own hold the reading ends of the outputs, until the sandbox is removed. When the sandbox ends, the
+// shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads.
+func (s *sandbox) keep() error {
+	stdout, stderr, err := s.files.openOutputs()
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = stdout.Close(), stderr.Close() }()
+	keeper := exec.Command(s.sleep, "infinity")
+	keeper.Stdin, keeper.ExtraFiles = stdout, []*os.File{stderr}
+	keeper.Env, keeper.Dir = []string{}, "/"
+	// What a terminal sends to us is not for it.
+	keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := keeper.Start(); err != nil {
+		return fmt.Errorf("start keeper of the outputs: %w", err)
+	}
+	s.removal.add(func(context.Context) error {
+		_ = keeper.Process.Kill()
+		_ = keeper.Wait()
+		return nil
+	})
+	return nil
+}
+
+// endKeepers ends the keeper that an earlier process started for a sandbox. It is known by its stdin.
+func (c *Containerd) endKeepers(id string) error {
+	inputs, err := filepath.Glob("/proc/[0-9]*/fd/0")
+	if err != nil {
+		return fmt.Errorf("look for keepers: %w", err)
+	}
+	pipe := runFiles{c.runDir(id)}.stdout()
+	holds := func(input string) bool {
+		to, err := os.Readlink(input)
+		return err == nil && to == pipe
+	}
+	for _, input := range inputs {
+		if !holds(input) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(input, "/")[2])
+		if err != nil {
+			continue
+		}
+		process, err := os.FindProcess(pid)
+		if err != nil {
+			return fmt.Errorf("find keeper: %w", err)
+		}
+		// It is held by now: the number cannot become another's.
+		if holds(input) {
+			err = process.Kill()
+		}
+		_ = process.Release()
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("end keeper: %w", err)
+		}
+	}
+	return nil
+}
