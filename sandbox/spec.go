@@ -18,6 +18,10 @@ const (
 	// idRangeSize is how many user and group ids a sandbox has of its own.
 	idRangeSize = 1 << 16
 
+	// ociVersion is the oldest that has all that stands here. Some runtimes refuse what is newer than themselves, crun 1.8
+	// everything from 1.1.
+	ociVersion = "1.0.2"
+
 	resolvConfPath = "/etc/resolv.conf"
 	cpuPeriod      = 100_000
 	// oomScore makes the kernel choose a sandbox before the service when the whole host runs short.
@@ -46,7 +50,7 @@ type placement struct {
 // so that whatever is not written here is not granted.
 func ociSpec(spec Spec, at placement) *specs.Spec {
 	return &specs.Spec{
-		Version:  specs.Version,
+		Version:  ociVersion,
 		Hostname: "attune",
 		// The path is relative to the bundle, where containerd mounts the snapshot.
 		Root:    &specs.Root{Path: "rootfs", Readonly: true},
