@@ -19,13 +19,13 @@ VERSION = $(shell git -c safe.directory="$(CURDIR)" describe --tags --always --d
 BIN_DIR = $(shell scripts/deps.sh bin-dir)
 LINTER = $(shell scripts/deps.sh lint-dir)/golangci-lint
 
-# How often make bench-scheduler runs each side, how many finished executions its long history has, and which lines it
+# How often the benchmarks run each side, how many finished executions its long history has, and which lines it
 # measures (an expression); empty takes the defaults.
 BENCH_PAIRS ?=
 BENCH_HISTORY ?=
 BENCH_ONLY ?=
 
-.PHONY: help deps build up demo test torture lint fmt clean bench-scheduler
+.PHONY: help deps build up demo test torture lint fmt clean bench-scheduler bench-sandbox
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ bench-scheduler: ## Measure the queue side by side with River, in about twelve m
 	@cd bench
 	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
 	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
+
+bench-sandbox: deps build ## Measure executions side by side with bare runc, in about ten minutes (BENCH_PAIRS, BENCH_ONLY)
+	@export ATTUNE_BIN_DIR="$(BIN_DIR)"
+	(cd bench && go build -trimpath -buildvcs=false -o ../bin/bench-sandbox ./sandbox)
+	exec scripts/as-root.sh bin/bench-sandbox -runc "$(BIN_DIR)/runc" $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
 torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers for as long
 	@go mod download

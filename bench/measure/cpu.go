@@ -22,7 +22,11 @@ const clockTick = 10 * time.Millisecond
 
 // Used returns the sum since the processes began. What PostgreSQL's processes that live have used is exact to the
 // nanosecond; those that have ended are known to their parent, in clock ticks.
+// A nil CPU counts nothing.
 func (c *CPU) Used() (time.Duration, error) {
+	if c == nil {
+		return 0, nil
+	}
 	var own syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
 		return 0, fmt.Errorf("read own processor time: %w", err)
