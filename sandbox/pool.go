@@ -114,6 +114,17 @@ func (p *Pool) Take(action string, spec Spec, fixed *int) (Sandbox, string) {
 	return nil, ""
 }
 
+// Ready tells whether a sandbox waits that Take would return; the image of such a one is on this host.
+func (p *Pool) Ready(action string, spec Spec) bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[action]
+	return l != nil && len(l.ready) > 0 && l.key == key(spec)
+}
+
 // Stats returns what the pool has done, and holds.
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()

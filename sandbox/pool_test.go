@@ -98,6 +98,9 @@ func TestPoolGivesEachSandboxOnce(t *testing.T) {
 	p := startPool(t, ownSubject(t), sandbox.PoolConfig{})
 	spec := p.Spec("", "early")
 	p.warmed(t, "pack.action", spec)
+	if other := p.Spec("", "echo"); !p.Ready("pack.action", spec) || p.Ready("pack.action", other) || p.Ready("pack.other", spec) {
+		t.Error("it is ready for another sandbox, or for none")
+	}
 	seen := make(map[string]bool)
 	for _, execution := range []string{"first", "second", "third"} {
 		p.await(t, "one waits", func(s sandbox.PoolStats) bool { return s.Waiting > 0 })

@@ -11,6 +11,9 @@ import (
 // currentInterval is the time between two questions whether an action still needs the same sandbox.
 const currentInterval = 5 * time.Second
 
+// restTime is longer than most runs of a sandbox that was ready take.
+const restTime = 40 * time.Millisecond
+
 // Run fills the pool and drains it until ctx ends. Then it removes all that wait, and returns. Sandboxes are made one at a
 // time, so that executions are not disturbed.
 func (p *Pool) Run(ctx context.Context) {
@@ -35,6 +38,11 @@ func (p *Pool) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-p.wake:
+			// Whoever has just been given one uses it now.
+			select {
+			case <-ctx.Done():
+			case <-time.After(restTime):
+			}
 		case <-tick.C:
 		}
 	}

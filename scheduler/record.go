@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"attune"
@@ -46,7 +47,7 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 	return r, nil
 }
 
-// store puts away the streams, the result and the manifest, in this order: where a manifest stands, all of it stands. What
+// store puts away the streams and the result, then the manifest: where a manifest stands, all of it stands. What
 // object storage does not take in time is left in the spool, which keeps the order. They lie in a folder of the attempt's own
 // when another will follow, whose files then stand at the top. Until release, all of it can be done again.
 func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
@@ -55,14 +56,18 @@ func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 	if again {
 		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
 	}
-	stdout, outErr := r.stdout.StoreAt(ctx, r.prefix)
-	stderr, errErr := r.stderr.StoreAt(ctx, r.prefix)
+	var stdout, stderr storage.LogSummary
+	var outErr, errErr, resultErr error
+	// Whoever waits for the result waits for these.
+	var stores sync.WaitGroup
+	stores.Go(func() { stdout, outErr = r.stdout.StoreAt(ctx, r.prefix) })
+	stores.Go(func() { stderr, errErr = r.stderr.StoreAt(ctx, r.prefix) })
+	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
+		stores.Go(func() { resultErr = r.logs.PutResult(ctx, r.prefix, result) })
+	}
+	stores.Wait()
 	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		return err
-	}
-	var resultErr error
-	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
-		resultErr = r.logs.PutResult(ctx, r.prefix, result)
 	}
 	r.manifest.Status, r.manifest.Reason, r.manifest.ExitCode = o.Status, o.Reason, o.ExitCode
 	if !exit.StartedAt.IsZero() {

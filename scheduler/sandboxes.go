@@ -140,12 +140,12 @@ func (s *Sandboxes) prepare(ctx context.Context, c Claim) (action attune.Action,
 	if action, err = s.DB.Installations.Action(ctx, c.InstallationID, c.Action); err != nil {
 		return action, nil, "", err
 	}
-	has, err := s.Images.Has(ctx, c.ImageDigest)
-	if err != nil {
-		return action, nil, "", err
-	}
-	if !has {
-		return action, nil, attune.ReasonImageMissing, nil
+	if !s.Pool.Ready(c.Action, sandboxSpec(c.ImageDigest, action)) {
+		if has, err := s.Images.Has(ctx, c.ImageDigest); err != nil {
+			return action, nil, "", err
+		} else if !has {
+			return action, nil, attune.ReasonImageMissing, nil
+		}
 	}
 	secrets, unset, err := s.DB.Secrets.Resolve(ctx, c.Action, action.Secrets)
 	if err != nil {
