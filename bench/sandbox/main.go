@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -64,24 +65,28 @@ func (o options) run(ctx context.Context) (err error) {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
+	return b.write(os.Stdout)
+}
+
+func (b *bench) write(w io.Writer) error {
 	machine, err := measure.Machine()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\n\n", machine)
-	if err := measure.WriteTable(os.Stdout, b.results); err != nil {
+	fmt.Fprintf(w, "%s\n\n", machine)
+	if err := measure.WriteTable(w, b.results); err != nil {
 		return err
 	}
-	fmt.Println()
+	fmt.Fprintln(w)
 	for _, f := range b.figures {
-		fmt.Println(f.text())
+		fmt.Fprintln(w, f.text())
 	}
-	fmt.Println()
-	if err := measure.WriteLines(os.Stdout, b.results); err != nil {
+	fmt.Fprintln(w)
+	if err := measure.WriteLines(w, b.results); err != nil {
 		return err
 	}
 	for _, f := range b.figures {
-		fmt.Println(f.line())
+		fmt.Fprintln(w, f.line())
 	}
 	return nil
 }

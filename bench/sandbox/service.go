@@ -90,7 +90,7 @@ func (s *service) close() error {
 // install uploads a pack with the service's own client and waits until it can be run.
 func (s *service) install(ctx context.Context, folder string) error {
 	client := exec.CommandContext(ctx, s.binary, "pack", "install", folder, "--wait")
-	client.Env = append(os.Environ(), "ATTUNE_URL="+s.variables["ATTUNE_URL"], "ATTUNE_TOKEN="+s.variables["ATTUNE_TOKEN"])
+	client.Env = append(client.Environ(), "ATTUNE_URL="+s.variables["ATTUNE_URL"], "ATTUNE_TOKEN="+s.variables["ATTUNE_TOKEN"])
 	if said, err := client.CombinedOutput(); err != nil {
 		return fmt.Errorf("install pack: %w: %s", err, said)
 	}
