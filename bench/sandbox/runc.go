@@ -33,7 +33,24 @@ func openPeer(runc, dir, containerd string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{runc: runc, dir: dir, client: c, undo: []func() error{c.Close}}, nil
+	return &peer{runc: runc, dir: dir, client: c, undo: []func() error{c.Close, removeGroups}}, nil
+}
+
+// groupParent is the control group that runc's are made below; runc removes its own only.
+const groupParent = "attune-bench"
+
+func removeGroups() error {
+	version1, err := filepath.Glob("/sys/fs/cgroup/*/" + groupParent)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, group := range append(version1, "/sys/fs/cgroup/"+groupParent) {
+		if err := os.Remove(group); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *peer) close() error {
@@ -90,7 +107,7 @@ func (p *peer) newBundle(ctx context.Context, c containers.Container, name strin
 	if err := p.mountImage(ctx, c.SnapshotKey, b.id, rootfs, base); err != nil {
 		return nil, err
 	}
-	spec.Linux.CgroupsPath, spec.Linux.Resources.CPU.Shares = "/attune-bench/"+b.id, nil
+	spec.Linux.CgroupsPath, spec.Linux.Resources.CPU.Shares = "/"+groupParent+"/"+b.id, nil
 	for i, m := range spec.Mounts {
 		if m.Type != "bind" {
 			continue
