@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -30,7 +29,7 @@ const ownerLabel = "attune.dev/builder"
 
 // runContainer runs a container on a snapshot until it ends, or kills it when ctx does. When it returns, the container
 // is gone; the snapshot stays.
-func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec, output io.Writer) (_ uint32, err error) {
+func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec, output *tail) (_ uint32, err error) {
 	container, err := b.client.NewContainer(ctx, id,
 		containerd.WithSnapshotter(b.config.Snapshotter),
 		containerd.WithSnapshot(snapshot),
@@ -44,7 +43,7 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	defer func() { err = errors.Join(err, removeContainer(ctx, container, task)) }()
 
 	streams := cio.NewCreator(
-		cio.WithStreams(nil, output, output),
+		cio.WithStreams(nil, output.stream(), output.stream()),
 		cio.WithFIFODir(filepath.Join(b.config.WorkDir, snapshot, "fifo")),
 	)
 	if task, err = container.NewTask(ctx, streams); err != nil {

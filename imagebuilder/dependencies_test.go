@@ -156,16 +156,45 @@ func TestTail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tail := newTail(io.Discard, c.complaint)
+			var log strings.Builder
+			tail := newTail(&log, c.complaint)
+			stream := tail.stream()
 			for _, text := range c.writes {
-				if _, err := io.WriteString(tail, text); err != nil {
+				if _, err := io.WriteString(stream, text); err != nil {
 					t.Fatal(err)
 				}
 			}
+			tail.end()
 			if got := tail.reason(); got != c.want {
 				t.Errorf("reason is %q, want %q", got, c.want)
 			}
+			if got, want := log.String(), strings.Join(c.writes, ""); got != want {
+				t.Errorf("log is %q, want %q", got, want)
+			}
 		})
+	}
+}
+
+// apt writes half a line to stdout, complains on stderr, and then ends the line.
+func TestTailOfTwoStreams(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	tail := newTail(&log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
+	stdout, stderr := tail.stream(), tail.stream()
+	for _, w := range []struct {
+		stream *tailStream
+		text   string
+	}{{stdout, "Building tree..."}, {stderr, "E: no such package\n"}, {stdout, "\nReading state..."}} {
+		if _, err := io.WriteString(w.stream, w.text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tail.end()
+	if got := tail.reason(); got != "E: no such package" {
+		t.Errorf("reason is %q", got)
+	}
+	if got := log.String(); got != "E: no such package\nBuilding tree...\nReading state..." {
+		t.Errorf("log is %q", got)
 	}
 }
 

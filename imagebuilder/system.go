@@ -58,11 +58,13 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (e
 	}
 	command.Stdin = bytes.NewReader(nil)
 	command.Stdout = w
-	command.Stderr = complaints
+	command.Stderr = complaints.stream()
 	// It takes its mounts down when it is asked to end.
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 20 * time.Second
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	complaints.end()
+	if err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return fmt.Errorf("mmdebstrap is not installed: %w", err)
 		}

@@ -138,6 +138,7 @@ func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
 		w.watchDisk(ctx, cancel)
 	}()
 	status, err := w.b.runContainer(ctx, w.id, id, spec, output)
+	output.end()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
