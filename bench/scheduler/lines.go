@@ -34,6 +34,10 @@ var lines = []line{
 		(*bench).idleLine,
 	},
 	{
+		"fifo_limits_over_unordered", "burn-down, in order with limits ÷ unordered", &measure.Target{Must: 0.8, Goal: 0.95},
+		(*bench).unorderedLine,
+	},
+	{
 		"one_queue_limit_1_starts_per_second_over_100_queues", "one queue of limit 1 ÷ 100 of limit 16", nil,
 		(*bench).singleLine,
 	},
@@ -106,6 +110,14 @@ func (b *bench) idleLine(ctx context.Context) (measure.Comparison, error) {
 	return measure.Comparison{
 		Times: true, Pairs: b.pairs,
 		A: measure.Side{Name: "Attune", Run: idle(b.own, idleJobs)}, B: measure.Side{Name: "insert", Run: insert},
+	}, nil
+}
+
+func (b *bench) unorderedLine(context.Context) (measure.Comparison, error) {
+	return measure.Comparison{
+		Pairs: b.pairs,
+		A:     measure.Side{Name: "in order", Run: burndown(b.own, burndownJobs)},
+		B:     measure.Side{Name: "unordered", Run: burndown(unordered{b.own}, burndownJobs)},
 	}, nil
 }
 
