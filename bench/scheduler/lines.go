@@ -38,6 +38,10 @@ var lines = []line{
 		(*bench).unorderedLine,
 	},
 	{
+		"burndown_10m_history_over_empty", "burn-down, long history ÷ empty", &measure.Target{Must: 0.9, Goal: 0.98},
+		(*bench).historyLine,
+	},
+	{
 		"one_queue_limit_1_starts_per_second_over_100_queues", "one queue of limit 1 ÷ 100 of limit 16", nil,
 		(*bench).singleLine,
 	},
