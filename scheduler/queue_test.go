@@ -4,113 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"attune"
 	"attune/storage"
-	"attune/storage/storagetest"
 )
-
-// installed makes a pack that serves, without building an image: the queue only knows its digest.
-func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
-	tb.Helper()
-	ctx := tb.Context()
-	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
-	for _, a := range actions {
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
-		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
-		manifest.Actions = append(manifest.Actions, a)
-	}
-	if _, err := db.Installations.Create(ctx, manifest, strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
-	claimed, _, err := db.Installations.Claim(ctx, "installer")
-	if err != nil || claimed == nil {
-		tb.Fatalf("claim installation: %v, %v", claimed, err)
-	}
-	if err := db.Installations.Succeed(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// action is one with a concurrency limit; 0 sets none.
-func action(name string, limit int) attune.Action {
-	a := attune.Action{Ref: "ops." + name}
-	if limit > 0 {
-		a.Policy.Concurrency = &attune.Concurrency{Limit: limit}
-	}
-	return a
-}
-
-func setup(t *testing.T, actions ...attune.Action) *Queue {
-	t.Helper()
-	db := storagetest.OpenDB(t)
-	installed(t, db, actions...)
-	return NewQueue(db, slog.New(slog.DiscardHandler))
-}
-
-func submit(t *testing.T, q *Queue, action string) attune.Execution {
-	t.Helper()
-	e, err := q.Submit(t.Context(), Submission{Action: action})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// lifeOf is a worker of the given name with places enough.
-func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
-	t.Helper()
-	life := storage.Life{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
-	if err := q.db.Workers.Register(t.Context(), life); err != nil {
-		t.Fatal(err)
-	}
-	return life
-}
-
-func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
-	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claims
-}
-
-func begin(t *testing.T, q *Queue, worker string, c Claim) {
-	t.Helper()
-	if ours, err := newBook(q, worker).start(t.Context(), c); err != nil || !ours {
-		t.Fatalf("start: %v, %v", ours, err)
-	}
-}
-
-func finish(t *testing.T, q *Queue, worker string, c Claim, o Outcome) {
-	t.Helper()
-	if err := newBook(q, worker).finish(t.Context(), c, o); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// end starts and finishes what a worker has claimed.
-func end(t *testing.T, q *Queue, worker string, c Claim) {
-	t.Helper()
-	begin(t, q, worker, c)
-	finish(t, q, worker, c, Outcome{Status: attune.StatusCompleted})
-}
-
-func ids(claims []Claim) []string {
-	var found []string
-	for _, c := range claims {
-		found = append(found, c.ID)
-	}
-	return found
-}
 
 func TestLimitOneRunsInOrder(t *testing.T) {
 	t.Parallel()
@@ -317,49 +218,6 @@ func TestFirstEndCounts(t *testing.T) {
 	}
 }
 
-func TestCancelByState(t *testing.T) {
-	t.Parallel()
-	q := setup(t, action("free", 0))
-	cancel := func(id string) (attune.Status, error) {
-		e, err := q.Cancel(t.Context(), id)
-		return e.Status, err
-	}
-
-	queued := submit(t, q, "ops.free")
-	for range 2 { // It is idempotent.
-		if status, err := cancel(queued.ID); status != attune.StatusCancelled || err != nil {
-			t.Errorf("queued: got %s, %v", status, err)
-		}
-	}
-	submit(t, q, "ops.free")
-	scheduled := admit(t, q, "w", 1)[0]
-	if status, err := cancel(scheduled.ID); status != attune.StatusCancelled || err != nil {
-		t.Errorf("scheduled: got %s, %v", status, err)
-	}
-	if ours, err := newBook(q, "w").start(t.Context(), scheduled); ours || err != nil {
-		t.Errorf("a cancelled claim was started: %v, %v", ours, err)
-	}
-	submit(t, q, "ops.free")
-	running := admit(t, q, "w", 1)[0]
-	begin(t, q, "w", running)
-	if status, err := cancel(running.ID); status != attune.StatusCanceling || err != nil {
-		t.Errorf("running: got %s, %v", status, err)
-	}
-	finish(t, q, "w", running, Outcome{Status: attune.StatusCompleted})
-	if status, err := cancel(running.ID); status != attune.StatusCancelled || err != nil {
-		t.Errorf("canceling ended as %s, %v", status, err)
-	}
-	submit(t, q, "ops.free")
-	over := admit(t, q, "w", 1)[0]
-	end(t, q, "w", over)
-	if _, err := cancel(over.ID); attune.CodeOf(err) != attune.CodeConflict {
-		t.Errorf("completed: got %v, want a conflict", err)
-	}
-	if _, err := cancel("no-such-id"); attune.CodeOf(err) != attune.CodeNotFound {
-		t.Errorf("unknown: got %v, want not found", err)
-	}
-}
-
 func TestSubmitRefuses(t *testing.T) {
 	t.Parallel()
 	a := action("strict", 0)
@@ -385,31 +243,6 @@ func TestSubmitRefuses(t *testing.T) {
 	all, _, err := q.db.Executions.List(t.Context(), storage.ExecutionFilter{})
 	if err != nil || len(all) != 0 {
 		t.Errorf("%d executions were queued (%v), want none", len(all), err)
-	}
-}
-
-func TestRemovePackEndsWhatWaits(t *testing.T) {
-	t.Parallel()
-	q := setup(t, action("one", 1))
-	submit(t, q, "ops.one")
-	waits := submit(t, q, "ops.one")
-	c := admit(t, q, "w", 1)[0]
-	begin(t, q, "w", c)
-	if err := q.RemovePack(t.Context(), "ops"); err != nil {
-		t.Fatal(err)
-	}
-	got, err := q.db.Executions.Get(t.Context(), waits.ID)
-	if err != nil || got.Status != attune.StatusCancelled || got.Reason != attune.ReasonPackRemoved {
-		t.Errorf("what waited is %s for %s (%v)", got.Status, got.Reason, err)
-	}
-	if got, err = q.db.Executions.Get(t.Context(), c.ID); err != nil || got.Status != attune.StatusRunning {
-		t.Errorf("what ran is %s (%v), want running", got.Status, err)
-	}
-	if _, err := q.Submit(t.Context(), Submission{Action: "ops.one"}); attune.CodeOf(err) != attune.CodeNotFound {
-		t.Errorf("submit to a removed pack: %v", err)
-	}
-	if err := q.RemovePack(t.Context(), "ops"); attune.CodeOf(err) != attune.CodeNotFound {
-		t.Errorf("remove it again: %v", err)
 	}
 }
 

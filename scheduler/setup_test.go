@@ -2,14 +2,113 @@ package scheduler
 
 import (
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"attune"
 	"attune/storage"
+	"attune/storage/storagetest"
 )
+
+// installed makes a pack that serves, without building an image: the queue only knows its digest.
+func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
+	tb.Helper()
+	ctx := tb.Context()
+	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
+	for _, a := range actions {
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
+		manifest.Actions = append(manifest.Actions, a)
+	}
+	if _, err := db.Installations.Create(ctx, manifest, strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
+	claimed, _, err := db.Installations.Claim(ctx, "installer")
+	if err != nil || claimed == nil {
+		tb.Fatalf("claim installation: %v, %v", claimed, err)
+	}
+	if err := db.Installations.Succeed(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// action is one with a concurrency limit; 0 sets none.
+func action(name string, limit int) attune.Action {
+	a := attune.Action{Ref: "ops." + name}
+	if limit > 0 {
+		a.Policy.Concurrency = &attune.Concurrency{Limit: limit}
+	}
+	return a
+}
+
+func setup(t *testing.T, actions ...attune.Action) *Queue {
+	t.Helper()
+	db := storagetest.OpenDB(t)
+	installed(t, db, actions...)
+	return NewQueue(db, slog.New(slog.DiscardHandler))
+}
+
+func submit(t *testing.T, q *Queue, action string) attune.Execution {
+	t.Helper()
+	e, err := q.Submit(t.Context(), Submission{Action: action})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// lifeOf is a worker of the given name with places enough.
+func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
+	t.Helper()
+	life := storage.Life{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
+	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+		t.Fatal(err)
+	}
+	return life
+}
+
+func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
+	t.Helper()
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func begin(t *testing.T, q *Queue, worker string, c Claim) {
+	t.Helper()
+	if ours, err := newBook(q, worker).start(t.Context(), c); err != nil || !ours {
+		t.Fatalf("start: %v, %v", ours, err)
+	}
+}
+
+func finish(t *testing.T, q *Queue, worker string, c Claim, o Outcome) {
+	t.Helper()
+	if err := newBook(q, worker).finish(t.Context(), c, o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end starts and finishes what a worker has claimed.
+func end(t *testing.T, q *Queue, worker string, c Claim) {
+	t.Helper()
+	begin(t, q, worker, c)
+	finish(t, q, worker, c, Outcome{Status: attune.StatusCompleted})
+}
+
+func ids(claims []Claim) []string {
+	var found []string
+	for _, c := range claims {
+		found = append(found, c.ID)
+	}
+	return found
+}
 
 // keyed is an action whose executions stand in a queue for each customer; it has a parameter region, too.
 func keyed(name string, limit int) attune.Action {

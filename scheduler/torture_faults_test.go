@@ -13,9 +13,9 @@ import (
 )
 
 // behind is a second process that uses a queue by way of a swallower.
-func behind(t *testing.T, databaseURL string) (*Queue, *swallower) {
+func behind(t *testing.T, databaseURL string, telltale []byte) (*Queue, *swallower) {
 	t.Helper()
-	s := newSwallower(t, databaseURL)
+	s := newSwallower(t, databaseURL, telltale)
 	return NewQueue(storagetest.ReopenDB(t, s.URL), slog.New(slog.DiscardHandler)), s
 }
 
@@ -44,7 +44,7 @@ func work(t *testing.T, q *Queue, g *ground, pollInterval time.Duration) (stop f
 func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	q, recorder, url := setupRecorded(t, action("one", 1))
-	client, swallower := behind(t, url)
+	client, swallower := behind(t, url, ofCommit)
 	once := Once{Token: "t", Key: "k", Digest: sha256.Sum256([]byte("body"))}
 	swallower.armed.Store(1)
 	_, err := client.SubmitOnce(t.Context(), once, Submission{Action: "ops.one"})
@@ -61,6 +61,36 @@ func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	}
 	end(t, q, "w", claims[0])
 	expectDrained(t, recorder, []string{e.ID})
+}
+
+// TestAdmissionsWhoseCommitIsNotAcknowledged: a worker is given executions and does not hear of them, again and again. Where an
+// admission is the start, too, they count as begun, and none of their code has started.
+func TestAdmissionsWhoseCommitIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	for name, immediate := range map[string]bool{"given": false, "begun": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q, recorder, url := setupRecorded(t, action("one", 1), action("three", 3))
+			other, swallower := behind(t, url, ofClaims)
+			g := newGround(nil, nil)
+			g.immediate = immediate
+			work(t, other, g, 20*time.Millisecond)
+			var all []string
+			for range 10 {
+				swallower.armed.Store(1)
+				for range 2 {
+					all = append(all, submit(t, q, "ops.one").ID, submit(t, q, "ops.three").ID)
+				}
+				swallower.await(t)
+			}
+			awaitDrained(t, q)
+			g.judge(t)
+			expectDrained(t, recorder, all)
+			for _, id := range all {
+				wantEnd(t, q, id, attune.StatusCompleted, "")
+			}
+		})
+	}
 }
 
 // TestLostWakeUp: nobody sends wake-ups to other processes, as when every one of them is lost.

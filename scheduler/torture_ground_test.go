@@ -14,7 +14,8 @@ import (
 
 // ground is the host that all workers of a test share: it runs nothing and remembers what it was asked to begin.
 type ground struct {
-	retries map[string]*attune.Retry
+	retries   map[string]*attune.Retry
+	immediate bool
 
 	mu     sync.Mutex
 	random *rand.Rand // nil where everything is to go well
@@ -32,7 +33,7 @@ func (g *ground) Settled(Claim)                                    {}
 
 func (g *ground) Ready() bool { return true }
 
-func (g *ground) Immediate() bool { return false }
+func (g *ground) Immediate() bool { return g.immediate }
 
 // Execute takes some milliseconds and ends in any way that an action may.
 func (g *ground) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {

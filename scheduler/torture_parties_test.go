@@ -137,7 +137,7 @@ func (r *round) policies(ctx context.Context, t *testing.T, q *Queue, random *ra
 		if random.IntN(3) == 0 {
 			err = q.DeletePolicy(t.Context(), scope)
 		} else {
-			_, err = q.SetPolicy(t.Context(), scope, drawPolicy(random, scope.Action != ""))
+			_, err = q.SetPolicy(t.Context(), scope, r.drawPolicy(random, scope.Action != ""))
 		}
 		if !excused(err) && attune.CodeOf(err) != attune.CodeNotFound {
 			t.Errorf("change policy: %v", err)
@@ -186,6 +186,13 @@ func terminate(t *testing.T, q *Queue, n int) {
 	// Somebody else may have ended this one.
 	if err = storage.Translate("end connections", err); !excused(err) {
 		t.Error(err)
+	}
+}
+
+// losses keeps from the second process what it had the database do.
+func (r *round) losses(ctx context.Context, _ *testing.T, _ *Queue, random *rand.Rand) {
+	for pause(ctx, time.Duration(random.IntN(200))*time.Millisecond) {
+		r.swallower.armed.Store(1)
 	}
 }
 

@@ -2,11 +2,13 @@ package scheduler
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // swallower stands before PostgreSQL. Armed, it lets a commit through and breaks the connection instead of saying so.
@@ -17,19 +19,30 @@ type swallower struct {
 	armed atomic.Int64
 
 	target   string
+	telltale []byte
 	listener net.Listener
 	mu       sync.Mutex
 	conns    []net.Conn
 	group    sync.WaitGroup
 }
 
-func newSwallower(t *testing.T, databaseURL string) *swallower {
+// Telltales of what is acknowledged.
+var (
+	ofAnything []byte
+	// ofCommit is PostgreSQL's answer to the statement of this name.
+	ofCommit = []byte("C\x00\x00\x00\x0bCOMMIT\x00")
+	// ofClaims is the digest of an image, which each claim has with it.
+	ofClaims = []byte("sha256:")
+)
+
+// newSwallower makes one that loses acknowledgements with a telltale in them.
+func newSwallower(t *testing.T, databaseURL string, telltale []byte) *swallower {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &swallower{target: u.Host}
+	s := &swallower{target: u.Host, telltale: telltale}
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +72,23 @@ func (s *swallower) accept() {
 	}
 }
 
-// committed is the message by which PostgreSQL acknowledges a commit.
-var committed = []byte("C\x00\x00\x00\x0bCOMMIT\x00")
+// idle is how each answer ends after which no transaction is open: what was asked for is committed.
+var idle = []byte("Z\x00\x00\x00\x05I")
 
 func (s *swallower) swallows(message []byte) bool {
-	return bytes.Contains(message, committed) && s.armed.Add(-1) >= 0
+	return s.armed.Load() > 0 && bytes.HasSuffix(message, idle) && bytes.Contains(message, s.telltale) && s.armed.Add(-1) >= 0
+}
+
+// await returns when everything has been lost that was to be.
+func (s *swallower) await(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for s.armed.Load() > 0 {
+		if !pause(ctx, time.Millisecond) {
+			t.Fatalf("%d acknowledgements were to be lost and never came", s.armed.Load())
+		}
+	}
 }
 
 // relay copies until either side ends or a message is to be lost.

@@ -19,11 +19,14 @@ import (
 
 // round is one random history: a database with packs, workers of two processes, and those who disturb them.
 type round struct {
-	seed     uint64
-	queues   []*Queue // of two processes
-	actions  []attune.Action
-	recorder *history.Recorder
-	ground   *ground
+	seed      uint64
+	queues    []*Queue   // of two processes
+	swallower *swallower // before the second
+	actions   []attune.Action
+	recorder  *history.Recorder
+	ground    *ground
+	// plain: no limit stands above single queues, so that the plain admission gives.
+	plain bool
 
 	mu           sync.Mutex
 	acknowledged []string
@@ -33,25 +36,32 @@ type round struct {
 // newRound draws the packs and installs them in an empty database with the newest schema.
 func newRound(t *testing.T, seed uint64, url string) *round {
 	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			name, _, _ := strings.Cut(t.Name(), "/")
+			t.Logf("play it again with: make torture SEED=%d TESTFLAGS='-run %s'", seed, name)
+		}
+	})
 	r := &round{seed: seed, recorder: history.Start(t, url)}
-	for range 2 {
-		r.queues = append(r.queues, NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)))
-	}
+	other, swallower := behind(t, url, ofAnything)
+	r.queues, r.swallower = []*Queue{NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)), other}, swallower
 	random := r.random()
+	r.plain = random.IntN(2) == 0
 	retries := make(map[string]*attune.Retry)
 	for _, pack := range []string{"left", "right"} {
 		var actions []attune.Action
 		for i := range 3 {
-			a := attune.Action{Ref: fmt.Sprint(pack, ".a", i), Parameters: json.RawMessage(customers), Policy: drawPolicy(random, true)}
+			a := attune.Action{Ref: fmt.Sprint(pack, ".a", i), Parameters: json.RawMessage(customers), Policy: r.drawPolicy(random, true)}
 			if random.IntN(2) == 0 {
 				a.Retry = &attune.Retry{MaxAttempts: 3, BackoffSeconds: 0.05, MaxBackoffSeconds: 0.1}
 			}
 			actions, retries[a.Ref] = append(actions, a), a.Retry
 		}
-		installPack(t, r.queues[0].db, pack, drawPolicy(random, false), actions...)
+		installPack(t, r.queues[0].db, pack, r.drawPolicy(random, false), actions...)
 		r.actions = append(r.actions, actions...)
 	}
 	r.ground = newGround(r.random(), retries)
+	r.ground.immediate = random.IntN(3) == 0
 	return r
 }
 
@@ -66,7 +76,7 @@ func (r *round) random() *rand.Rand {
 }
 
 // drawPolicy is narrow enough to hold executions up and wide enough to let them through within seconds.
-func drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
+func (r *round) drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
 	var p attune.Policy
 	if random.IntN(3) > 0 {
 		p.Concurrency = &attune.Concurrency{Limit: 1 + random.IntN(4)}
@@ -94,6 +104,14 @@ func drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
 	}
 	if random.IntN(6) == 0 {
 		p.Quota = &attune.Quota{MaxExecutions: 50, PeriodSeconds: 1}
+	}
+	if r.plain {
+		p.RateLimit = nil
+		if !ofAction {
+			p.Concurrency = nil
+		} else if p.Concurrency != nil {
+			p.Concurrency.Total = nil
+		}
 	}
 	return p
 }

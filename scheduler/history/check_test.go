@@ -79,7 +79,11 @@ func taken(number, claim int, r Row) Row {
 }
 
 func (s *story) admit(number, claim int, r Row) []Change {
-	return together([]Change{remove("waiting", r), update("slots", slot(number), taken(number, claim, r))},
+	return s.admitAs("scheduled", number, claim, r)
+}
+
+func (s *story) admitAs(status string, number, claim int, r Row) []Change {
+	return together([]Change{remove("waiting", r), update("slots", slot(number), taken(number, claim, r).with("status", status))},
 		s.depart(1, int(r.number("ticket"))))
 }
 
@@ -115,6 +119,10 @@ func TestGoodHistories(t *testing.T) {
 		"handed back and given again": func(s *story) {
 			s.commit(together(s.enter(a), s.enter(b))).commit(s.admit(1, 1, a))
 			s.commit(s.handBack(taken(1, 1, a), a)).commit(s.admit(2, 2, a)).commit(s.admit(1, 3, b))
+		},
+		"begun with the admission, unheard, and given again": func(s *story) {
+			s.commit(s.enter(a)).commit(s.admitAs("running", 1, 1, a)).commit(s.handBack(running(1, 1, a), a))
+			s.commit(s.admitAs("running", 1, 2, a)).commit(finish(running(1, 2, a), "completed"))
 		},
 		"tried again": func(s *story) {
 			pause := row("id", "a", "queue_id", 1, "attempt", 2)
@@ -211,6 +219,10 @@ func TestBadHistories(t *testing.T) {
 		}},
 		"what has begun goes back": {RulePlace, "goes back to its line and is running", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a))).commit(s.handBack(running(1, 1, a), a))
+		}},
+		"what its worker began with the admission begins again": {RuleClaim, "begins a second time", func(s *story) {
+			s.commit(s.enter(a)).commit(s.admitAs("running", 1, 1, a))
+			s.commit([]Change{update("slots", running(1, 1, a), taken(1, 1, a))}).commit(start(taken(1, 1, a)))
 		}},
 		"completed without having run": {RulePlace, "is completed and was not running", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(finish(taken(1, 1, a), "completed"))

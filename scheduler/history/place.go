@@ -11,6 +11,8 @@ type place struct {
 	row   Row // nil in finished
 }
 
+func (p place) attempt(id string) attempt { return attempt{id, p.row["attempt"]} }
+
 func (p place) String() string {
 	switch p.table {
 	case "":
@@ -89,13 +91,20 @@ func (c *checker) judgeStatus(m move, t Transaction) {
 			c.violate(RulePlace, "execution %s is %s and was never submitted", m.id, status)
 		}
 	case "waiting>slots":
-		if to != "scheduled" {
+		switch to {
+		case "scheduled":
+		case "running":
+			c.begin(m)
+			c.atOnce[m.to.row["claim"]] = true
+		default:
 			c.violate(RulePlace, "execution %s is %s without having been scheduled", m.id, to)
 		}
 	case "slots>slots":
 		c.judgeSlot(m)
 	case "slots>waiting":
-		if from != "scheduled" {
+		if from == "running" && c.atOnce[m.from.row["claim"]] {
+			delete(c.begun, m.from.attempt(m.id))
+		} else if from != "scheduled" {
 			c.violate(RulePlace, "execution %s goes back to its line and is %s", m.id, from)
 		}
 	case "slots>delayed":
@@ -120,14 +129,18 @@ func (c *checker) judgeSlot(m move) {
 	switch step := from["status"] + ">" + to["status"]; step {
 	case "scheduled>scheduled", "running>running", "canceling>canceling", "running>canceling":
 	case "scheduled>running":
-		begun := attempt{m.id, to["attempt"]}
-		if c.begun[begun] {
-			c.violate(RuleClaim, "attempt %s of execution %s begins a second time", begun.number, m.id)
-		}
-		c.begun[begun] = true
+		c.begin(m)
 	default:
 		c.violate(RulePlace, "execution %s goes from %s to %s", m.id, from["status"], to["status"])
 	}
+}
+
+func (c *checker) begin(m move) {
+	begun := m.to.attempt(m.id)
+	if c.begun[begun] {
+		c.violate(RuleClaim, "attempt %s of execution %s begins a second time", begun.number, m.id)
+	}
+	c.begun[begun] = true
 }
 
 // judgeAttempt checks what an execution takes along.
