@@ -181,7 +181,8 @@ func (r *round) terminations(ctx context.Context, t *testing.T, q *Queue, random
 func terminate(t *testing.T, q *Queue, n int) {
 	t.Helper()
 	_, err := q.db.Pool().Exec(t.Context(), `select pg_terminate_backend(pid) from (
-		select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and application_name = 'attune'
+		select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+			and (application_name = 'attune' or starts_with(application_name, 'listens to'))
 		order by random() limit $1) chosen`, n)
 	// Somebody else may have ended this one.
 	if err = storage.Translate("end connections", err); !excused(err) {

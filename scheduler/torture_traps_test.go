@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -73,10 +74,15 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	expectGood(t, recorder)
 }
 
-// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had.
+// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had. In this
+// database, a transaction has one snapshot unless it says otherwise.
 func TestTrapCountOlderThanTheLock(t *testing.T) {
 	t.Parallel()
-	q, recorder, _ := setupRecorded(t, action("one", 1))
+	before, recorder, url := setupRecorded(t, action("one", 1))
+	execute(t, before, `do $$ begin
+		execute format('alter database %I set default_transaction_isolation = "repeatable read"', current_database());
+	end $$`)
+	q := NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler))
 	submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
 	lives := []storage.Life{lifeOf(t, q, "v"), lifeOf(t, q, "w")}
