@@ -8,6 +8,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -40,6 +41,8 @@ type Config struct {
 	// AnswerTimeout is how long the database and object storage may hang before a request is answered without them; zero
 	// takes the default. An upload has its own time.
 	AnswerTimeout time.Duration
+	// Ending ends when the server is about to: requests that wait for something are then answered. Nil never does.
+	Ending context.Context
 	// Isolation is the level that sandboxes in this process reach; empty in one without a worker.
 	Isolation string
 	// Collectors are what else of this process belongs into /metrics.
@@ -71,6 +74,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.AnswerTimeout == 0 {
 		c.AnswerTimeout = defaultAnswerTimeout
+	}
+	if c.Ending == nil {
+		c.Ending = context.Background()
 	}
 	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version, c.Collectors...)}
 

@@ -16,6 +16,11 @@ type executionInput struct {
 	ID string `path:"id" maxLength:"36" doc:"The execution's id."`
 }
 
+type getExecutionInput struct {
+	ID          string `path:"id" maxLength:"36" doc:"The execution's id."`
+	WaitSeconds int    `query:"wait_seconds" minimum:"0" maximum:"30" default:"0" doc:"Answer when the execution is over, or after so many seconds."`
+}
+
 type listExecutionsInput struct {
 	Action string   `query:"action" maxLength:"127" doc:"Only executions of this action, by ref."`
 	Pack   string   `query:"pack" maxLength:"63" doc:"Only executions of this pack's actions."`
@@ -41,8 +46,9 @@ func (s *server) executionRoutes() {
 	}, s.listExecutions)
 	register(s, operation{
 		id: "get-execution", method: http.MethodGet, path: "/executions/{id}", tag: "executions", status: http.StatusOK,
-		summary: "Show an execution", errors: []int{http.StatusNotFound},
-		response: envelope[attune.Execution]{Data: exampleEnded},
+		summary: "Show an execution", errors: []int{http.StatusNotFound}, ownTime: true,
+		description: "With wait_seconds it answers as soon as the execution is over, and else when the time is up, with the present state.",
+		response:    envelope[attune.Execution]{Data: exampleEnded},
 	}, s.getExecution)
 	register(s, operation{
 		id: "cancel-execution", method: http.MethodPost, path: "/executions/{id}/cancel", tag: "executions",
@@ -98,12 +104,31 @@ func (in *listExecutionsInput) filter() (storage.ExecutionFilter, error) {
 	return filter, nil
 }
 
-func (s *server) getExecution(ctx context.Context, in *executionInput) (*response[attune.Execution], error) {
-	execution, err := s.execution(ctx, in.ID)
+func (s *server) getExecution(ctx context.Context, in *getExecutionInput) (*response[attune.Execution], error) {
+	execution, err := s.executionInTime(ctx, in.ID)
+	if err == nil && in.WaitSeconds > 0 && !execution.Status.Terminal() {
+		s.waitForEnd(ctx, in.ID, time.Duration(in.WaitSeconds)*time.Second)
+		execution, err = s.executionInTime(ctx, in.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return respond(execution), nil
+}
+
+// waitForEnd returns when the execution is over, the time is up, or the server ends.
+func (s *server) waitForEnd(ctx context.Context, id string, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(s.Ending, cancel)()
+	_ = s.Queue.Wait(ctx, id) // it fails with ctx alone, and the present state is the answer then
+}
+
+// executionInTime is execution for a handler that takes its own time.
+func (s *server) executionInTime(ctx context.Context, id string) (attune.Execution, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.AnswerTimeout)
+	defer cancel()
+	return s.execution(ctx, id)
 }
 
 func (s *server) cancel(ctx context.Context, in *executionInput) (*response[attune.Execution], error) {
@@ -125,30 +150,56 @@ func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*r
 	if !attune.Stream(in.Stream).Valid() {
 		return nil, notFound("stream", in.Stream)
 	}
-	logPrefix, running, err := logOf(execution, in.Attempt)
+	place, err := logOf(execution, in.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Logs.Page(ctx, logPrefix, in.Stream, in.Offset, in.Limit, running)
+	if !place.ended.IsZero() {
+		ctx, cancel := context.WithDeadline(ctx, place.ended.Add(storeDelay))
+		s.Logs.AwaitStored(ctx, place.prefix, in.Stream)
+		cancel()
+	}
+	page, err := s.Logs.Page(ctx, place.prefix, in.Stream, in.Offset, in.Limit, place.running)
 	if err != nil {
 		return nil, err
 	}
 	return respond(page), nil
 }
 
-// logOf is where the log of an attempt is, 0 being the present one, and whether it may still grow. The place in the bucket
-// comes from the record, never from the request.
-func logOf(e attune.Execution, attempt int) (logPrefix string, running bool, err error) {
+// storeDelay is how long after the end of an attempt its log may be on its way to object storage; one that takes longer is
+// read as far as it got.
+const storeDelay = 5 * time.Second
+
+// logPlace is where the log of an attempt is.
+type logPlace struct {
+	prefix string
+	// running: it may still grow.
+	running bool
+	// ended is when an attempt ended that had begun.
+	ended time.Time
+}
+
+// logOf finds the log of an attempt, 0 being the present one. The place in the bucket comes from the record, never from the
+// request.
+func logOf(e attune.Execution, attempt int) (logPlace, error) {
 	_, name, _ := attune.SplitActionRef(e.Action)
-	logPrefix = storage.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)
-	switch {
-	case attempt == 0, attempt == e.Attempt:
-		return logPrefix, !e.Status.Terminal(), nil
-	case slices.ContainsFunc(e.Attempts, func(a attune.Attempt) bool { return a.Attempt == attempt }):
-		return storage.AttemptPrefix(logPrefix, attempt), false, nil
-	default:
-		return "", false, notFound("attempt", strconv.Itoa(attempt))
+	place := logPlace{prefix: storage.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}
+	if attempt == 0 || attempt == e.Attempt {
+		place.running = !e.Status.Terminal()
+		if e.FinishedAt != nil && e.StartedAt != nil {
+			place.ended = *e.FinishedAt
+		}
+		return place, nil
 	}
+	i := slices.IndexFunc(e.Attempts, func(a attune.Attempt) bool { return a.Attempt == attempt })
+	if i < 0 {
+		return logPlace{}, notFound("attempt", strconv.Itoa(attempt))
+	}
+	place.prefix = storage.AttemptPrefix(place.prefix, attempt)
+	if e.Attempts[i].StartedAt != nil {
+		place.ended = e.Attempts[i].FinishedAt
+	}
+	return place, nil
 }
 
 // execution finds an execution whose pack the caller's token reaches.

@@ -42,7 +42,7 @@ func (w *Worker) execute(ctx context.Context, c Claim) bool {
 		w.Log.Error("outcome not recorded", "execution", c.ID, "status", o.Status, "error", err)
 		return false
 	}
-	w.Executor.Settled(c)
+	w.Executor.Settled(context.WithoutCancel(ctx), c)
 	if w.Log.Enabled(ctx, slog.LevelInfo) {
 		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
 	}

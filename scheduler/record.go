@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"attune"
 	"attune/sandbox"
@@ -18,6 +19,8 @@ type record struct {
 	prefix         string
 	stdout, stderr *storage.LogWriter
 	manifest       storage.Manifest
+	// result and document are those that end laid into the spool; there may be no result.
+	result, document *storage.Document
 }
 
 // storeTimeout bounds how long a finished execution waits for object storage; past it, the spool keeps the log.
@@ -47,36 +50,49 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 	return r, nil
 }
 
-// store puts away the streams and the result, then the manifest: where a manifest stands, all of it stands. What
-// object storage does not take in time is left in the spool, which keeps the order. They lie in a folder of the attempt's own
-// when another will follow, whose files then stand at the top. Until release, all of it can be done again.
-func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
+// end closes the streams and lays what tells of them, and the result, into the spool: from here on, all of it gets into the
+// bucket even if this process dies. It is quick, for the outcome is recorded after it, and waits for object storage no more than
+// whoever waits for the outcome. The objects lie in a folder of the attempt's own when another will follow, whose files then
+// stand at the top.
+func (r *record) end(o Outcome, exit sandbox.Exit, again bool) error {
 	if again {
 		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
 	}
-	var stdout, stderr storage.LogSummary
-	var outErr, errErr, resultErr error
-	// Whoever waits for the result waits for these.
-	var stores sync.WaitGroup
-	stores.Go(func() { stdout, outErr = r.stdout.StoreAt(ctx, r.prefix) })
-	stores.Go(func() { stderr, errErr = r.stderr.StoreAt(ctx, r.prefix) })
-	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
-		stores.Go(func() { resultErr = r.logs.PutResult(ctx, r.prefix, result) })
-	}
-	stores.Wait()
-	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
-		return err
-	}
+	stdout, outErr := r.stdout.End(r.prefix)
+	stderr, errErr := r.stderr.End(r.prefix)
 	r.manifest.Status, r.manifest.Reason, r.manifest.ExitCode = o.Status, o.Reason, o.ExitCode
 	if !exit.StartedAt.IsZero() {
 		r.manifest.StartedAt, r.manifest.FinishedAt = &exit.StartedAt, &exit.FinishedAt
 	}
 	r.manifest.Usage = o.Usage
 	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
-	return errors.Join(outErr, errErr, resultErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
+	var resultErr, manifestErr error
+	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
+		r.result, resultErr = r.logs.SpoolResult(r.prefix, result)
+	}
+	r.document, manifestErr = r.logs.SpoolManifest(r.prefix, r.manifest)
+	return errors.Join(outErr, errErr, resultErr, manifestErr)
 }
 
-// release gives up the spool of what is stored.
-func (r *record) release() error { return errors.Join(r.stdout.Release(), r.stderr.Release()) }
+// store puts all of it into the bucket, the manifest last: where a manifest stands, all of it stands. What object storage does
+// not take in time is left in the spool, which keeps the order.
+func (r *record) store(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	var stores errgroup.Group
+	stores.Go(func() error { return r.stdout.Store(ctx) })
+	stores.Go(func() error { return r.stderr.Store(ctx) })
+	if r.result != nil {
+		stores.Go(func() error { return r.result.Store(ctx) })
+	}
+	err := stores.Wait()
+	switch {
+	case r.document == nil: // it could not be encoded
+		return err
+	case err != nil:
+		r.document.Leave()
+		return err
+	default:
+		return r.document.Store(ctx)
+	}
+}

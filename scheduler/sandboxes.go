@@ -60,14 +60,14 @@ func (s *Sandboxes) Clear(ctx context.Context, again []Claim) error {
 	return nil
 }
 
-// Settled implements Executor.
-func (s *Sandboxes) Settled(c Claim) {
+// Settled implements Executor: whoever waits for the outcome has it, and now the log goes to the bucket.
+func (s *Sandboxes) Settled(ctx context.Context, c Claim) {
+	s.Runtime.Forget(attemptName(c))
 	if r, ok := s.records.LoadAndDelete(c.Number); ok {
-		if err := r.(*record).release(); err != nil {
-			s.Log.Error("spool not removed", "execution", c.ID, "error", err)
+		if err := r.(*record).store(ctx); err != nil {
+			s.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
 		}
 	}
-	s.Runtime.Forget(attemptName(c))
 }
 
 // attemptName names an attempt to the Runtime.
@@ -187,10 +187,9 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, r run, stdin []byte)
 			return Outcome{}, errors.Join(errStillThere, err)
 		}
 	}
-	// Stored before the execution is finished: whoever sees a terminal state finds the whole log.
 	s.records.Store(c.Number, r.record)
-	if err := r.record.store(context.WithoutCancel(ctx), o, exit, retries(r.action.Retry, c.Attempt, o)); err != nil {
-		s.Log.Error("log not stored; it stays in the spool", "execution", c.ID, "error", err)
+	if err := r.record.end(o, exit, retries(r.action.Retry, c.Attempt, o)); err != nil {
+		s.Log.Error("log not wholly in the spool", "execution", c.ID, "error", err)
 	}
 	return o, nil
 }

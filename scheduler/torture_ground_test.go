@@ -29,7 +29,7 @@ func newGround(random *rand.Rand, retries map[string]*attune.Retry) *ground {
 
 func (g *ground) Attach(context.Context, []Claim) ([]Claim, error) { return nil, nil }
 func (g *ground) Clear(context.Context, []Claim) error             { return nil }
-func (g *ground) Settled(Claim)                                    {}
+func (g *ground) Settled(context.Context, Claim)                   {}
 
 func (g *ground) Ready() bool { return true }
 

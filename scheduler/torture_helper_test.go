@@ -52,7 +52,7 @@ type helper struct {
 
 func (h *helper) Attach(context.Context, []Claim) ([]Claim, error) { return nil, nil }
 func (h *helper) Clear(context.Context, []Claim) error             { return nil }
-func (h *helper) Settled(Claim)                                    {}
+func (h *helper) Settled(context.Context, Claim)                   {}
 
 func (h *helper) Ready() bool { return true }
 

@@ -33,8 +33,9 @@ type Executor interface {
 	// begin's error as it is. ctx ends, with a cause, when the run is to be stopped. The Retry is the action's; an error
 	// says that there was no sandbox.
 	Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error)
-	// Settled is told that the outcome is recorded: what was kept for a crash before that may go.
-	Settled(c Claim)
+	// Settled is told that the outcome is recorded: what was kept for a crash before that may go. It may take its time; the
+	// worker's place stays taken until it returns.
+	Settled(ctx context.Context, c Claim)
 }
 
 // WorkerConfig is what a Worker needs. Zero durations take the defaults.

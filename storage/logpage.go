@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/minio/minio-go/v7"
@@ -32,7 +33,7 @@ func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit in
 		limit: min(max(limit, utf8.UTFMax), MaxPageBytes), // less than a character could never move on
 	}
 	if w := l.writer(prefix, stream); w != nil {
-		if piece, total, truncated, ok := w.head(r.offset, r.limit); ok {
+		if piece, total, truncated, ok := w.read(r.offset, r.limit); ok {
 			return r.page(piece, total, truncated), nil
 		}
 	}
@@ -47,6 +48,25 @@ func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit in
 	}
 	return attune.LogPage{}, nil
 }
+
+// AwaitStored returns when a stream that has ended can be read whole: another process may still be about to store it. It waits
+// until ctx ends at most.
+func (l *Logs) AwaitStored(ctx context.Context, prefix, stream string) {
+	for l.writer(prefix, stream) == nil {
+		_, err := l.objects.client.StatObject(ctx, l.objects.config.LogBucket, prefix+stream+".log", minio.StatObjectOptions{})
+		if !isMissing(err) {
+			return // it is there, or the reader meets the error
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(storedPause):
+		}
+	}
+}
+
+// storedPause is the time between two looks for a stream that is about to be stored.
+const storedPause = 50 * time.Millisecond
 
 // pageReader is one request for a page. Its from methods fail with isMissing where there is nothing to read.
 type pageReader struct {

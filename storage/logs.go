@@ -107,6 +107,17 @@ func segmentsPrefix(prefix string, attempt int) string {
 	return AttemptPrefix(prefix, attempt)
 }
 
+// move lets readers find a stream that has ended at another prefix: the one that it had may be another attempt's now.
+func (l *Logs) move(w *LogWriter, prefix string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active[w.prefix+w.spool.Stream] == w {
+		delete(l.active, w.prefix+w.spool.Stream)
+	}
+	w.prefix = prefix
+	l.active[prefix+w.spool.Stream] = w
+}
+
 // retire lets readers turn to what is stored of a stream.
 func (l *Logs) retire(w *LogWriter) {
 	l.mu.Lock()

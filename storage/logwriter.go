@@ -32,15 +32,16 @@ type LogSummary struct {
 // LogWriter is one stream that is being written. Write may be called by one goroutine while others read pages.
 type LogWriter struct {
 	logs *Logs
-	// prefix is the one that the stream was created with; the spool's may become another at the end.
+	// prefix is where readers find the stream; it may become another at the end.
 	prefix  string
 	segment segmentUploader
 
 	mu     sync.Mutex
 	spool  *spool
 	closed bool
-	// stored: the spool is not needed any more.
-	stored bool
+	// summary is End's, unless the spool was unread for a reason.
+	summary LogSummary
+	unread  error
 }
 
 func newLogWriter(l *Logs, s *spool) *LogWriter {
@@ -65,36 +66,45 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close stores the stream as one object and removes its segments. While S3 does not answer it tries again until ctx
-// ends; then it returns the error beside the summary, and the spool stays for Recover. Only the first call does this.
+// Close is End and Store at the place that the stream was created with. Only the first call does this.
 func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) { return w.CloseAt(ctx, w.prefix) }
 
 // CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
 // is its AttemptPrefix.
 func (w *LogWriter) CloseAt(ctx context.Context, prefix string) (LogSummary, error) {
-	summary, err := w.StoreAt(ctx, prefix)
-	return summary, errors.Join(err, w.Release())
+	summary, err := w.End(prefix)
+	if errors.Is(err, os.ErrClosed) {
+		return summary, err
+	}
+	return summary, errors.Join(err, w.Store(ctx))
 }
 
-// StoreAt is CloseAt without its end: until Release, a process that starts after a crash can Resume the stream, as if it had
-// not been stored.
-func (w *LogWriter) StoreAt(ctx context.Context, prefix string) (LogSummary, error) {
+// End lets no more writes in and says what will be stored below prefix. It does not wait for S3. Readers in this process find
+// the whole stream from here on; until Store has stored it, a process that starts after a crash can Resume it, or Recover it.
+// Only the first call does this, and Store comes after it, whatever it says.
+func (w *LogWriter) End(prefix string) (LogSummary, error) {
 	if !w.end() {
 		return LogSummary{}, os.ErrClosed
 	}
-	w.segment.stop(ctx)
 	var moved error
-	if prefix != w.spool.Prefix {
+	if prefix != w.prefix {
 		moved = w.spool.redirect(prefix)
+		w.logs.move(w, prefix)
 	}
-	summary, err := w.logs.storeInTime(ctx, w.spool, w.segment.began)
-	w.stored = err == nil
-	w.logs.retire(w)
-	return summary, errors.Join(err, moved)
+	w.summary, w.unread = w.spool.summary(w.spool.content())
+	return w.summary, errors.Join(w.unread, moved)
 }
 
-// Release gives up the spool of a stream that StoreAt has stored, or leaves it to Recover where it has not.
-func (w *LogWriter) Release() error { return w.drop(w.stored) }
+// Store stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does not
+// answer it tries again until ctx ends; then it returns the error, and the spool stays for Recover.
+func (w *LogWriter) Store(ctx context.Context) error {
+	w.segment.stop(ctx)
+	if w.unread != nil {
+		return w.drop(false)
+	}
+	err := w.logs.storeInTime(ctx, w.spool, w.summary, w.segment.began)
+	return errors.Join(err, w.drop(err == nil))
+}
 
 // Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
 func (w *LogWriter) Discard() error {
@@ -133,15 +143,20 @@ func (w *LogWriter) drop(remove bool) error {
 	return err
 }
 
-// head reads what is stored so far of a stream that is being written; ok is false when it no longer is.
-func (w *LogWriter) head(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
+// read reads what is there so far of a stream whose writer is active, and all of it when it has ended; ok is false when the
+// writer has given it up.
+func (w *LogWriter) read(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	total = w.spool.written
+	content := w.spool.head()
+	if w.closed {
+		content = w.spool.content()
+	}
+	total = content.Size()
 	offset = min(offset, total)
 	piece = make([]byte, min(limit, total-offset))
-	_, err := w.spool.file.ReadAt(piece, w.spool.at(offset))
-	return piece, total, w.spool.truncated(), err == nil
+	_, err := content.ReadAt(piece, offset)
+	return piece, total, w.spool.truncated(), err == nil || len(piece) == 0
 }
 
 // truncatedKey is the metadata of a stored stream that lacks bytes.
@@ -149,22 +164,18 @@ const truncatedKey = "Attune-Truncated"
 
 // store puts a finished stream where it belongs, and removes its segments where there may be any. It tries once and may
 // be repeated; the spool stays.
-func (l *Logs) store(ctx context.Context, s *spool, segmented bool) (LogSummary, error) {
+func (l *Logs) store(ctx context.Context, s *spool, summary LogSummary, segmented bool) error {
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
 	content := s.content()
-	summary, err := s.summary(content)
-	if err != nil {
-		return summary, err
-	}
-	err = l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), minio.PutObjectOptions{
+	err := l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), minio.PutObjectOptions{
 		ContentType:  "text/plain; charset=utf-8",
 		UserMetadata: map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
 	})
 	if err != nil || !segmented {
-		return summary, err
+		return err
 	}
-	return summary, l.removeSegments(ctx, s)
+	return l.removeSegments(ctx, s)
 }
 
 // removeSegments removes those of this attempt; no other attempt ever has its own in the same place.
@@ -172,14 +183,10 @@ func (l *Logs) removeSegments(ctx context.Context, s *spool) error {
 	return l.objects.removePrefix(ctx, l.objects.config.LogBucket, s.Segments+s.Stream+"/")
 }
 
-// summary reads content once and leaves it at its beginning.
+// summary reads content once.
 func (s *spool) summary(content *io.SectionReader) (LogSummary, error) {
 	hash := sha256.New()
-	_, err := io.Copy(hash, content)
-	if err == nil {
-		_, err = content.Seek(0, io.SeekStart)
-	}
-	if err != nil {
+	if _, err := io.Copy(hash, content); err != nil {
 		return LogSummary{}, fmt.Errorf("read log spool: %w", err)
 	}
 	return LogSummary{
@@ -195,15 +202,15 @@ const (
 )
 
 // storeInTime repeats store while S3 does not answer, until ctx ends.
-func (l *Logs) storeInTime(ctx context.Context, s *spool, segmented bool) (LogSummary, error) {
+func (l *Logs) storeInTime(ctx context.Context, s *spool, summary LogSummary, segmented bool) error {
 	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
-		summary, err := l.store(ctx, s, segmented)
+		err := l.store(ctx, s, summary, segmented)
 		if attune.CodeOf(err) != attune.CodeUnavailable {
-			return summary, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return summary, err
+			return err
 		case <-time.After(pause):
 		}
 	}

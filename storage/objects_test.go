@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -88,18 +89,26 @@ func TestObjectStoreAway(t *testing.T) {
 
 func TestRecordsOfAnExecution(t *testing.T) {
 	t.Parallel()
-	logs, _, b := openLogs(t)
+	logs, spool, b := openLogs(t)
 	zero := 0
 	want := storage.Manifest{
 		Execution: "id", Action: "weather.forecast", PackVersion: "1.0.0", ImageDigest: "sha256:1", Attempts: 1,
 		Status: attune.StatusCompleted, ExitCode: &zero,
 		Streams: map[attune.Stream]storage.LogSummary{attune.Stdout: {Size: 1, Total: 2, Truncated: true, SHA256: "x"}},
 	}
-	if err := logs.PutManifest(t.Context(), prefix, want); err != nil {
+	manifest, err := logs.SpoolManifest(prefix, want)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := logs.PutResult(t.Context(), prefix, []byte(`{"ok":true}`)); err != nil {
+	result, err := logs.SpoolResult(prefix, []byte(`{"ok":true}`))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if n := spooled(t, spool); n != 2 {
+		t.Errorf("%d files are in the spool, want both until they are stored", n)
+	}
+	if err := errors.Join(result.Store(t.Context()), manifest.Store(t.Context())); err != nil || spooled(t, spool) != 0 {
+		t.Fatalf("store says %v and leaves %d files", err, spooled(t, spool))
 	}
 	var got storage.Manifest
 	if err := json.Unmarshal(b.read(prefix+"manifest.json"), &got); err != nil {

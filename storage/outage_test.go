@@ -149,12 +149,18 @@ func TestOutageLeavesNoDocumentBehind(t *testing.T) {
 	p.cut()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := logs.PutResult(ctx, prefix, []byte(`{"n": 1}`)); attune.CodeOf(err) != attune.CodeUnavailable {
+	result, err := logs.SpoolResult(prefix, []byte(`{"n": 1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := logs.SpoolManifest(prefix, storage.Manifest{Execution: "e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Store(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Fatalf("storing a result says %v", err)
 	}
-	if err := logs.PutManifest(ctx, prefix, storage.Manifest{Execution: "e"}); attune.CodeOf(err) != attune.CodeUnavailable {
-		t.Fatalf("storing a manifest says %v", err)
-	}
+	manifest.Leave()
 	p.open(t)
 	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
 		t.Fatalf("recover says %v and leaves %d files", err, spooled(t, spool))

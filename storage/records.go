@@ -33,49 +33,72 @@ type Manifest struct {
 	Streams map[attune.Stream]LogSummary `json:"streams"`
 }
 
-// PutManifest stores manifest.json.
-func (l *Logs) PutManifest(ctx context.Context, prefix string, m Manifest) error {
+// Document is a JSON object that goes to the bucket after what it tells of. Until Store it is in the spool, where Recover finds
+// it after a crash.
+type Document struct {
+	logs *Logs
+	key  string
+	text []byte
+	// path is of its file in the spool; empty where the disk took none.
+	path string
+}
+
+// SpoolManifest begins manifest.json. The document is there also beside an error, which says that the disk did not take it.
+func (l *Logs) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode manifest: %w", err)
+		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	return l.putJSON(ctx, prefix+"manifest.json", append(text, '\n'))
+	return l.spoolDocument(prefix+"manifest.json", append(text, '\n'))
 }
 
-// PutResult stores result.json, which must be JSON.
-func (l *Logs) PutResult(ctx context.Context, prefix string, result []byte) error {
-	return l.putJSON(ctx, prefix+"result.json", result)
+// SpoolResult begins result.json, which must be JSON, as SpoolManifest does.
+func (l *Logs) SpoolResult(prefix string, result []byte) (*Document, error) {
+	return l.spoolDocument(prefix+"result.json", result)
 }
 
-// putJSON leaves the document in the spool, for Recover, when S3 does not take it.
-func (l *Logs) putJSON(ctx context.Context, key string, text []byte) error {
-	err := l.sendJSON(ctx, key, bytes.NewReader(text), int64(len(text)))
-	if attune.CodeOf(err) == attune.CodeUnavailable {
-		return errors.Join(err, l.spoolJSON(key, text))
-	}
-	return err
-}
-
-// spoolJSON writes the header last: Recover removes a file that has none.
-func (l *Logs) spoolJSON(key string, text []byte) error {
+// spoolDocument writes the header last: Recover removes a file that has none.
+func (l *Logs) spoolDocument(key string, text []byte) (*Document, error) {
+	d := &Document{logs: l, key: key, text: text}
 	header, err := spoolHeader{Document: key}.encode()
 	if err != nil {
-		return err
+		return d, err
 	}
 	path := filepath.Join(l.spool, newID()+spoolSuffix)
 	l.take(path)
-	defer l.giveBack(path)
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return fmt.Errorf("spool %s: %w", key, err)
+		l.giveBack(path)
+		return d, fmt.Errorf("spool %s: %w", key, err)
 	}
 	if _, err = file.WriteAt(text, headerBytes); err == nil {
 		_, err = file.WriteAt(header, 0)
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("spool %s: %w", key, errors.Join(err, os.Remove(path)))
+		err = errors.Join(err, os.Remove(path))
+		l.giveBack(path)
+		return d, fmt.Errorf("spool %s: %w", key, err)
 	}
-	return nil
+	d.path = path
+	return d, nil
+}
+
+// Store sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Store or Leave is
+// called, once.
+func (d *Document) Store(ctx context.Context) error {
+	err := d.logs.sendJSON(ctx, d.key, bytes.NewReader(d.text), int64(len(d.text)))
+	if err == nil && d.path != "" {
+		err = os.Remove(d.path)
+	}
+	d.Leave()
+	return err
+}
+
+// Leave leaves the document to Recover.
+func (d *Document) Leave() {
+	if d.path != "" {
+		d.logs.giveBack(d.path)
+	}
 }
 
 func (l *Logs) sendJSON(ctx context.Context, key string, text io.Reader, size int64) error {

@@ -62,7 +62,7 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 		defer cancel()
 		err = l.sendJSON(ctx, spool.Document, io.NewSectionReader(spool.file, headerBytes, spool.total), spool.total)
 	} else {
-		_, err = l.store(ctx, spool, true)
+		err = l.recoverStream(ctx, spool)
 	}
 	if err := errors.Join(err, spool.close()); err != nil {
 		return err
@@ -70,6 +70,14 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 	slog.InfoContext(ctx, "stored what was left in the spool",
 		"prefix", spool.Prefix, "stream", spool.Stream, "document", spool.Document, "size", spool.total)
 	return spool.remove()
+}
+
+func (l *Logs) recoverStream(ctx context.Context, s *spool) error {
+	summary, err := s.summary(s.content())
+	if err != nil {
+		return err
+	}
+	return l.store(ctx, s, summary, true)
 }
 
 // KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an attempt

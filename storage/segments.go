@@ -94,7 +94,7 @@ func (u *segmentUploader) run(ctx context.Context, w *LogWriter) {
 				backoff = retryPauseMin
 				continue
 			} else if backoff == retryPauseMin {
-				slog.WarnContext(ctx, "a piece of a log waits for S3", "prefix", w.spool.Prefix, "stream", w.spool.Stream, "error", err)
+				slog.WarnContext(ctx, "a piece of a log waits for S3", "prefix", w.spool.Segments, "stream", w.spool.Stream, "error", err)
 			}
 			if u.pause(backoff, nil) {
 				return

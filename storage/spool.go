@@ -143,6 +143,9 @@ func (s *spool) write(p []byte) error {
 // truncated tells whether bytes will be missing in what is stored.
 func (s *spool) truncated() bool { return s.broken != nil || s.total > s.Cap+tailBytes }
 
+// head is the part of the head that is there so far.
+func (s *spool) head() *io.SectionReader { return io.NewSectionReader(s.file, headerBytes, s.written) }
+
 // content is what will be stored: everything, or the head, a marker and the tail.
 func (s *spool) content() *io.SectionReader {
 	whole := func(offset, size int64) part { return part{s.file, s.at(offset), size} }

@@ -97,16 +97,16 @@ func (s *service) install(ctx context.Context, folder string) error {
 	return nil
 }
 
-// pollInterval is the time between two questions for a result: the API has no call that waits.
-const pollInterval = time.Millisecond
-
 // run submits an execution and returns when the API shows its result.
 func (s *service) run(ctx context.Context, action string) error {
 	id, err := s.submit(ctx, action)
 	if err != nil {
 		return err
 	}
-	e, err := s.until(ctx, id, pollInterval, attune.Status.Terminal)
+	var e attune.Execution
+	for err == nil && !e.Status.Terminal() {
+		err = s.call(ctx, http.MethodGet, "/api/v1/executions/"+id+"?wait_seconds=30", nil, &e)
+	}
 	if err == nil && e.Status != attune.StatusCompleted {
 		err = fmt.Errorf("%s ended as %s for %s", action, e.Status, e.Reason)
 	}

@@ -164,7 +164,7 @@ func (noop) Attach(context.Context, []scheduler.Claim) ([]scheduler.Claim, error
 
 func (noop) Clear(context.Context, []scheduler.Claim) error { return nil }
 
-func (noop) Settled(scheduler.Claim) {}
+func (noop) Settled(context.Context, scheduler.Claim) {}
 
 // Immediate is true: there is nothing to prepare.
 func (noop) Immediate() bool { return true }

@@ -113,7 +113,7 @@ func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queu
 		return errors.Join(err, listener.Close())
 	}
 	handler, err := api.New(api.Config{
-		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging,
+		DB: st.db, Objects: st.objects, Logs: st.logs, Queue: queue, StagingDir: staging, Ending: ctx,
 		Limits: says.limits, Isolation: says.isolation, Collectors: more, Version: versionText(), Log: log,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 
 	"attune"
 	"attune/cmd/attune/internal/client"
@@ -45,7 +46,7 @@ func (w *waiter) wait(ctx context.Context) (attune.Execution, json.RawMessage, e
 // look asks for the state first and reads the streams after: what a finished execution wrote is all there.
 func (w *waiter) look(ctx context.Context) (moved, done bool, err error) {
 	before := w.execution.Status
-	answer, err := w.client.Get(ctx, client.Path("executions", w.id), nil)
+	answer, err := w.client.Get(ctx, client.Path("executions", w.id), w.patience())
 	if err != nil {
 		return false, false, err
 	}
@@ -65,6 +66,18 @@ func (w *waiter) look(ctx context.Context) (moved, done bool, err error) {
 		writef(w.session.stderr, "%s%s", clearLine, describeProgress(execution))
 	}
 	return moved || execution.Status != before, execution.Status.Terminal(), nil
+}
+
+// patience lets the service keep its answer until the end, as long as nothing else is to be shown meanwhile.
+func (w *waiter) patience() url.Values {
+	switch {
+	case w.document == nil || len(w.streams) > 0:
+		return nil
+	case w.showStatus:
+		return url.Values{"wait_seconds": {"1"}}
+	default:
+		return url.Values{"wait_seconds": {"20"}}
+	}
 }
 
 // clearLine goes back to the start of a terminal's line and empties it.

@@ -1,0 +1,81 @@
+package storage_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"attune/storage"
+)
+
+func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
+	t.Parallel()
+	logs, spool, b := openLogs(t)
+	other := otherProcess(t, b)
+	w, err := logs.Create(prefix, "stdout", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("a", 70<<10)
+	write(t, w, text)
+	summary, err := w.End(prefix)
+	if err != nil || !summary.Truncated || summary.Total != int64(len(text)) {
+		t.Fatalf("ended with %+v, %v", summary, err)
+	}
+	page, err := logs.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
+	if err != nil || page.TotalSize != summary.Size || !page.Truncated || !strings.HasPrefix(page.Content, "aaaa\n[TRUNCATED: ") {
+		t.Errorf("here it reads %d bytes of %d, truncated %t: %.60q, %v", len(page.Content), page.TotalSize, page.Truncated, page.Content, err)
+	}
+
+	// Another process waits until it is stored, or has waited long enough.
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	other.AwaitStored(short, prefix, "stdout")
+	stored := make(chan error)
+	go func() { stored <- w.Store(t.Context()) }()
+	other.AwaitStored(t.Context(), prefix, "stdout")
+	there, err := other.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
+	if err != nil || there != page {
+		t.Errorf("elsewhere it reads %d bytes of %d, %v", len(there.Content), there.TotalSize, err)
+	}
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	if n := spooled(t, spool); n != 0 {
+		t.Errorf("%d files are left in the spool", n)
+	}
+}
+
+// Between the end of a stream and its storing, the process dies.
+func TestEndedStreamIsRecovered(t *testing.T) {
+	t.Parallel()
+	logs, spool, b := openLogs(t)
+	w := createAttempt(t, logs, 1)
+	write(t, w, "first")
+	again := storage.AttemptPrefix(prefix, 1)
+	if _, err := w.End(again); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := logs.SpoolManifest(again, storage.Manifest{Execution: "e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The next attempt has the place of the first, whose log stands where it will be.
+	second := createAttempt(t, logs, 2)
+	write(t, second, "second")
+	wantPage(t, logs, prefix, "second", true)
+	wantPage(t, logs, again, "first", false)
+	if err := second.Discard(); err != nil {
+		t.Fatal(err)
+	}
+
+	next, place := reborn(t, spool, b)
+	recovered(t, next, place)
+	wantPage(t, next, again, "first", false)
+	b.wantKeys("attempt-1/manifest.json", "attempt-1/stdout.log")
+	manifest.Leave()
+	if err := w.Store(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
