@@ -87,7 +87,8 @@ func (c *Containerd) outside(id string) *teardown {
 	return undo
 }
 
-// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left.
+// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left, but
+// for a stray shim.
 func (c *Containerd) Reconcile(ctx context.Context) error {
 	ids, err := c.List(ctx)
 	if err != nil {
@@ -102,5 +103,5 @@ func (c *Containerd) Reconcile(ctx context.Context) error {
 		c.log.Warn("removing a sandbox that nobody owns", "sandbox", id)
 		group.Go(func() error { return c.Remove(ctx, id) })
 	}
-	return group.Wait()
+	return errors.Join(group.Wait(), c.endStrayShims())
 }
