@@ -85,7 +85,7 @@ func (f runFiles) readEarlier() (*earlier, error) {
 	return e, nil
 }
 
-// keepExit notes how a run ended, but for the two files, which stay where they are.
+// keepExit notes how a run ended, but for what it left in files, which stay where they are.
 func (f runFiles) keepExit(exit Exit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {

@@ -219,6 +219,9 @@ func usageIsCounted(t *testing.T, s sandboxtest.Subject) {
 		t.Fatalf("exit %+v, said %q", exit, out)
 	}
 	u := *exit.Usage
+	if level := s.Runtime.(*sandbox.Containerd).Level(); u.Isolation != level || level == "" {
+		t.Errorf("isolation is %q on a host with %q", u.Isolation, level)
+	}
 	if u.CPUSeconds < 0.4 || u.CPUSeconds > 1.2 || u.ThrottledSeconds < 0.1 || u.PeakMemoryBytes < 48<<20 || u.PeakMemoryBytes > spec.Resources.MemoryBytes {
 		t.Errorf("it took %+v", u)
 	}

@@ -130,7 +130,10 @@ func (s *sandbox) readFiles(exit *Exit) (err error) {
 	if exit.Result, err = readLimited(s.files.result()); err != nil {
 		return err
 	}
-	exit.Failure, err = readLimited(s.files.failure())
+	if exit.Failure, err = readLimited(s.files.failure()); err != nil {
+		return err
+	}
+	exit.Outputs, err = readOutputs(s.files.collected())
 	return err
 }
 

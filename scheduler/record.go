@@ -47,7 +47,7 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 	return r, nil
 }
 
-// store puts away the streams and the result, then the manifest: where a manifest stands, all of it stands. What
+// store puts away the streams, the result and the output files, then the manifest: where a manifest stands, all of it stands. What
 // object storage does not take in time is left in the spool, which keeps the order. They lie in a folder of the attempt's own
 // when another will follow, whose files then stand at the top. Until release, all of it can be done again.
 func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again bool) error {
@@ -57,7 +57,7 @@ func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
 	}
 	var stdout, stderr storage.LogSummary
-	var outErr, errErr, resultErr error
+	var outErr, errErr, resultErr, outputErr error
 	// Whoever waits for the result waits for these.
 	var stores sync.WaitGroup
 	stores.Go(func() { stdout, outErr = r.stdout.StoreAt(ctx, r.prefix) })
@@ -65,6 +65,7 @@ func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
 		stores.Go(func() { resultErr = r.logs.PutResult(ctx, r.prefix, result) })
 	}
+	stores.Go(func() { r.manifest.Outputs, outputErr = r.storeOutputs(ctx, exit.Outputs) })
 	stores.Wait()
 	if err := errors.Join(outErr, errErr); err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		return err
@@ -75,7 +76,18 @@ func (r *record) store(ctx context.Context, o Outcome, exit sandbox.Exit, again 
 	}
 	r.manifest.Usage = o.Usage
 	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
-	return errors.Join(outErr, errErr, resultErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
+	return errors.Join(outErr, errErr, resultErr, outputErr, r.logs.PutManifest(ctx, r.prefix, r.manifest))
+}
+
+// storeOutputs puts away the files that were left; those that are kept, now or by the spool, are returned.
+func (r *record) storeOutputs(ctx context.Context, outputs []sandbox.Output) (kept []attune.OutputFile, err error) {
+	for _, o := range outputs {
+		file, putErr := r.logs.PutOutput(ctx, r.prefix, o.Name, o.Content)
+		if err = errors.Join(err, putErr); putErr == nil || attune.CodeOf(putErr) == attune.CodeUnavailable {
+			kept = append(kept, file)
+		}
+	}
+	return kept, err
 }
 
 // release gives up the spool of what is stored.

@@ -155,9 +155,20 @@ func TestOutageLeavesNoDocumentBehind(t *testing.T) {
 	if err := logs.PutManifest(ctx, prefix, storage.Manifest{Execution: "e"}); attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Fatalf("storing a manifest says %v", err)
 	}
+	left := io.NewSectionReader(strings.NewReader("beforehello"), 6, 5)
+	file, err := logs.PutOutput(ctx, prefix, "notes/a b.txt", left)
+	want := attune.OutputFile{
+		Name: "notes/a b.txt", Size: 5, SHA256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+	}
+	if attune.CodeOf(err) != attune.CodeUnavailable || file != want {
+		t.Fatalf("storing an output file says %+v, %v", file, err)
+	}
 	p.open(t)
 	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
 		t.Fatalf("recover says %v and leaves %d files", err, spooled(t, spool))
+	}
+	if content := b.read(prefix + "output/notes/a b.txt"); string(content) != "hello" {
+		t.Errorf("the output file has %q", content)
 	}
 	if result, manifest := b.read(prefix+"result.json"), b.read(prefix+"manifest.json"); string(result) != `{"n": 1}` ||
 		!strings.Contains(string(manifest), `"execution": "e"`) {

@@ -3,6 +3,8 @@ package storage
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +31,8 @@ type Manifest struct {
 	StartedAt   *time.Time    `json:"started_at,omitempty"`
 	FinishedAt  *time.Time    `json:"finished_at,omitempty"`
 	Usage       *attune.Usage `json:"usage,omitempty"`
+	// Outputs lie below output/.
+	Outputs []attune.OutputFile `json:"outputs,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]LogSummary `json:"streams"`
 }
@@ -47,18 +51,37 @@ func (l *Logs) PutResult(ctx context.Context, prefix string, result []byte) erro
 	return l.putJSON(ctx, prefix+"result.json", result)
 }
 
-// putJSON leaves the document in the spool, for Recover, when S3 does not take it.
+// PutOutput stores a file that an execution left. What is said of it is true, also where only the spool has it as yet.
+func (l *Logs) PutOutput(ctx context.Context, prefix, name string, content *io.SectionReader) (attune.OutputFile, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(content, 0, content.Size())); err != nil {
+		return attune.OutputFile{}, fmt.Errorf("read output file %s: %w", name, err)
+	}
+	file := attune.OutputFile{Name: name, Size: content.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))}
+	return file, l.put(ctx, prefix+outputFolder+name, "application/octet-stream", content)
+}
+
+const (
+	outputFolder = "output/"
+	jsonType     = "application/json"
+)
+
 func (l *Logs) putJSON(ctx context.Context, key string, text []byte) error {
-	err := l.sendJSON(ctx, key, bytes.NewReader(text), int64(len(text)))
+	return l.put(ctx, key, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
+}
+
+// put leaves the document in the spool, for Recover, when S3 does not take it.
+func (l *Logs) put(ctx context.Context, key, contentType string, content *io.SectionReader) error {
+	err := l.send(ctx, key, contentType, content)
 	if attune.CodeOf(err) == attune.CodeUnavailable {
-		return errors.Join(err, l.spoolJSON(key, text))
+		return errors.Join(err, l.spoolDocument(key, contentType, content))
 	}
 	return err
 }
 
-// spoolJSON writes the header last: Recover removes a file that has none.
-func (l *Logs) spoolJSON(key string, text []byte) error {
-	header, err := spoolHeader{Document: key}.encode()
+// spoolDocument writes the header last: Recover removes a file that has none.
+func (l *Logs) spoolDocument(key, contentType string, content *io.SectionReader) error {
+	header, err := spoolHeader{Document: key, ContentType: contentType}.encode()
 	if err != nil {
 		return err
 	}
@@ -69,7 +92,7 @@ func (l *Logs) spoolJSON(key string, text []byte) error {
 	if err != nil {
 		return fmt.Errorf("spool %s: %w", key, err)
 	}
-	if _, err = file.WriteAt(text, headerBytes); err == nil {
+	if _, err = io.Copy(io.NewOffsetWriter(file, headerBytes), io.NewSectionReader(content, 0, content.Size())); err == nil {
 		_, err = file.WriteAt(header, 0)
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
@@ -78,8 +101,7 @@ func (l *Logs) spoolJSON(key string, text []byte) error {
 	return nil
 }
 
-func (l *Logs) sendJSON(ctx context.Context, key string, text io.Reader, size int64) error {
-	err := l.objects.put(ctx, l.objects.config.LogBucket, key, text, size,
-		minio.PutObjectOptions{ContentType: "application/json"})
+func (l *Logs) send(ctx context.Context, key, contentType string, content *io.SectionReader) error {
+	err := l.objects.put(ctx, l.objects.config.LogBucket, key, content, content.Size(), minio.PutObjectOptions{ContentType: contentType})
 	return objectError("store "+key, err)
 }

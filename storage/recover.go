@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 	if spool.Document != "" {
 		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 		defer cancel()
-		err = l.sendJSON(ctx, spool.Document, io.NewSectionReader(spool.file, headerBytes, spool.total), spool.total)
+		err = l.send(ctx, spool.Document, cmp.Or(spool.ContentType, jsonType), io.NewSectionReader(spool.file, headerBytes, spool.total))
 	} else {
 		_, err = l.store(ctx, spool, true)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,7 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"streams stay apart":                      streamsStayApart,
 		"exit status":                             exitStatus,
 		"result and failure":                      resultAndFailure,
+		"output files":                            outputFiles,
 		"a flood arrives whole":                   floodArrives,
 		"timeout":                                 timesOut,
 		"cancel":                                  cancels,
@@ -142,6 +144,28 @@ func resultAndFailure(t *testing.T, s Subject) {
 	}
 	if exit, _, _ = run(t.Context(), t, s, s.Spec("silent", "exit", "0"), s.Input("silent")); len(exit.Result)+len(exit.Failure) > 0 {
 		t.Errorf("result %q and failure %q of one that left none", exit.Result, exit.Failure)
+	}
+}
+
+func outputFiles(t *testing.T, s Subject) {
+	in := s.Input("outputs")
+	made, err := s.Runtime.Create(t.Context(), s.Spec("outputs", "leave"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit, err := made.Run(t.Context(), in)
+	if err != nil || len(exit.Outputs) != 2 {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+	for i, want := range []struct{ name, content string }{{"note.txt", "hello"}, {"deep/empty", ""}} {
+		content, err := io.ReadAll(exit.Outputs[i].Content)
+		if err != nil || exit.Outputs[i].Name != want.name || string(content) != want.content {
+			t.Errorf("%s has %q, %v; want %+v", exit.Outputs[i].Name, content, err, want)
+		}
+	}
+	s.Runtime.Forget("outputs")
+	if exit, _, _ := run(t.Context(), t, s, s.Spec("none", "exit", "0"), s.Input("none")); len(exit.Outputs) > 0 {
+		t.Errorf("%v of one that left none", exit.Outputs)
 	}
 }
 
