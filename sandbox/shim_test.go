@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,74 @@ func (h host) leaveStrayShim(t *testing.T) {
 	}
 	if err := h.client.ContainerService().Delete(t.Context(), record.ID); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShimIsKilled: nothing of the sandbox lives on, and whoever runs it, or its next life, learns that its end is not known.
+func TestShimIsKilled(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for id, unseen := range map[string]bool{"seen": false, "unseen": true} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			own := h
+			own.config.Owner, own.config.StateDir = id, t.TempDir()
+			runtime := own.open(t)
+			s := own.subject(runtime)
+			made, err := runtime.Create(t.Context(), s.Spec(id, "stubborn"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			started := make(chan struct{})
+			in := s.Input(id)
+			in.Stdout = writerFunc(func(p []byte) (int, error) { close(started); return len(p), nil })
+			ended := make(chan error, 1)
+			go func() {
+				_, err := made.Run(t.Context(), in)
+				ended <- err
+			}()
+			<-started
+			shims := own.shims(t, "cwd", "/"+id)
+			if len(shims) != 1 {
+				t.Fatalf("it has the shims %v", shims)
+			}
+			kill(t, shims[0])
+			if unseen {
+				s.Runtime = own.open(t)
+				if attached, _, err := s.Runtime.Attach(t.Context(), id); err == nil {
+					_, err = attached.Run(t.Context(), in)
+					t.Log("attached, and then:", err)
+				}
+				if err := s.Runtime.Reconcile(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := <-ended; err == nil {
+				t.Error("it is said to have ended in order")
+			}
+			s.AwaitNone(t)
+			if _, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), id); err == nil {
+				t.Error("its snapshot is left")
+			}
+			if groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id); err != nil || len(groups) > 0 {
+				t.Errorf("its groups are left: %v, %v", groups, err)
+			}
+		})
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (w writerFunc) Write(p []byte) (int, error) { return w(p) }
+
+func kill(t *testing.T, process string) {
+	t.Helper()
+	pid, err := strconv.Atoi(filepath.Base(process))
+	if err == nil {
+		err = unix.Kill(pid, unix.SIGKILL)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -134,7 +134,14 @@ func (m *mortal) whileItPrints(t *testing.T) {
 	for life := range 3 {
 		m.awaitOutput(t, first.ID, int64(1+life*60_000))
 		m.worker.kill(t)
+		killed, stored := time.Now(), m.page(t, first.ID, "stdout", 0, 1).TotalSize
 		m.revive()
+		m.awaitOutput(t, first.ID, stored+1)
+		took := time.Since(killed)
+		t.Logf("it was read on after %s", took.Round(time.Millisecond))
+		if took > 10*time.Second {
+			t.Error("that is more than ten seconds")
+		}
 	}
 	if e := m.await(t, first.ID, func(attune.Execution) bool { return true }); e.Status != attune.StatusRunning {
 		t.Errorf("after three lives it is %s (%s), want running", e.Status, e.Reason)
