@@ -5,21 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 )
 
+// leaseTime is more than a record takes.
+const leaseTime = time.Hour
+
 // record makes the snapshot and containerd's record of the sandbox, which keeps the snapshot from being collected. A
 // second sandbox with an id that is in use fails here.
 func (s *sandbox) record(ctx context.Context, chain string, at placement) (_ []mount.Mount, err error) {
-	ctx, release, err := s.client.WithLease(ctx)
+	// It ends by itself as well, for those whom nobody comes to collect.
+	ctx, release, err := s.client.WithLease(ctx, leases.WithID(s.spec.ID), leases.WithExpiration(leaseTime))
 	if err != nil {
 		return nil, fmt.Errorf("lease: %w", err)
 	}
