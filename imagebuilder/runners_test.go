@@ -96,12 +96,12 @@ var pythonCases = []runnerCase{
 		status: 1, failure: attune.Failure{Error: "division by zero", ErrorType: "ZeroDivisionError"}, collected: ".b|1||deep/ü.txt|3|two",
 	},
 	{
-		name: "too many output files", code: "import os\nfor i in range(101): open(os.environ['ATTUNE_OUTPUT'] + '/%03d' % i, 'w').write('x')",
-		stderr: "/100 is not kept; the bounds are 100 files", collected: manyOutputs,
+		name: "too many output files", code: "import os\nfor i in range(102): open(os.environ['ATTUNE_OUTPUT'] + '/%03d' % i, 'w').write('x')",
+		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
 	},
 	{
 		name: "too large an output file", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\nos.truncate(os.open('a', os.O_CREAT | os.O_RDWR), 65 << 20)\nopen('b', 'w').write('x')",
-		stderr: "/a is not kept", collected: "b|1|x",
+		stderr: "/a; 1 in all", collected: "b|1|x",
 	},
 	{name: "folder in sys.path", code: "import sys\nimport helper\nfrom actions import helper as same\nprint(sys.argv[0].endswith('actions/action.py'), len(sys.argv))", stdout: "True 1\n"},
 }
@@ -150,12 +150,12 @@ var nodeCases = []runnerCase{
 		status: 1, failure: attune.Failure{Error: "after", ErrorType: "Error"}, collected: ".b|1||deep/ü.txt|3|two",
 	},
 	{
-		name: "too many output files", code: "for (let i = 0; i < 101; i++) require('fs').writeFileSync(`${process.env.ATTUNE_OUTPUT}/${String(i).padStart(3, 0)}`, 'x')",
-		stderr: "/100 is not kept; the bounds are 100 files", collected: manyOutputs,
+		name: "too many output files", code: "for (let i = 0; i < 102; i++) require('fs').writeFileSync(`${process.env.ATTUNE_OUTPUT}/${String(i).padStart(3, 0)}`, 'x')",
+		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
 	},
 	{
 		name: "too large an output file", code: "const fs = require('fs'); process.chdir(process.env.ATTUNE_OUTPUT); fs.writeFileSync('a', ''); fs.truncateSync('a', 65 << 20); fs.writeFileSync('b', 'x')",
-		stderr: "/a is not kept", collected: "b|1|x",
+		stderr: "/a; 1 in all", collected: "b|1|x",
 	},
 	{name: "lingering timer", code: "exports.run = () => { setInterval(() => {}, 1000); return 1 }", result: "1"},
 	{name: "terminated", code: "exports.run = () => { process.kill(process.pid, 'SIGTERM'); return new Promise((r) => setTimeout(r, 60000)) }", status: 143},
@@ -173,10 +173,10 @@ var shellCases = []runnerCase{
 		status: 3, collected: ".b|1||deep/ü.txt|3|two",
 	},
 	{
-		name: "too many output files", code: `for i in {000..100}; do printf x >"$ATTUNE_OUTPUT/$i"; done`,
-		stderr: "/100 is not kept; the bounds are 100 files", collected: manyOutputs,
+		name: "too many output files", code: `for i in {000..101}; do printf x >"$ATTUNE_OUTPUT/$i"; done`,
+		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
 	},
-	{name: "too large an output file", code: `cd $ATTUNE_OUTPUT; truncate -s 65M a; printf x >b`, stderr: "/a is not kept", collected: "b|1|x"},
+	{name: "too large an output file", code: `cd $ATTUNE_OUTPUT; truncate -s 65M a; printf x >b`, stderr: "/a; 1 in all", collected: "b|1|x"},
 	{name: "exit status", code: "exit 7", status: 7},
 	{name: "last command", code: "false", status: 1},
 	{name: "returns", code: "return 4", status: 4},

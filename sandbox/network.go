@@ -167,19 +167,22 @@ func raiseLoopback() error {
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.
 func (n *Network) Detach(ctx context.Context, id string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	dir := n.namespaceDir(id)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := n.clear(ctx, dir); err != nil {
+	if err := n.detach(ctx, dir); err != nil {
 		return err
 	}
 	// What is wrong with the next one meets whoever needs it.
-	_ = n.clearNobodys(ctx, makingPrefix)
 	_ = n.makeReady(ctx)
 	return nil
+}
+
+func (n *Network) detach(ctx context.Context, dir string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.clear(ctx, dir)
 }
 
 func (n *Network) namespaceDir(id string) string {

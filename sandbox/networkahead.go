@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/containerd/v2/pkg/netns"
 	"golang.org/x/sys/unix"
@@ -48,8 +49,13 @@ func (n *Network) takeReady(ctx context.Context, dir string) (string, error) {
 	return "", nil
 }
 
-// makeReady makes a namespace ahead, unless enough wait.
+// makeReady makes a namespace ahead, unless enough wait. Those who need one now come first.
 func (n *Network) makeReady(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.clearNobodys(ctx, makingPrefix); err != nil {
+		return err
+	}
 	ready, err := n.nobodys(readyPrefix)
 	if err != nil || len(ready) >= maxAhead {
 		return err
@@ -76,8 +82,17 @@ func (n *Network) clearNobodys(ctx context.Context, prefix string) error {
 	return err
 }
 
-func (n *Network) nobodys(prefix string) ([]string, error) {
-	return filepath.Glob(n.namespaceDir(prefix + "*"))
+func (n *Network) nobodys(prefix string) (dirs []string, err error) {
+	all, err := os.ReadDir(n.namespaceDir(""))
+	if err != nil {
+		return nil, fmt.Errorf("look for network namespaces: %w", err)
+	}
+	for _, entry := range all {
+		if strings.HasPrefix(entry.Name(), prefix) {
+			dirs = append(dirs, n.namespaceDir(entry.Name()))
+		}
+	}
+	return dirs, nil
 }
 
 // clear removes the namespace in a folder, frees its address, and removes the folder.

@@ -9,7 +9,7 @@
 
 import { spawnSync } from 'node:child_process';
 import {
-  closeSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeFileSync, writeSync,
+  closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeFileSync, writeSync,
 } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -33,7 +33,11 @@ class InvalidResult extends Error {
   name = 'InvalidResult';
 }
 
-mkdirSync(outputFolder, { recursive: true });
+try {
+  mkdirSync(outputFolder, { recursive: true });
+} catch {
+  // in a /tmp for no files at all
+}
 
 // The action finds an empty stdin: the lowest free descriptor is the one just closed.
 const stdin = openSync('/proc/self/fd/0', 'r');
@@ -152,6 +156,8 @@ function fail(thrown) {
 // collect hands over the files in the output folder: name, NUL, size, NUL, content. Nobody outside opens what an action can write
 // to.
 function collect() {
+  if (!existsSync(outputFolder)) return;
+  const leftOut = [];
   const found = readdirSync(outputFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name)).sort();
   if (found.length === 0) return;
@@ -162,8 +168,7 @@ function collect() {
     const file = openSync(path, 'r');
     const { size } = fstatSync(file);
     if (files === 0 || size > room || Buffer.byteLength(name) > maxName) {
-      const bounds = `${maxFiles} files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
-      process.stderr.write(`attune: ${path} is not kept; the bounds are ${bounds}\n`);
+      leftOut.push(path);
     } else {
       files--;
       room -= size;
@@ -172,6 +177,10 @@ function collect() {
     closeSync(file);
   }
   closeSync(collected);
+  if (leftOut.length > 0) {
+    const bounds = `${maxFiles} files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
+    process.stderr.write(`attune: not kept: ${leftOut[0]}; ${leftOut.length} in all; the bounds are ${bounds}\n`);
+  }
 }
 
 const piece = 1 << 20;

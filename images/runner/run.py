@@ -232,7 +232,7 @@ def action_frames(frames):
 
 def collect():
     """Hands over the files in OUTPUT: name, NUL, size, NUL, content. Nobody outside opens what an action can write to."""
-    found = list(left_files())
+    found, left_out = list(left_files()), []
     if not found:
         return
     files, room = MAX_FILES, MAX_BYTES
@@ -241,11 +241,14 @@ def collect():
             with open(path, "rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 if files == 0 or size > room or len(name) > MAX_NAME:
-                    bounds = f"{MAX_FILES} files of {MAX_BYTES >> 20} MiB together, with names of {MAX_NAME} bytes"
-                    print(f"attune: {os.fsdecode(path)} is not kept; the bounds are {bounds}", file=sys.stderr)
+                    left_out.append(path)
                     continue
                 files, room = files - 1, room - size
                 hand_over(collected, name, file, size)
+    if left_out:
+        bounds = f"{MAX_FILES} files of {MAX_BYTES >> 20} MiB together, with names of {MAX_NAME} bytes"
+        first = os.fsdecode(left_out[0])
+        print(f"attune: not kept: {first}; {len(left_out)} in all; the bounds are {bounds}", file=sys.stderr)
 
 
 def left_files():
@@ -286,7 +289,10 @@ def terminate(_signal, _frame):
 
 def main():
     signal.signal(signal.SIGTERM, terminate)
-    os.makedirs(OUTPUT, exist_ok=True)
+    try:
+        os.makedirs(OUTPUT, exist_ok=True)
+    except OSError:  # in a /tmp for no files at all
+        pass
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     action = Action(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
     sys.argv = [action.path]
