@@ -97,12 +97,17 @@ var pythonCases = []runnerCase{
 	},
 	{
 		name: "too many output files", code: "import os\nfor i in range(102): open(os.environ['ATTUNE_OUTPUT'] + '/%03d' % i, 'w').write('x')",
-		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
+		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
 	},
 	{
 		name: "too large an output file", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\nos.truncate(os.open('a', os.O_CREAT | os.O_RDWR), 65 << 20)\nopen('b', 'w').write('x')",
 		stderr: "/a; 1 in all", collected: "b|1|x",
 	},
+	{
+		name: "output file that cannot be read", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\nopen('a', 'w').write('x')\nos.chmod('a', 0)\nopen('b', 'w').write('x')\nprint('end', end='')",
+		stdout: "end", stderr: "/a; 1 in all", collected: "b|1|x",
+	},
+	{name: "exception in an exit handler", code: "import atexit\natexit.register(lambda: 1/0)\nprint('end', end='')", stdout: "end", stderr: "ZeroDivisionError"},
 	{name: "folder in sys.path", code: "import sys\nimport helper\nfrom actions import helper as same\nprint(sys.argv[0].endswith('actions/action.py'), len(sys.argv))", stdout: "True 1\n"},
 }
 
@@ -151,12 +156,17 @@ var nodeCases = []runnerCase{
 	},
 	{
 		name: "too many output files", code: "for (let i = 0; i < 102; i++) require('fs').writeFileSync(`${process.env.ATTUNE_OUTPUT}/${String(i).padStart(3, 0)}`, 'x')",
-		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
+		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
 	},
 	{
 		name: "too large an output file", code: "const fs = require('fs'); process.chdir(process.env.ATTUNE_OUTPUT); fs.writeFileSync('a', ''); fs.truncateSync('a', 65 << 20); fs.writeFileSync('b', 'x')",
 		stderr: "/a; 1 in all", collected: "b|1|x",
 	},
+	{
+		name: "output file that cannot be read", code: "const fs = require('fs'); process.chdir(process.env.ATTUNE_OUTPUT); fs.writeFileSync('a', 'x'); fs.chmodSync('a', 0); fs.writeFileSync('b', 'x')",
+		stderr: "/a; 1 in all", collected: "b|1|x",
+	},
+	{name: "no output folder", code: "require('fs').rmdirSync(process.env.ATTUNE_OUTPUT)"},
 	{name: "lingering timer", code: "exports.run = () => { setInterval(() => {}, 1000); return 1 }", result: "1"},
 	{name: "terminated", code: "exports.run = () => { process.kill(process.pid, 'SIGTERM'); return new Promise((r) => setTimeout(r, 60000)) }", status: 143},
 	{name: "much output", code: "exports.run = () => { console.log('x'.repeat(1 << 20)); return 1 }", stdout: strings.Repeat("x", 1<<20) + "\n", result: "1"},
@@ -174,8 +184,10 @@ var shellCases = []runnerCase{
 	},
 	{
 		name: "too many output files", code: `for i in {000..101}; do printf x >"$ATTUNE_OUTPUT/$i"; done`,
-		stderr: "/100; 2 in all; the bounds are 100 files", collected: manyOutputs,
+		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
 	},
+	{name: "output file that cannot be read", code: `cd $ATTUNE_OUTPUT; echo >a; chmod 0 a; printf x >b`, stderr: "/a; 1 in all", collected: "b|1|x"},
+	{name: "no output folder", code: "rmdir $ATTUNE_OUTPUT"},
 	{name: "too large an output file", code: `cd $ATTUNE_OUTPUT; truncate -s 65M a; printf x >b`, stderr: "/a; 1 in all", collected: "b|1|x"},
 	{name: "exit status", code: "exit 7", status: 7},
 	{name: "last command", code: "false", status: 1},

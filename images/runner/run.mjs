@@ -165,7 +165,13 @@ function collect() {
   const collected = openSync(collectedFile, 'w');
   for (const path of found) {
     const name = relative(outputFolder, path);
-    const file = openSync(path, 'r');
+    let file;
+    try {
+      file = openSync(path, 'r');
+    } catch {
+      leftOut.push(path);
+      continue;
+    }
     const { size } = fstatSync(file);
     if (files === 0 || size > room || Buffer.byteLength(name) > maxName) {
       leftOut.push(path);
@@ -178,7 +184,7 @@ function collect() {
   }
   closeSync(collected);
   if (leftOut.length > 0) {
-    const bounds = `${maxFiles} files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
+    const bounds = `${maxFiles} readable files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
     process.stderr.write(`attune: not kept: ${leftOut[0]}; ${leftOut.length} in all; the bounds are ${bounds}\n`);
   }
 }

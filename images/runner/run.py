@@ -238,7 +238,12 @@ def collect():
     files, room = MAX_FILES, MAX_BYTES
     with open(COLLECTED, "wb", buffering=0) as collected:
         for path, name in found:
-            with open(path, "rb", buffering=0) as file:
+            try:
+                file = open(path, "rb", buffering=0)
+            except OSError:
+                left_out.append(path)
+                continue
+            with file:
                 size = os.fstat(file.fileno()).st_size
                 if files == 0 or size > room or len(name) > MAX_NAME:
                     left_out.append(path)
@@ -246,7 +251,7 @@ def collect():
                 files, room = files - 1, room - size
                 hand_over(collected, name, file, size)
     if left_out:
-        bounds = f"{MAX_FILES} files of {MAX_BYTES >> 20} MiB together, with names of {MAX_NAME} bytes"
+        bounds = f"{MAX_FILES} readable files of {MAX_BYTES >> 20} MiB together, with names of {MAX_NAME} bytes"
         first = os.fsdecode(left_out[0])
         print(f"attune: not kept: {first}; {len(left_out)} in all; the bounds are {bounds}", file=sys.stderr)
 
@@ -321,12 +326,10 @@ def main():
 
 if __name__ == "__main__":
     status = main()
-    try:
-        atexit._run_exitfuncs()
-        collect()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException as problem:
-        print(f"while ending: {problem!r}", file=sys.stderr, flush=True)
+    for step in (atexit._run_exitfuncs, collect, sys.stdout.flush, sys.stderr.flush):
+        try:
+            step()
+        except BaseException as problem:
+            print(f"while ending: {problem!r}", file=sys.stderr, flush=True)
     # Not sys.exit: it would wait for every thread that the action left behind.
     os._exit(status)

@@ -82,7 +82,7 @@ attune_collect() {
   local files=100 room=$((64 << 20)) found name size first='' left_out=0
   while IFS= read -r -d '' found; do
     name=${found%/*} size=${found##*/}
-    if ((files == 0 || size > room || ${#name} > 255)); then
+    if ((files == 0 || size > room || ${#name} > 255)) || [[ ! -r $attune_output/$name ]]; then
       first=${first:-$attune_output/$name}
       ((left_out += 1))
       continue
@@ -93,7 +93,7 @@ attune_collect() {
     cat -- "$attune_output/$name" /dev/zero | head -c "$size"
   done < <(exec find "$attune_output" -type f -printf '%P/%s\0' | LC_ALL=C sort -z) >"$attune_collected"
   if ((left_out)); then
-    echo "attune: not kept: $first; $left_out in all; the bounds are 100 files of 64 MiB together, with names of 255 bytes" >&2
+    echo "attune: not kept: $first; $left_out in all; the bounds are 100 readable files of 64 MiB together, with names of 255 bytes" >&2
   fi
 }
 shopt -s nullglob dotglob

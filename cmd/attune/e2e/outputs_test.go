@@ -25,6 +25,9 @@ func outputPack() files {
 			"fs.writeFileSync(process.env.ATTUNE_OUTPUT + '/deep/a b.txt', 'hello'); process.exit(3) }\n",
 		"actions/sh.yaml":  "ref: sh\nentry_point: leave.sh\n",
 		"actions/leave.sh": "mkdir $ATTUNE_OUTPUT/deep; printf hello >\"$ATTUNE_OUTPUT/deep/a b.txt\"; exit 3\n",
+		// What is in /tmp and what is handed over count as memory, and do not fit together.
+		"actions/big.yaml": "ref: big\nentry_point: big.sh\nresources: {memory: 64Mi, tmp: 48Mi}\n",
+		"actions/big.sh":   "head -c 40M /dev/zero >$ATTUNE_OUTPUT/zeros\n",
 	}
 }
 
@@ -50,6 +53,9 @@ func outputsAreKept(t *testing.T, s *service) {
 				t.Errorf("the bucket has %q, %v", content, err)
 			}
 		})
+	}
+	if e := s.await(t, s.submit(t, "left.big", nil).ID, over); e.Status != attune.StatusCompleted || len(e.Outputs) != 1 || e.Outputs[0].Size != 40<<20 {
+		t.Errorf("the big one is %s (%s) with %+v", e.Status, e.Reason, e.Outputs)
 	}
 }
 
