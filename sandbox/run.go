@@ -55,6 +55,9 @@ func (s *sandbox) run(ctx, life context.Context, in Input) (Exit, error) {
 	if exit.FinishedAt.Before(exit.StartedAt) {
 		exit.FinishedAt = exit.StartedAt // it did not wait for its document
 	}
+	if s.earlier != nil && exit.FinishedAt.Before(exit.StartedAt.Add(in.Timeout)) {
+		exit.TimedOut = false // it had ended in time, and nobody was there to see it
+	}
 	return exit, s.collect(life, &exit)
 }
 
