@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 )
@@ -74,11 +73,8 @@ func (c *Containerd) outside(id string) *teardown {
 		undo.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, id) })
 	}
 	undo.add(func(context.Context) error { return c.groups.remove(c.cgroupPath(id)) })
-	undo.add(func(ctx context.Context) error {
-		return ignoreNotFound(c.client.LeasesService().Delete(ctx, leases.Lease{ID: id}))
-	})
-	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.records.Delete(ctx, id)) })
+	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(context.Context) error { return c.endKeepers(id) })
 	undo.add(func(ctx context.Context) error {
 		// A full pipe holds up the end.

@@ -5,12 +5,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/leases"
-	"github.com/opencontainers/image-spec/identity"
+	"github.com/containerd/typeurl/v2"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// TestReconcileCollectsWhatWasBegun plays a worker that dies while it makes the snapshot of a sandbox: there is no record yet.
+// TestReconcileCollectsWhatWasBegun plays a worker that dies before it has made the snapshot of a sandbox.
 func TestReconcileCollectsWhatWasBegun(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -18,55 +19,54 @@ func TestReconcileCollectsWhatWasBegun(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(h.config.StateDir, "runs", "begun"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	manager, snapshots := h.client.LeasesService(), h.client.SnapshotService("overlayfs")
-	lease, err := manager.Create(t.Context(), leases.WithID("begun"))
+	spec, err := typeurl.MarshalAny(&specs.Spec{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := h.client.GetImage(t.Context(), "probe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := image.RootFS(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = snapshots.View(leases.WithLease(t.Context(), lease.ID), "begun", identity.ChainID(layers).String(),
-		client.WithRemapperLabels(0, 1<<20, 0, 1<<20, 1<<16))
+	records := h.client.ContainerService()
+	_, err = records.Create(t.Context(), containers.Container{
+		ID: "begun", Labels: map[string]string{"attune.owner": h.config.Owner}, Spec: spec,
+		Runtime: containers.RuntimeInfo{Name: "io.containerd.runc.v2"}, Snapshotter: "overlayfs", SnapshotKey: "begun",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := runtime.Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := manager.List(t.Context()); err != nil || len(held) > 0 {
-		t.Errorf("leases %v, %v", held, err)
-	}
-	if _, err := snapshots.Stat(t.Context(), "begun"); err == nil {
-		t.Error("its snapshot is left")
+	if _, err := records.Get(t.Context(), "begun"); err == nil {
+		t.Error("its record is left")
 	}
 	h.subject(runtime).AwaitNone(t)
 }
 
-// TestLeaseIsNamedForItsSandbox: by that name it is collected.
-func TestLeaseIsNamedForItsSandbox(t *testing.T) {
+// TestSandboxesAreNoGarbage has containerd collect while a sandbox waits, which no lease keeps.
+func TestSandboxesAreNoGarbage(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	runtime := h.open(t)
 	s := h.subject(runtime)
-	if _, err := h.client.LeasesService().Create(t.Context(), leases.WithID("taken")); err != nil {
+	made, err := runtime.Create(t.Context(), s.Spec("waits", "echo"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runtime.Create(t.Context(), s.Spec("taken", "echo")); err == nil {
-		t.Error("a sandbox was made under another name")
-	}
-	if err := runtime.Remove(t.Context(), "taken"); err != nil {
-		t.Fatal(err)
-	}
-	if exit, _ := look(t, s, s.Spec("taken", "exit", "0")); exit.Code != 0 {
-		t.Errorf("once that is gone: %+v", exit)
-	}
-	if held, err := h.client.LeasesService().List(t.Context()); err != nil || len(held) > 0 {
+	manager := h.client.LeasesService()
+	if held, err := manager.List(t.Context()); err != nil || len(held) > 0 {
 		t.Errorf("leases %v, %v", held, err)
 	}
+	lease, err := manager.Create(t.Context(), leases.WithRandomID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := manager.Delete(t.Context(), lease, leases.SynchronousDelete); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), "waits"); err != nil {
+		t.Error(err)
+	}
+	if exit, err := made.Run(t.Context(), s.Input("waits")); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	runtime.Forget("waits")
+	s.AwaitNone(t)
 }

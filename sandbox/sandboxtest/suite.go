@@ -215,7 +215,7 @@ func cancels(t *testing.T, s Subject) {
 func cancelsEarly(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	spec, in := s.Spec("early", "answer"), s.Input("early")
+	spec, in := s.Spec("unwanted", "answer"), s.Input("unwanted")
 	in.Started = func() { t.Error("the document was delivered") }
 	if exit, _, _ := run(ctx, t, s, spec, in); !exit.Stopped || exit.Code != sandbox.StoppedCode || exit.Result != nil {
 		t.Errorf("exit %+v", exit)
