@@ -45,13 +45,14 @@ func outputsAreKept(t *testing.T, s *service) {
 				t.Errorf("it is %s (%s) and has (-want +got):\n%s", e.Status, e.Reason, diff)
 			}
 			key := storage.ExecutionPrefix("left", action, e.CreatedAt, e.ID) + "output/deep/a b.txt"
-			object, err := objects.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if content, err := io.ReadAll(object); err != nil || string(content) != "hello" {
-				t.Errorf("the bucket has %q, %v", content, err)
-			}
+			within(t, "the bucket has it", func() bool {
+				object, err := objects.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				content, err := io.ReadAll(object)
+				return err == nil && string(content) == "hello"
+			})
 		})
 	}
 	if e := s.await(t, s.submit(t, "left.big", nil).ID, over); e.Status != attune.StatusCompleted || len(e.Outputs) != 1 || e.Outputs[0].Size != 40<<20 {
