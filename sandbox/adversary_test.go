@@ -45,6 +45,8 @@ func TestAdversaries(t *testing.T) {
 			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, "no space left on device", true, nil},
 			"file descriptors":        {[]string{"descriptors"}, "too many open files", true, nil},
 			"host and metadata ports": {append([]string{"dial"}, hostPorts...), strings.Join(hostPorts, " false\n") + " false\n", false, nil},
+			"forbidden calls":         {[]string{"syscalls"}, "tried", false, nil},
+			"forbidden paths":         {[]string{"paths"}, "tried", false, nil},
 			"escaped child":           {[]string{"escapee"}, "started true", true, nil},
 			"stdin that nobody reads": {[]string{"deaf-to-stdin"}, "waiting", true, nil},
 			"crash that has a secret": {[]string{"crash"}, "signal aborted core false left 0 <nil>", true, nil},

@@ -9,12 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // earlier is what another process has left of a run: begun, or ended where there is an exit.
 type earlier struct {
 	assignment
-	exit *Exit
+	idBase uint32
+	exit   *Exit
 }
 
 // Attach implements Runtime.
@@ -27,20 +30,24 @@ func (c *Containerd) Attach(ctx context.Context, execution string) (Sandbox, str
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
 	id := filepath.Base(dir)
-	s := &sandbox{Containerd: c, spec: Spec{ID: id}, files: runFiles{dir}, stdio: &stdio{}, undo: *c.folder(id)}
+	s := &sandbox{Containerd: c, spec: Spec{ID: id}, files: runFiles{dir}, stdio: &stdio{}}
 	if s.earlier, err = s.files.readEarlier(); err != nil {
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
+	s.undo.add(func(context.Context) error { s.ids.release(s.earlier.idBase); return nil })
+	s.undo.steps = append(s.undo.steps, c.folder(id).steps...)
 	s.undo.add(s.removal.run)
 	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
 	s.removal.steps = append(s.removal.steps, c.outside(id).steps...)
 	if _, there := c.live.LoadOrStore(id, s); there {
 		return nil, "", fmt.Errorf("attach sandbox %s: it is attached", id)
 	}
+	s.ids.keep(s.earlier.idBase)
 	if s.earlier.exit != nil {
 		return s, id, nil
 	}
 	if err := s.attach(context.WithoutCancel(ctx)); err != nil {
+		s.ids.release(s.earlier.idBase)
 		c.live.Delete(id)
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
@@ -71,6 +78,11 @@ func (f runFiles) readEarlier() (*earlier, error) {
 	if err := readJSON(f.assignment(), &e.assignment); err != nil {
 		return nil, err
 	}
+	var result unix.Stat_t
+	if err := unix.Stat(f.result(), &result); err != nil {
+		return nil, fmt.Errorf("look for its ids: %w", err)
+	}
+	e.idBase = result.Uid - nobody
 	err := readJSON(f.exit(), e.exit)
 	if err == nil {
 		return e, nil
@@ -85,7 +97,7 @@ func (f runFiles) readEarlier() (*earlier, error) {
 	return e, nil
 }
 
-// keepExit notes how a run ended, but for the two files, which stay where they are.
+// keepExit notes how a run ended, but for what it left in files, which stay where they are.
 func (f runFiles) keepExit(exit Exit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {

@@ -73,8 +73,8 @@ func (c *Containerd) outside(id string) *teardown {
 		undo.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, id) })
 	}
 	undo.add(func(context.Context) error { return c.groups.remove(c.cgroupPath(id)) })
-	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.records.Delete(ctx, id)) })
+	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(context.Context) error { return c.endKeepers(id) })
 	undo.add(func(ctx context.Context) error {
 		// A full pipe holds up the end.
@@ -87,7 +87,8 @@ func (c *Containerd) outside(id string) *teardown {
 	return undo
 }
 
-// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left.
+// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left, but
+// for a stray shim.
 func (c *Containerd) Reconcile(ctx context.Context) error {
 	ids, err := c.List(ctx)
 	if err != nil {
@@ -102,5 +103,5 @@ func (c *Containerd) Reconcile(ctx context.Context) error {
 		c.log.Warn("removing a sandbox that nobody owns", "sandbox", id)
 		group.Go(func() error { return c.Remove(ctx, id) })
 	}
-	return group.Wait()
+	return errors.Join(group.Wait(), c.endStrayShims())
 }

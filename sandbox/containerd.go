@@ -123,7 +123,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", config.Address, err)
 	}
-	if _, err := probeContainerd(ctx, conn); err != nil {
+	if _, err := probeContainerd(ctx, conn, runtimes[attune.RuntimeRunc]); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Containerd{

@@ -91,7 +91,7 @@ func (s *sandbox) make(ctx context.Context) error {
 	s.undo.add(func(context.Context) error { return os.RemoveAll(s.files.dir) })
 	s.undo.add(func(context.Context) error { return s.dismiss(s.spec.ID) })
 	s.undo.add(s.removal.run)
-	at.result, at.failure = s.files.result(), s.files.failure()
+	at.result, at.failure, at.collected = s.files.result(), s.files.failure(), s.files.collected()
 
 	if s.spec.Network == attune.NetworkEgress {
 		s.removal.add(func(ctx context.Context) error { return s.config.Network.Detach(ctx, s.spec.ID) })

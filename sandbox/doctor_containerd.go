@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,9 @@ func checkContainerd(ctx context.Context, config Config) Check {
 		if err := checkContainerdVersion(fields[2]); err != nil {
 			return missing(name, err.Error(), containerdMend)
 		}
+		if _, err := findTool(config.BinDir, runcShimBinary); err != nil {
+			return missing(name, path+" has no "+runcShimBinary+", which comes with it", containerdMend)
+		}
 		return fine(name, fields[2]+", "+path+", which `attune up` runs")
 	}
 	conn, err := client.New(config.Address, client.WithDefaultNamespace("attune"), client.WithTimeout(lookTimeout))
@@ -46,15 +50,16 @@ func checkContainerd(ctx context.Context, config Config) Check {
 		return missing(name, fmt.Sprintf("no answer at %s: %v", config.Address, err), "start it, or set ATTUNE_CONTAINERD_ADDRESS to its socket")
 	}
 	defer func() { _ = conn.Close() }()
-	version, err := probeContainerd(ctx, conn)
+	runc, _ := findTool(config.BinDir, "runc") // that it is missing is a point of its own
+	version, err := probeContainerd(ctx, conn, runc)
 	if err != nil {
 		return missing(name, err.Error(), containerdMend)
 	}
 	return fine(name, version+" at "+config.Address+", maps ids")
 }
 
-// probeContainerd asks for the version and for what its snapshotter can do.
-func probeContainerd(ctx context.Context, conn *client.Client) (version string, err error) {
+// probeContainerd asks for the version, for what its snapshotter can do, and whether it has a shim that finds runc.
+func probeContainerd(ctx context.Context, conn *client.Client, runc string) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	told, err := conn.Version(ctx)
@@ -71,6 +76,11 @@ func probeContainerd(ctx context.Context, conn *client.Client) (version string, 
 	if !slices.Contains(can, "remap-ids") {
 		return "", fmt.Errorf("containerd's %s snapshotter cannot map ids; it needs kernel 6.3 or newer "+
 			"and a file system that supports it", snapshotter)
+	}
+	if runc != "" {
+		if _, err := conn.RuntimeInfo(ctx, runcShim, &options.Options{BinaryName: runc}); err != nil {
+			return "", fmt.Errorf("have containerd's shim look at %s: %w", runc, err)
+		}
 	}
 	return told.Version, nil
 }

@@ -15,6 +15,7 @@ func healthyFiles() map[string]string {
 		"proc/sys/user/max_user_namespaces":      "65536\n",
 		"proc/sys/kernel/seccomp/actions_avail":  "kill_process trap errno trace log allow\n",
 		"proc/sys/kernel/core_pattern":           "core\n",
+		"etc/resolv.conf":                        "nameserver 9.9.9.9\n",
 		"proc/swaps":                             "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n",
 		"sys/fs/cgroup/cgroup.controllers":       "cpuset cpu io memory pids\n",
 		"sys/module/apparmor/parameters/enabled": "Y\n",
@@ -53,7 +54,7 @@ func hostOf(t *testing.T, files map[string]string) machine {
 		}
 	}
 	return machine{
-		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"),
+		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"), resolvConfs: []string{filepath.Join(root, "etc/resolv.conf")},
 		tool: func(name string) (string, error) {
 			path := filepath.Join(root, "bin", name)
 			_, err := os.Stat(path)
@@ -115,6 +116,7 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 		"no runsc":           {remove("bin/runsc"), "runsc", CheckAbsent, LevelFull},
 		"runsc without shim": {remove("bin/containerd-shim-runsc-v1"), "runsc", CheckDegraded, LevelFull},
 		"no nft":             {remove("bin/nft"), "egress network", CheckDegraded, LevelFull},
+		"no name server":     {set("etc/resolv.conf", "nameserver 127.0.0.1\n"), "egress network", CheckDegraded, LevelFull},
 		"no CNI plugins":     {remove("bin/bridge"), "egress network", CheckDegraded, LevelFull},
 		"nothing is lacking": {func(map[string]string) {}, "runc", CheckOK, LevelFull},
 	} {
@@ -168,6 +170,19 @@ func TestDoctorAsksContainerd(t *testing.T) {
 	if c := checkContainerd(t.Context(), Config{BinDir: bin}); c.State != CheckMissing {
 		t.Errorf("an old containerd: %+v", c)
 	}
+	for name, script := range map[string]string{
+		"containerd": "#!/bin/sh\necho containerd github.com/containerd/containerd/v2 2.4.2 abc\n", "containerd-shim-runc-v2": "#!/bin/sh\n",
+	} {
+		if c := checkContainerd(t.Context(), Config{BinDir: bin}); c.State != CheckMissing {
+			t.Errorf("before there is a %s: %+v", name, c)
+		}
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := checkContainerd(t.Context(), Config{BinDir: bin}); c.State != CheckOK {
+		t.Errorf("one with its shim: %+v", c)
+	}
 	if c := checkContainerd(t.Context(), Config{Address: filepath.Join(bin, "no.sock")}); c.State != CheckMissing || c.Mend == "" {
 		t.Errorf("a socket that is not there: %+v", c)
 	}
@@ -175,7 +190,13 @@ func TestDoctorAsksContainerd(t *testing.T) {
 	if address == "" {
 		t.Fatal("ATTUNE_TEST_CONTAINERD_ADDRESS is not set; run make test")
 	}
-	if c := checkContainerd(t.Context(), Config{Address: address}); c.State != CheckOK {
+	if c := checkContainerd(t.Context(), Config{Address: address, BinDir: os.Getenv("ATTUNE_TEST_BIN_DIR")}); c.State != CheckOK {
 		t.Errorf("the one of the tests: %+v", c)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "runc"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if c := checkContainerd(t.Context(), Config{Address: address, BinDir: bin}); c.State != CheckMissing {
+		t.Errorf("one whose shim cannot start runc: %+v", c)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -58,23 +57,28 @@ func (n *Network) allow(b *strings.Builder) {
 // resolvConfs are where a host may keep its resolvers; the second has those behind systemd's local stub.
 var resolvConfs = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 
-// writeResolvConf keeps the host's resolvers that can be reached from another network namespace.
+// writeResolvConf keeps the host's resolvers that can be reached from another network namespace. Without any, names are not
+// known there, as the doctor says; addresses still are.
 func writeResolvConf(path string) ([]netip.Addr, error) {
-	for _, source := range resolvConfs {
-		text, err := os.ReadFile(source)
-		if err != nil {
-			continue // The next may be there; none at all is an error below.
-		}
-		resolvers, kept := readResolvConf(text)
-		if len(resolvers) == 0 {
-			continue
-		}
-		if err := os.WriteFile(path, kept, 0o644); err != nil {
-			return nil, fmt.Errorf("write resolv.conf: %w", err)
-		}
-		return resolvers, nil
+	resolvers, kept := findResolvers(resolvConfs)
+	if err := os.WriteFile(path, kept, 0o644); err != nil {
+		return nil, fmt.Errorf("write resolv.conf: %w", err)
 	}
-	return nil, errors.New("no name server for sandboxes: none outside of loopback stands in " + strings.Join(resolvConfs, " or "))
+	return resolvers, nil
+}
+
+// findResolvers reads the first of the files that has any.
+func findResolvers(files []string) (resolvers []netip.Addr, kept []byte) {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // The next may be there.
+		}
+		if resolvers, kept = readResolvConf(text); len(resolvers) > 0 {
+			return resolvers, kept
+		}
+	}
+	return nil, nil
 }
 
 func readResolvConf(text []byte) (resolvers []netip.Addr, kept []byte) {

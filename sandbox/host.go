@@ -17,14 +17,16 @@ const corePatternFile = "/proc/sys/kernel/core_pattern"
 // machine is where a host is looked at.
 type machine struct {
 	proc, sys string
-	euid      int
+	// resolvConfs are where it may keep its resolvers.
+	resolvConfs []string
+	euid        int
 	// tool finds a program by its name.
 	tool func(name string) (string, error)
 }
 
 func thisMachine(binDir string) machine {
 	return machine{
-		proc: "/proc", sys: "/sys", euid: os.Geteuid(),
+		proc: "/proc", sys: "/sys", resolvConfs: resolvConfs, euid: os.Geteuid(),
 		tool: func(name string) (string, error) { return findTool(binDir, name) },
 	}
 }
@@ -153,6 +155,12 @@ func (m machine) checkNetworkTools(ctx context.Context) Check {
 		return Check{
 			Name: name, State: CheckDegraded, Found: "no " + strings.Join(lacking, ", no ") + ": builds and actions with network: egress fail",
 			Mend: "apt-get install nftables iproute2; `make deps` builds the CNI plugins bridge and host-local",
+		}
+	}
+	if resolvers, _ := findResolvers(m.resolvConfs); len(resolvers) == 0 {
+		return Check{
+			Name: name, State: CheckDegraded, Found: "no name server but on loopback: builds and actions with network: egress know no names",
+			Mend: "name one in /etc/resolv.conf that others than this host's own programs can ask, by IPv4",
 		}
 	}
 	version := "nft"

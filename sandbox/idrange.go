@@ -41,6 +41,16 @@ func (r *idRanges) take() (uint32, error) {
 	return 0, errors.New("every range of user ids is in use")
 }
 
+// keep takes a range that an earlier process has given away.
+func (r *idRanges) keep(base uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.taken == nil {
+		r.taken = make(map[uint32]bool)
+	}
+	r.taken[base] = true
+}
+
 func (r *idRanges) release(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,13 +2,10 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -38,35 +35,13 @@ func (s *sandbox) keep() error {
 
 // endKeepers ends the keeper that an earlier process started for a sandbox. It is known by its stdin.
 func (c *Containerd) endKeepers(id string) error {
-	inputs, err := filepath.Glob("/proc/[0-9]*/fd/0")
-	if err != nil {
-		return fmt.Errorf("look for keepers: %w", err)
-	}
 	pipe := runFiles{c.runDir(id)}.stdout()
-	holds := func(input string) bool {
-		to, err := os.Readlink(input)
+	err := killEach(func(process string) bool {
+		to, err := os.Readlink(filepath.Join(process, "fd/0"))
 		return err == nil && to == pipe
-	}
-	for _, input := range inputs {
-		if !holds(input) {
-			continue
-		}
-		pid, err := strconv.Atoi(strings.Split(input, "/")[2])
-		if err != nil {
-			continue
-		}
-		process, err := os.FindProcess(pid)
-		if err != nil {
-			return fmt.Errorf("find keeper: %w", err)
-		}
-		// It is held by now: the number cannot become another's.
-		if holds(input) {
-			err = process.Kill()
-		}
-		_ = process.Release()
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("end keeper: %w", err)
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("end keeper: %w", err)
 	}
 	return nil
 }

@@ -116,11 +116,11 @@ func (n *Network) Gateway() netip.Addr { return n.subnet.Addr().Next() }
 // ResolvConf is the path of a resolv.conf that works inside.
 func (n *Network) ResolvConf() string { return n.resolvConfPath }
 
-// Attach makes a network namespace for an id and returns its path. Detach undoes it, also after an error.
+// Attach gives an id a network namespace and returns its path. Detach undoes it, also after an error.
 func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// The rules stand before the first packet can flow.
+	// The rules stand before the first packet can flow, whoever has swept them away since the namespace was made.
 	if err := n.applyRules(ctx); err != nil {
 		return "", err
 	}
@@ -128,17 +128,26 @@ func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make network namespace: %w", err)
 	}
+	if path, err := n.takeReady(ctx, dir); path != "" || err != nil {
+		return path, err
+	}
+	return n.connect(ctx, dir)
+}
+
+// connect makes a namespace in a folder. CNI knows it by the name of its file there, wherever the folder goes.
+func (n *Network) connect(ctx context.Context, dir string) (string, error) {
 	namespace, err := netns.NewNetNS(dir)
 	if err != nil {
 		return "", fmt.Errorf("make network namespace: %w", err)
 	}
+	path := namespace.GetPath()
 	if err := namespace.Do(func(ns.NetNS) error { return raiseLoopback() }); err != nil {
 		return "", fmt.Errorf("set up network namespace: %w", err)
 	}
-	if _, err := n.cni.Setup(ctx, id, namespace.GetPath()); err != nil {
+	if _, err := n.cni.Setup(ctx, filepath.Base(path), path); err != nil {
 		return "", fmt.Errorf("connect network namespace: %w", err)
 	}
-	return namespace.GetPath(), nil
+	return path, nil
 }
 
 // raiseLoopback lets the programs of the thread's namespace reach each other. The runtime does so only where it makes the
@@ -158,39 +167,22 @@ func raiseLoopback() error {
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.
 func (n *Network) Detach(ctx context.Context, id string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	dir := n.namespaceDir(id)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("remove network namespace: %w", err)
+	if err := n.detach(ctx, dir); err != nil {
+		return err
 	}
-	for _, entry := range entries {
-		path := filepath.Join(dir, entry.Name())
-		namespace := netns.LoadNetNS(path)
-		gone, err := namespace.Closed()
-		if err != nil {
-			return fmt.Errorf("look at network namespace: %w", err)
-		}
-		inside := path
-		if gone {
-			// The host was started anew. Without a path, CNI frees what it has on record: the address.
-			inside = ""
-		}
-		if err := n.cni.Remove(ctx, id, inside); err != nil {
-			return fmt.Errorf("disconnect network namespace: %w", err)
-		}
-		if err := namespace.Remove(); err != nil {
-			return fmt.Errorf("remove network namespace: %w", err)
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove network namespace: %w", err)
-	}
+	// What is wrong with the next one meets whoever needs it.
+	_ = n.makeReady(ctx)
 	return nil
+}
+
+func (n *Network) detach(ctx context.Context, dir string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.clear(ctx, dir)
 }
 
 func (n *Network) namespaceDir(id string) string {
@@ -201,7 +193,10 @@ func (n *Network) namespaceDir(id string) string {
 func (n *Network) Close(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	attached, err := os.ReadDir(filepath.Join(n.config.StateDir, "netns"))
+	if err := errors.Join(n.clearNobodys(ctx, readyPrefix), n.clearNobodys(ctx, makingPrefix)); err != nil {
+		return err
+	}
+	attached, err := os.ReadDir(n.namespaceDir(""))
 	if err != nil || len(attached) > 0 {
 		return err
 	}

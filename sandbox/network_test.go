@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -110,11 +111,17 @@ func TestDetachLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := os.Stat(path); err == nil || len(addresses(t, n)) > 0 {
-		t.Errorf("left: %v, addresses %v", err, addresses(t, n))
+	if _, err := os.Stat(path); err == nil {
+		t.Error("its namespace is left")
 	}
 	if err := n.Close(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if given := addresses(t, n); len(given) > 0 {
+		t.Errorf("addresses %v are still taken", given)
+	}
+	if left, err := os.ReadDir(n.namespaceDir("")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 	if _, err := os.Stat("/sys/class/net/" + n.bridge); err == nil {
 		t.Error("the bridge is left")
@@ -135,14 +142,77 @@ func TestDetachAfterARestartOfTheHost(t *testing.T) {
 	if err := n.Detach(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(filepath.Join(n.config.StateDir, "netns")); err != nil || len(left) > 0 {
+	if err := n.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(n.namespaceDir("")); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 	if given := addresses(t, n); len(given) > 0 {
 		t.Errorf("addresses %v are still taken", given)
 	}
-	if err := n.Close(t.Context()); err != nil {
-		t.Error(err)
+}
+
+// TestNamespacesAreMadeAhead: who lets one go makes the next, which is as good, and given to one only.
+func TestNamespacesAreMadeAhead(t *testing.T) {
+	t.Parallel()
+	n := testNetwork(t)
+	t.Cleanup(func() {
+		if err := n.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	if ready, err := n.nobodys(readyPrefix); err != nil || len(ready) > 0 {
+		t.Fatalf("ready before anybody had a use for it: %v, %v", ready, err)
+	}
+	for _, id := range []string{"a", "b"} {
+		attached(t, n, id)
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := n.Detach(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready, err := filepath.Glob(n.namespaceDir(readyPrefix + "*/*"))
+	if err != nil || len(ready) != 2 {
+		t.Fatalf("ready: %v, %v", ready, err)
+	}
+	// One is half made, as after a crash.
+	if err := os.Rename(filepath.Dir(ready[0]), n.namespaceDir(makingPrefix+"x")); err != nil {
+		t.Fatal(err)
+	}
+	taken := attached(t, n, "c", "d")
+	if filepath.Base(taken[0]) != filepath.Base(ready[1]) || filepath.Base(taken[1]) == filepath.Base(ready[0]) {
+		t.Errorf("ready were %v, taken %v", ready, taken)
+	}
+	if addressOf(t, n, "c") == addressOf(t, n, "d") {
+		t.Error("two have one address")
+	}
+}
+
+func TestNamespaceThatWentWithTheHostIsNotGiven(t *testing.T) {
+	t.Parallel()
+	n := testNetwork(t)
+	t.Cleanup(func() {
+		if err := n.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	attached(t, n, "a")
+	if err := n.Detach(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	ready, err := filepath.Glob(n.namespaceDir(readyPrefix + "*/*"))
+	if err != nil || len(ready) != 1 {
+		t.Fatalf("ready: %v, %v", ready, err)
+	}
+	if err := unix.Unmount(ready[0], unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	attached(t, n, "b")
+	addressOf(t, n, "b")
+	if given := addresses(t, n); len(given) != 1 {
+		t.Errorf("addresses %v are taken", given)
 	}
 }
 

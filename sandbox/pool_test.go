@@ -10,9 +10,11 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"attune"
 	"attune/sandbox"
 	"attune/sandbox/sandboxtest"
 	program "attune/sandbox/sandboxtest/probe"
@@ -237,6 +239,22 @@ func TestPoolDrains(t *testing.T) {
 		p.gone["pack.action"] = true
 		p.mu.Unlock()
 		p.await(t, "none waits", waiting(0))
+		p.AwaitNone(t)
+	})
+	t.Run("a changed action", func(t *testing.T) {
+		t.Parallel()
+		s := fakeSubject()
+		var changed atomic.Bool
+		p := startPool(t, s, sandbox.PoolConfig{Current: func(context.Context, string) (sandbox.Spec, bool, error) {
+			spec := s.Spec("", "echo")
+			if changed.Load() {
+				spec.Network = attune.NetworkEgress
+			}
+			return spec, true, nil
+		}})
+		p.warmed(t, "pack.action", p.Spec("", "echo"))
+		changed.Store(true)
+		p.await(t, "none waits, although nobody asked", waiting(0))
 		p.AwaitNone(t)
 	})
 	t.Run("age", func(t *testing.T) {

@@ -16,25 +16,10 @@ import (
 	"github.com/containerd/typeurl/v2"
 )
 
-// record makes the snapshot and containerd's record of the sandbox, which keeps the snapshot from being collected. A
-// second sandbox with an id that is in use fails here.
-func (s *sandbox) record(ctx context.Context, chain string, at placement) (_ []mount.Mount, err error) {
-	ctx, release, err := s.client.WithLease(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("lease: %w", err)
-	}
-	defer func() {
-		if released := bounded(context.WithoutCancel(ctx), release); err == nil && released != nil {
-			err = fmt.Errorf("end lease: %w", released)
-		}
-	}()
+// record makes containerd's record of the sandbox, and the snapshot, which the record keeps from being collected: hence this
+// order, which spares a lease. A second sandbox with an id that is in use fails here.
+func (s *sandbox) record(ctx context.Context, chain string, at placement) ([]mount.Mount, error) {
 	id := s.spec.ID
-	rootfs, err := s.snapshots.View(ctx, id, chain, client.WithRemapperLabels(0, at.idBase, 0, at.idBase, idRangeSize))
-	if err != nil {
-		return nil, fmt.Errorf("make snapshot: %w", err)
-	}
-	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.snapshots.Remove(ctx, id)) })
-
 	spec, err := typeurl.MarshalAny(ociSpec(s.spec, at))
 	if err != nil {
 		return nil, fmt.Errorf("encode specification: %w", err)
@@ -52,6 +37,12 @@ func (s *sandbox) record(ctx context.Context, chain string, at placement) (_ []m
 		return nil, fmt.Errorf("make container record: %w", err)
 	}
 	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.records.Delete(ctx, id)) })
+
+	rootfs, err := s.snapshots.View(ctx, id, chain, client.WithRemapperLabels(0, at.idBase, 0, at.idBase, idRangeSize))
+	if err != nil {
+		return nil, fmt.Errorf("make snapshot: %w", err)
+	}
+	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.snapshots.Remove(ctx, id)) })
 	return rootfs, nil
 }
 

@@ -55,6 +55,9 @@ func (s *sandbox) run(ctx, life context.Context, in Input) (Exit, error) {
 	if exit.FinishedAt.Before(exit.StartedAt) {
 		exit.FinishedAt = exit.StartedAt // it did not wait for its document
 	}
+	if s.earlier != nil && exit.FinishedAt.Before(exit.StartedAt.Add(in.Timeout)) {
+		exit.TimedOut = false // it had ended in time, and nobody was there to see it
+	}
 	return exit, s.collect(life, &exit)
 }
 
@@ -130,7 +133,10 @@ func (s *sandbox) readFiles(exit *Exit) (err error) {
 	if exit.Result, err = readLimited(s.files.result()); err != nil {
 		return err
 	}
-	exit.Failure, err = readLimited(s.files.failure())
+	if exit.Failure, err = readLimited(s.files.failure()); err != nil {
+		return err
+	}
+	exit.Outputs, err = readOutputs(s.files.collected())
 	return err
 }
 

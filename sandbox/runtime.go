@@ -113,6 +113,8 @@ type Exit struct {
 	Result []byte
 	// Failure is what the runner left in $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when there was none.
 	Failure []byte
+	// Outputs are the files that the action left in $ATTUNE_OUTPUT.
+	Outputs []Output
 	// StartedAt is when the document began to be delivered.
 	StartedAt  time.Time
 	FinishedAt time.Time
@@ -130,7 +132,10 @@ const (
 	PackDir = "/opt/attune/pack"
 	// RunnerDir holds run.py, run.mjs and run.sh.
 	RunnerDir = "/opt/attune/runner"
-	// ResultPath and FailurePath are the two files that the host reads when the process has ended.
-	ResultPath  = "/run/attune/result"
-	FailurePath = "/run/attune/failure"
+	// ResultPath, FailurePath and CollectedPath are the files that the host reads when the process has ended.
+	ResultPath    = "/run/attune/result"
+	FailurePath   = "/run/attune/failure"
+	CollectedPath = "/run/attune/collected"
+	// OutputDir is where an action leaves files; the runner puts them into CollectedPath when the action has ended.
+	OutputDir = "/tmp/output"
 )

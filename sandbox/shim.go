@@ -17,8 +17,9 @@ import (
 var ErrUnsupported = errors.New("not supported on this host")
 
 const (
-	runcShim  = "io.containerd.runc.v2"
-	runscShim = "io.containerd.runsc.v1"
+	runcShim       = "io.containerd.runc.v2"
+	runcShimBinary = "containerd-shim-runc-v2"
+	runscShim      = "io.containerd.runsc.v1"
 )
 
 // runtimes are those that the report finds in order, with their paths.

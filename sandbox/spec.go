@@ -42,8 +42,8 @@ type placement struct {
 	appArmor string
 	// netns is the path of a network namespace made ahead; empty asks for a new and empty one.
 	netns string
-	// resolvConf, result and failure are files on the host; resolvConf is empty without a network.
-	resolvConf, result, failure string
+	// resolvConf, result, failure and collected are files on the host; resolvConf is empty without a network.
+	resolvConf, result, failure, collected string
 }
 
 // ociSpec is everything the container runtime is told. It starts from nothing rather than from a library's default,
@@ -73,9 +73,9 @@ func ociSpec(spec Spec, at placement) *specs.Spec {
 func process(spec Spec, at placement) *specs.Process {
 	score := oomScore
 	openFiles := uint64(cmp.Or(spec.Resources.OpenFiles, attune.DefaultOpenFiles))
-	// The largest file that /tmp can hold, for it counts as memory. The result and the failure lie on the host's disk,
-	// where nothing else bounds them.
-	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), MaxResultFileBytes))
+	// The largest file that /tmp can hold, for it counts as memory. The result, the failure and what is collected lie on the
+	// host's disk, where nothing else bounds them.
+	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), maxCollectedBytes))
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,
@@ -107,6 +107,8 @@ func environment(own map[string]string) []string {
 		"VIRTUAL_ENV=/opt/attune/venv",
 		"ATTUNE_RESULT=" + ResultPath,
 		"ATTUNE_FAILURE=" + FailurePath,
+		"ATTUNE_COLLECTED=" + CollectedPath,
+		"ATTUNE_OUTPUT=" + OutputDir,
 	}
 	// A later one takes the place of an earlier one.
 	for _, name := range slices.Sorted(maps.Keys(own)) {
@@ -124,6 +126,7 @@ func mounts(spec Spec, at placement) []specs.Mount {
 		tmpfs("/tmp", spec.Resources.TmpBytes, spec.Resources.TmpFiles, "mode=1777", "nodev"),
 		bindFile(at.result, ResultPath, "rw"),
 		bindFile(at.failure, FailurePath, "rw"),
+		bindFile(at.collected, CollectedPath, "rw"),
 	}
 	if at.resolvConf != "" {
 		list = append(list, bindFile(at.resolvConf, resolvConfPath, "ro"))

@@ -80,7 +80,7 @@ func TestNamespaces(t *testing.T) {
 
 func TestRlimits(t *testing.T) {
 	t.Parallel()
-	for tmp, fileSize := range map[int64]uint64{1 << 20: 16 << 20, 64 << 20: 64 << 20, 4 << 30: 256 << 20} {
+	for tmp, fileSize := range map[int64]uint64{1 << 20: 65 << 20, 128 << 20: 128 << 20, 4 << 30: 256 << 20} {
 		spec := someSpec()
 		spec.Resources.TmpBytes = tmp
 		got := map[string]uint64{}
@@ -113,6 +113,7 @@ func TestMounts(t *testing.T) {
 		"/tmp":             {"nosuid", "nodev", "size=67108864", "mode=1777", "nr_inodes=16384"},
 		ResultPath:         {"rw", "nosuid", "nodev", "noexec"},
 		FailurePath:        {"rw", "nosuid", "nodev", "noexec"},
+		CollectedPath:      {"rw", "nosuid", "nodev", "noexec"},
 		"/etc/resolv.conf": {"ro", "nosuid", "nodev", "noexec"},
 	}
 	for _, m := range s.Mounts {

@@ -14,18 +14,19 @@ import (
 // function of the id, so that a later process of the same owner finds them.
 type runFiles struct{ dir string }
 
-func (f runFiles) stdin() string   { return filepath.Join(f.dir, "stdin") }
-func (f runFiles) stdout() string  { return filepath.Join(f.dir, "stdout") }
-func (f runFiles) stderr() string  { return filepath.Join(f.dir, "stderr") }
-func (f runFiles) result() string  { return filepath.Join(f.dir, "result") }
-func (f runFiles) failure() string { return filepath.Join(f.dir, "failure") }
+func (f runFiles) stdin() string     { return filepath.Join(f.dir, "stdin") }
+func (f runFiles) stdout() string    { return filepath.Join(f.dir, "stdout") }
+func (f runFiles) stderr() string    { return filepath.Join(f.dir, "stderr") }
+func (f runFiles) result() string    { return filepath.Join(f.dir, "result") }
+func (f runFiles) failure() string   { return filepath.Join(f.dir, "failure") }
+func (f runFiles) collected() string { return filepath.Join(f.dir, "collected") }
 
 // assignment says which execution uses the sandbox, delivered that it has its whole document, and exit how it ended.
 func (f runFiles) assignment() string { return filepath.Join(f.dir, "assignment.json") }
 func (f runFiles) delivered() string  { return filepath.Join(f.dir, "delivered") }
 func (f runFiles) exit() string       { return filepath.Join(f.dir, "exit.json") }
 
-// create makes the folder, the pipes, and the two empty files that the sandbox may write. Each of the files is mounted
+// create makes the folder, the pipes, and the three empty files that the sandbox may write. Each of the files is mounted
 // by itself, so the sandbox can change what is in it and never what is at its path.
 func (f runFiles) create(owner int) error {
 	if err := os.Mkdir(f.dir, 0o700); err != nil {
@@ -36,7 +37,7 @@ func (f runFiles) create(owner int) error {
 			return fmt.Errorf("make pipe %s: %w", path, err)
 		}
 	}
-	for _, path := range []string{f.result(), f.failure()} {
+	for _, path := range []string{f.result(), f.failure(), f.collected()} {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("make result file: %w", err)

@@ -24,6 +24,7 @@ func (s *sandbox) account(exit *Exit) {
 		s.log.Warn("usage not known", "sandbox", s.spec.ID, "error", err)
 		return
 	}
+	usage.Isolation = s.level
 	exit.Usage, exit.OutOfPids = &usage, refused > 0
 }
 

@@ -19,8 +19,9 @@ type record struct {
 	prefix         string
 	stdout, stderr *storage.LogWriter
 	manifest       storage.Manifest
-	// result and document are those that end laid into the spool; there may be no result.
+	// result, outputs and document are those that end laid into the spool; there may be no result.
 	result, document *storage.Document
+	outputs          []*storage.Document
 }
 
 // storeTimeout bounds how long a finished execution waits for object storage; past it, the spool keeps the log.
@@ -70,8 +71,22 @@ func (r *record) end(o Outcome, exit sandbox.Exit, again bool) error {
 	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
 		r.result, resultErr = r.logs.SpoolResult(r.prefix, result)
 	}
+	outputErr := r.spoolOutputs(exit.Outputs)
 	r.document, manifestErr = r.logs.SpoolManifest(r.prefix, r.manifest)
-	return errors.Join(outErr, errErr, resultErr, manifestErr)
+	return errors.Join(outErr, errErr, resultErr, outputErr, manifestErr)
+}
+
+// spoolOutputs lays the files that were left into the spool; the manifest names those that the disk took.
+func (r *record) spoolOutputs(outputs []sandbox.Output) (err error) {
+	for _, o := range outputs {
+		file, document, spoolErr := r.logs.SpoolOutput(r.prefix, o.Name, o.Content)
+		if spoolErr != nil {
+			err = errors.Join(err, spoolErr)
+			continue
+		}
+		r.manifest.Outputs, r.outputs = append(r.manifest.Outputs, file), append(r.outputs, document)
+	}
+	return err
 }
 
 // store puts all of it into the bucket, the manifest last: where a manifest stands, all of it stands. What object storage does
@@ -85,6 +100,12 @@ func (r *record) store(ctx context.Context) error {
 	if r.result != nil {
 		stores.Go(func() error { return r.result.Store(ctx) })
 	}
+	stores.Go(func() (err error) {
+		for _, o := range r.outputs {
+			err = errors.Join(err, o.Store(ctx))
+		}
+		return err
+	})
 	err := stores.Wait()
 	switch {
 	case r.document == nil: // it could not be encoded

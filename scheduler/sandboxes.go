@@ -191,6 +191,7 @@ func (s *Sandboxes) sandboxed(ctx context.Context, c Claim, r run, stdin []byte)
 	if err := r.record.end(o, exit, retries(r.action.Retry, c.Attempt, o)); err != nil {
 		s.Log.Error("log not wholly in the spool", "execution", c.ID, "error", err)
 	}
+	o.Outputs = r.record.manifest.Outputs
 	return o, nil
 }
 

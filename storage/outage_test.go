@@ -161,9 +161,23 @@ func TestOutageLeavesNoDocumentBehind(t *testing.T) {
 		t.Fatalf("storing a result says %v", err)
 	}
 	manifest.Leave()
+	left := io.NewSectionReader(strings.NewReader("beforehello"), 6, 5)
+	file, output, err := logs.SpoolOutput(prefix, "notes/a b.txt", left)
+	want := attune.OutputFile{
+		Name: "notes/a b.txt", Size: 5, SHA256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+	}
+	if err != nil || file != want {
+		t.Fatalf("an output file is %+v, %v", file, err)
+	}
+	if err := output.Store(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Fatalf("storing an output file says %v", err)
+	}
 	p.open(t)
 	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
 		t.Fatalf("recover says %v and leaves %d files", err, spooled(t, spool))
+	}
+	if content := b.read(prefix + "output/notes/a b.txt"); string(content) != "hello" {
+		t.Errorf("the output file has %q", content)
 	}
 	if result, manifest := b.read(prefix+"result.json"), b.read(prefix+"manifest.json"); string(result) != `{"n": 1}` ||
 		!strings.Contains(string(manifest), `"execution": "e"`) {

@@ -2,7 +2,10 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,16 +32,19 @@ type Manifest struct {
 	StartedAt   *time.Time    `json:"started_at,omitempty"`
 	FinishedAt  *time.Time    `json:"finished_at,omitempty"`
 	Usage       *attune.Usage `json:"usage,omitempty"`
+	// Outputs lie below output/.
+	Outputs []attune.OutputFile `json:"outputs,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]LogSummary `json:"streams"`
 }
 
-// Document is a JSON object that goes to the bucket after what it tells of. Until Store it is in the spool, where Recover finds
+// Document is an object that goes to the bucket after what it tells of. Until Store it is in the spool, where Recover finds
 // it after a crash.
 type Document struct {
-	logs *Logs
-	key  string
-	text []byte
+	logs             *Logs
+	key, contentType string
+	// content is what is sent; nil where it is read from the spool.
+	content *io.SectionReader
 	// path is of its file in the spool; empty where the disk took none.
 	path string
 }
@@ -49,18 +55,41 @@ func (l *Logs) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	return l.spoolDocument(prefix+"manifest.json", append(text, '\n'))
+	return l.spoolJSON(prefix+"manifest.json", append(text, '\n'))
 }
 
 // SpoolResult begins result.json, which must be JSON, as SpoolManifest does.
 func (l *Logs) SpoolResult(prefix string, result []byte) (*Document, error) {
-	return l.spoolDocument(prefix+"result.json", result)
+	return l.spoolJSON(prefix+"result.json", result)
+}
+
+// SpoolOutput begins a file that an execution left, as SpoolManifest does; without the disk there is none.
+func (l *Logs) SpoolOutput(prefix, name string, content *io.SectionReader) (attune.OutputFile, *Document, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(content, 0, content.Size())); err != nil {
+		return attune.OutputFile{}, nil, fmt.Errorf("read output file %s: %w", name, err)
+	}
+	d, err := l.spoolDocument(prefix+outputFolder+name, "application/octet-stream", content)
+	if err != nil {
+		return attune.OutputFile{}, nil, err
+	}
+	d.content = nil // it stays on the disk
+	return attune.OutputFile{Name: name, Size: content.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))}, d, nil
+}
+
+const (
+	outputFolder = "output/"
+	jsonType     = "application/json"
+)
+
+func (l *Logs) spoolJSON(key string, text []byte) (*Document, error) {
+	return l.spoolDocument(key, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
 }
 
 // spoolDocument writes the header last: Recover removes a file that has none.
-func (l *Logs) spoolDocument(key string, text []byte) (*Document, error) {
-	d := &Document{logs: l, key: key, text: text}
-	header, err := spoolHeader{Document: key}.encode()
+func (l *Logs) spoolDocument(key, contentType string, content *io.SectionReader) (*Document, error) {
+	d := &Document{logs: l, key: key, contentType: contentType, content: content}
+	header, err := spoolHeader{Document: key, ContentType: contentType}.encode()
 	if err != nil {
 		return d, err
 	}
@@ -71,7 +100,7 @@ func (l *Logs) spoolDocument(key string, text []byte) (*Document, error) {
 		l.giveBack(path)
 		return d, fmt.Errorf("spool %s: %w", key, err)
 	}
-	if _, err = file.WriteAt(text, headerBytes); err == nil {
+	if _, err = io.Copy(io.NewOffsetWriter(file, headerBytes), io.NewSectionReader(content, 0, content.Size())); err == nil {
 		_, err = file.WriteAt(header, 0)
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
@@ -86,12 +115,23 @@ func (l *Logs) spoolDocument(key string, text []byte) (*Document, error) {
 // Store sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Store or Leave is
 // called, once.
 func (d *Document) Store(ctx context.Context) error {
-	err := d.logs.sendJSON(ctx, d.key, bytes.NewReader(d.text), int64(len(d.text)))
+	err := d.send(ctx)
 	if err == nil && d.path != "" {
 		err = os.Remove(d.path)
 	}
 	d.Leave()
 	return err
+}
+
+func (d *Document) send(ctx context.Context) error {
+	if d.content != nil {
+		return d.logs.send(ctx, d.key, d.contentType, d.content)
+	}
+	spool, err := openSpool(d.path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.logs.sendSpooled(ctx, spool), spool.close())
 }
 
 // Leave leaves the document to Recover.
@@ -101,8 +141,12 @@ func (d *Document) Leave() {
 	}
 }
 
-func (l *Logs) sendJSON(ctx context.Context, key string, text io.Reader, size int64) error {
-	err := l.objects.put(ctx, l.objects.config.LogBucket, key, text, size,
-		minio.PutObjectOptions{ContentType: "application/json"})
+// sendSpooled sends a document from its file in the spool.
+func (l *Logs) sendSpooled(ctx context.Context, s *spool) error {
+	return l.send(ctx, s.Document, cmp.Or(s.ContentType, jsonType), io.NewSectionReader(s.file, headerBytes, s.total))
+}
+
+func (l *Logs) send(ctx context.Context, key, contentType string, content *io.SectionReader) error {
+	err := l.objects.put(ctx, l.objects.config.LogBucket, key, content, content.Size(), minio.PutObjectOptions{ContentType: contentType})
 	return objectError("store "+key, err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,7 +59,7 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 	if spool.Document != "" {
 		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 		defer cancel()
-		err = l.sendJSON(ctx, spool.Document, io.NewSectionReader(spool.file, headerBytes, spool.total), spool.total)
+		err = l.sendSpooled(ctx, spool)
 	} else {
 		err = l.recoverStream(ctx, spool)
 	}

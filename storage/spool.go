@@ -44,8 +44,10 @@ type spoolHeader struct {
 	Segments string `json:"segments,omitempty"`
 	Stream   string `json:"stream"`
 	Cap      int64  `json:"cap"`
-	// Document is the key of a JSON object, which follows as it is; there is no stream then.
-	Document string `json:"document,omitempty"`
+	// Document is the key of an object, which follows as it is; there is no stream then. Without a type it is JSON, as in a file
+	// of a version that knew nothing else.
+	Document    string `json:"document,omitempty"`
+	ContentType string `json:"content_type,omitempty"`
 }
 
 // encode pads the header to its place.

@@ -8,21 +8,35 @@
 // All that does not need the document is done before it is read: a sandbox may wait for it long before its execution exists.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import {
+  closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeFileSync, writeSync,
+} from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const resultFile = process.env.ATTUNE_RESULT ?? '/run/attune/result';
 const failureFile = process.env.ATTUNE_FAILURE ?? '/run/attune/failure';
+const collectedFile = process.env.ATTUNE_COLLECTED ?? '/run/attune/collected';
+const outputFolder = process.env.ATTUNE_OUTPUT ?? '/tmp/output';
 const self = fileURLToPath(import.meta.url);
 
 // What the host keeps of a failure.
 const maxError = 8 << 10;
 const maxTraceback = 48 << 10;
+// What it keeps of the output folder.
+const maxFiles = 100;
+const maxBytes = 64 << 20;
+const maxName = 255;
 
 // InvalidResult: the action returned something that JSON cannot express.
 class InvalidResult extends Error {
   name = 'InvalidResult';
+}
+
+try {
+  mkdirSync(outputFolder, { recursive: true });
+} catch {
+  // in a /tmp for no files at all
 }
 
 // The action finds an empty stdin: the lowest free descriptor is the one just closed.
@@ -139,10 +153,63 @@ function fail(thrown) {
   process.exit(1);
 }
 
+// collect hands over the files in the output folder: name, NUL, size, NUL, content. Nobody outside opens what an action can write
+// to.
+function collect() {
+  if (!existsSync(outputFolder)) return;
+  const leftOut = [];
+  const found = readdirSync(outputFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)).sort();
+  if (found.length === 0) return;
+  let [files, room] = [maxFiles, maxBytes];
+  const collected = openSync(collectedFile, 'w');
+  for (const path of found) {
+    const name = relative(outputFolder, path);
+    let file;
+    try {
+      file = openSync(path, 'r');
+    } catch {
+      leftOut.push(path);
+      continue;
+    }
+    const { size } = fstatSync(file);
+    if (files === 0 || size > room || Buffer.byteLength(name) > maxName) {
+      leftOut.push(path);
+    } else {
+      files--;
+      room -= size;
+      handOver(collected, name, file, size);
+    }
+    closeSync(file);
+  }
+  closeSync(collected);
+  if (leftOut.length > 0) {
+    const bounds = `${maxFiles} readable files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
+    process.stderr.write(`attune: not kept: ${leftOut[0]}; ${leftOut.length} in all; the bounds are ${bounds}\n`);
+  }
+}
+
+const piece = 1 << 20;
+
+function handOver(collected, name, file, size) {
+  writeSync(collected, `${name}\0${size}\0`);
+  const buffer = Buffer.alloc(Math.min(size, piece));
+  for (let left = size; left > 0;) {
+    const n = readSync(file, buffer, 0, Math.min(left, piece));
+    if (n === 0) buffer.fill(0); // somebody still writes to the file
+    left -= writeSync(collected, buffer, 0, n || Math.min(left, piece));
+  }
+}
+
 let settled = false;
 let failed = false;
 process.on('exit', (status) => {
   given();
+  try {
+    collect();
+  } catch (problem) {
+    process.stderr.write(`while collecting output files: ${problem}\n`);
+  }
   if (status !== 0 && !failed && diskFull()) writeFileSync(failureFile, JSON.stringify({ disk_full: true }));
 });
 process.on('uncaughtException', fail);

@@ -12,6 +12,8 @@
 set +o allexport
 attune_script=$1
 set --
+attune_output=${ATTUNE_OUTPUT:-/tmp/output} attune_collected=${ATTUNE_COLLECTED:-/run/attune/collected}
+mkdir -p "$attune_output" 2>/dev/null # but in a /tmp for no files at all
 
 # The kernel withholds SIGTERM from the first process of a sandbox unless it asks for it. It is passed on to the action,
 # which runs in a fork of this shell: bash hears nothing while it waits for a command of its own.
@@ -73,4 +75,28 @@ done
 if ((attune_status != 0)) && [[ " $(exec stat --file-system --format='%a %d' /tmp) " == *" 0 "* ]]; then
   echo '{"disk_full":true}' >"$ATTUNE_FAILURE"
 fi
+
+# Hands over the files in $ATTUNE_OUTPUT: name, NUL, size, NUL, content. Nobody outside opens what an action can write to. The
+# bounds are those of the host.
+attune_collect() {
+  local files=100 room=$((64 << 20)) found name size first='' left_out=0
+  while IFS= read -r -d '' found; do
+    name=${found%/*} size=${found##*/}
+    if ((files == 0 || size > room || ${#name} > 255)) || [[ ! -r $attune_output/$name ]]; then
+      first=${first:-$attune_output/$name}
+      ((left_out += 1))
+      continue
+    fi
+    ((files--, room -= size))
+    printf '%s\0%s\0' "$name" "$size"
+    # It is shorter where somebody still writes to the file.
+    cat -- "$attune_output/$name" /dev/zero | head -c "$size"
+  done < <(exec find "$attune_output" -type f -printf '%P/%s\0' | LC_ALL=C sort -z) >"$attune_collected"
+  if ((left_out)); then
+    echo "attune: not kept: $first; $left_out in all; the bounds are 100 readable files of 64 MiB together, with names of 255 bytes" >&2
+  fi
+}
+shopt -s nullglob dotglob
+attune_found=("$attune_output"/*)
+if ((${#attune_found[@]})); then LC_ALL=C attune_collect; fi
 exit "$attune_status"

@@ -23,6 +23,7 @@ type fakeSandbox struct {
 	stdin                  *io.PipeWriter
 	stdout, stderr         *io.PipeReader
 	result, failure        file
+	collected              file
 	terminate, closeStdout func()
 	status                 chan int
 }
@@ -39,7 +40,7 @@ func (f *Fake) start(spec sandbox.Spec) *fakeSandbox {
 		_, _, _ = stdin.Close(), stdout.Close(), stderr.Close()
 	}
 	process := probe.Process{
-		Args: spec.Args, Stdin: stdin, Stdout: stdout, Stderr: stderr, Result: &s.result, Failure: &s.failure,
+		Args: spec.Args, Stdin: stdin, Stdout: stdout, Stderr: stderr, Result: &s.result, Failure: &s.failure, Collected: &s.collected,
 	}
 	go func() {
 		code := f.program(terminated, process)
@@ -81,6 +82,8 @@ func (s *fakeSandbox) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, 
 	s.closeStdout()
 	streams.Wait()
 	exit.Result, exit.Failure = s.result.close(), s.failure.close()
+	collected := s.collected.close()
+	exit.Outputs = sandbox.ReadOutputs(bytes.NewReader(collected), int64(len(collected)))
 	exit.FinishedAt = time.Now()
 	return exit, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,7 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"streams stay apart":                      streamsStayApart,
 		"exit status":                             exitStatus,
 		"result and failure":                      resultAndFailure,
+		"output files":                            outputFiles,
 		"a flood arrives whole":                   floodArrives,
 		"timeout":                                 timesOut,
 		"cancel":                                  cancels,
@@ -145,6 +147,28 @@ func resultAndFailure(t *testing.T, s Subject) {
 	}
 }
 
+func outputFiles(t *testing.T, s Subject) {
+	in := s.Input("outputs")
+	made, err := s.Runtime.Create(t.Context(), s.Spec("outputs", "leave"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit, err := made.Run(t.Context(), in)
+	if err != nil || len(exit.Outputs) != 2 {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+	for i, want := range []struct{ name, content string }{{"note.txt", "hello"}, {"deep/empty", ""}} {
+		content, err := io.ReadAll(exit.Outputs[i].Content)
+		if err != nil || exit.Outputs[i].Name != want.name || string(content) != want.content {
+			t.Errorf("%s has %q, %v; want %+v", exit.Outputs[i].Name, content, err, want)
+		}
+	}
+	s.Runtime.Forget("outputs")
+	if exit, _, _ := run(t.Context(), t, s, s.Spec("none", "exit", "0"), s.Input("none")); len(exit.Outputs) > 0 {
+		t.Errorf("%v of one that left none", exit.Outputs)
+	}
+}
+
 func floodArrives(t *testing.T, s Subject) {
 	if exit, stdout, _ := run(t.Context(), t, s, s.Spec("flood", "flood", "50"), s.Input("flood")); exit.Code != 0 || len(stdout) != 50<<20 {
 		t.Errorf("exit %d, %d bytes", exit.Code, len(stdout))
@@ -191,7 +215,7 @@ func cancels(t *testing.T, s Subject) {
 func cancelsEarly(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	spec, in := s.Spec("early", "answer"), s.Input("early")
+	spec, in := s.Spec("unwanted", "answer"), s.Input("unwanted")
 	in.Started = func() { t.Error("the document was delivered") }
 	if exit, _, _ := run(ctx, t, s, spec, in); !exit.Stopped || exit.Code != sandbox.StoppedCode || exit.Result != nil {
 		t.Errorf("exit %+v", exit)

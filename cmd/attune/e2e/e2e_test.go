@@ -35,6 +35,7 @@ func TestMainJob(t *testing.T) {
 			"a failed install changes nothing":    failedInstall,
 			"bad input is refused":                badInput,
 			"a limit that was met is the reason":  limitsAreReasons,
+			"output files are kept":               outputsAreKept,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,4 +50,50 @@ func TestRunsOutliveTheDaemons(t *testing.T) {
 			}
 		}
 	}
+	s.losesItsShim(t, dir)
+}
+
+// losesItsShim: how an execution ends whose shim is killed cannot be known, and its slot is free once nothing of it runs.
+func (s *service) losesItsShim(t *testing.T, dir string) {
+	t.Helper()
+	runs, waits := s.submit(t, "steady.count", nil), s.submit(t, "steady.count", nil)
+	s.await(t, runs.ID, func(attune.Execution) bool { return s.page(t, runs.ID, "stdout", 0, 1).Content != "" })
+	folder, err := os.Readlink(filepath.Join(dir, "sandboxes", "executions", runs.ID+"-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(shimOf(t, filepath.Base(folder)), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lost := s.await(t, runs.ID, over)
+	if lost.Status != attune.StatusAbandoned || lost.Reason != attune.ReasonSandboxLost {
+		t.Errorf("it is %s (%s)", lost.Status, lost.Reason)
+	}
+	if log := s.page(t, runs.ID, "stdout", 0, 1<<10).Content; !strings.HasPrefix(log, "1\n") {
+		t.Errorf("its log is %q", log)
+	}
+	if next := s.await(t, waits.ID, over); next.Status != attune.StatusCompleted || next.ScheduledAt.Before(*lost.FinishedAt) {
+		t.Errorf("the next one is %s, given its slot at %v; that was free at %v", next.Status, next.ScheduledAt, lost.FinishedAt)
+	}
+}
+
+// shimOf finds the process by the sandbox's id.
+func shimOf(t *testing.T, id string) int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		line, _ := os.ReadFile(path) // it may have ended
+		if strings.Contains(string(line), "containerd-shim-") && strings.Contains(string(line), "\x00-id\x00"+id+"\x00") {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("sandbox %s has no shim", id)
+	return 0
 }

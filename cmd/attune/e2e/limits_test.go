@@ -67,7 +67,7 @@ func limitsAreReasons(t *testing.T, s *service) {
 			if e.Reason != want.reason || errorType != want.errorType || (e.Status == attune.StatusCompleted) != (want.reason == "") {
 				t.Errorf("ended as %s for %q with %q, want %q with %q", e.Status, e.Reason, errorType, want.reason, want.errorType)
 			}
-			if e.Usage == nil || e.Usage.CPUSeconds <= 0 || e.Usage.PeakMemoryBytes <= 0 || e.Usage.PeakMemoryBytes > 80<<20 {
+			if e.Usage == nil || e.Usage.CPUSeconds <= 0 || e.Usage.PeakMemoryBytes <= 0 || e.Usage.PeakMemoryBytes > 80<<20 || e.Usage.Isolation == "" {
 				t.Errorf("it took %+v", e.Usage)
 			}
 		})

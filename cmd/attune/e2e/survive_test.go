@@ -23,6 +23,8 @@ func numbersPack() files {
 		"pack.yaml": "ref: long\nversion: 1.0.0\n",
 		"actions/numbers.yaml": "ref: numbers\nentry_point: numbers.sh\npolicy: {concurrency: {limit: 1}}\n" +
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
+		"actions/brief.yaml": "ref: brief\nentry_point: numbers.sh\ntimeout: 4\n" +
+			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
 		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02; done\n" +
 			"sleep ${PARAM_late:-0}\nseq $((i * 1000)) $((i * 1000 + 9999))\necho $i >$ATTUNE_RESULT\n",
 	}
@@ -134,7 +136,14 @@ func (m *mortal) whileItPrints(t *testing.T) {
 	for life := range 3 {
 		m.awaitOutput(t, first.ID, int64(1+life*60_000))
 		m.worker.kill(t)
+		killed, stored := time.Now(), m.page(t, first.ID, "stdout", 0, 1).TotalSize
 		m.revive()
+		m.awaitOutput(t, first.ID, stored+1)
+		took := time.Since(killed)
+		t.Logf("it was read on after %s", took.Round(time.Millisecond))
+		if took > 10*time.Second {
+			t.Error("that is more than ten seconds")
+		}
 	}
 	if e := m.await(t, first.ID, func(attune.Execution) bool { return true }); e.Status != attune.StatusRunning {
 		t.Errorf("after three lives it is %s (%s), want running", e.Status, e.Reason)
@@ -150,10 +159,12 @@ func (m *mortal) assigned(e attune.Execution) string {
 	return filepath.Join(m.dir, "worker", "sandboxes", "executions", e.ID+"-1")
 }
 
+// endsMeanwhile: also when it was in time, and the next life comes after that.
 func (m *mortal) endsMeanwhile(t *testing.T) {
-	e := m.submitNumbers(t, 1, 1)
+	e := m.submit(t, "long.brief", map[string]any{"blocks": 1, "late": 1})
 	m.awaitOutput(t, e.ID, 1)
 	m.worker.kill(t)
+	deadline := time.Now().Add(5 * time.Second)
 	folder, err := os.Readlink(m.assigned(e))
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +183,7 @@ func (m *mortal) endsMeanwhile(t *testing.T) {
 		processes, err := os.ReadFile(groups[0])
 		return err != nil || len(processes) == 0
 	})
+	within(t, "its time is over", func() bool { return time.Now().After(deadline) })
 	m.revive()
 	m.wantWhole(t, e.ID, 1)
 }

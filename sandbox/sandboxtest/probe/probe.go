@@ -16,8 +16,8 @@ type Process struct {
 	Args           []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Result and Failure are the two files of the contract.
-	Result, Failure io.Writer
+	// Result, Failure and Collected are the files of the contract.
+	Result, Failure, Collected io.Writer
 }
 
 type mode func(terminated context.Context, p Process) int
@@ -63,6 +63,11 @@ var portable = map[string]mode{
 		_, resultErr := io.WriteString(p.Result, `{"answer": 42}`)
 		_, failureErr := io.WriteString(p.Failure, `{"error": "none"}`)
 		return status(resultErr) | status(failureErr)
+	},
+	// leave has left two files, as a runner hands them over.
+	"leave": func(_ context.Context, p Process) int {
+		_, err := io.WriteString(p.Collected, "note.txt\x005\x00hello"+"deep/empty\x000\x00")
+		return status(err)
 	},
 	"flood": func(_ context.Context, p Process) int {
 		mebibytes, _ := strconv.Atoi(p.Args[1])

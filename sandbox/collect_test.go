@@ -1,0 +1,72 @@
+package sandbox_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/typeurl/v2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// TestReconcileCollectsWhatWasBegun plays a worker that dies before it has made the snapshot of a sandbox.
+func TestReconcileCollectsWhatWasBegun(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	runtime := h.open(t)
+	if err := os.Mkdir(filepath.Join(h.config.StateDir, "runs", "begun"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := typeurl.MarshalAny(&specs.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := h.client.ContainerService()
+	_, err = records.Create(t.Context(), containers.Container{
+		ID: "begun", Labels: map[string]string{"attune.owner": h.config.Owner}, Spec: spec,
+		Runtime: containers.RuntimeInfo{Name: "io.containerd.runc.v2"}, Snapshotter: "overlayfs", SnapshotKey: "begun",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runtime.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := records.Get(t.Context(), "begun"); err == nil {
+		t.Error("its record is left")
+	}
+	h.subject(runtime).AwaitNone(t)
+}
+
+// TestSandboxesAreNoGarbage has containerd collect while a sandbox waits, which no lease keeps.
+func TestSandboxesAreNoGarbage(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	runtime := h.open(t)
+	s := h.subject(runtime)
+	made, err := runtime.Create(t.Context(), s.Spec("waits", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := h.client.LeasesService()
+	if held, err := manager.List(t.Context()); err != nil || len(held) > 0 {
+		t.Errorf("leases %v, %v", held, err)
+	}
+	lease, err := manager.Create(t.Context(), leases.WithRandomID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := manager.Delete(t.Context(), lease, leases.SynchronousDelete); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), "waits"); err != nil {
+		t.Error(err)
+	}
+	if exit, err := made.Run(t.Context(), s.Input("waits")); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	runtime.Forget("waits")
+	s.AwaitNone(t)
+}

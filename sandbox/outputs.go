@@ -1,0 +1,97 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of what is kept of $ATTUNE_OUTPUT. The runners have them, too, and say what they leave out.
+const (
+	MaxOutputFiles = 100
+	MaxOutputBytes = 64 << 20
+	// MaxOutputName is in bytes.
+	MaxOutputName = 255
+	// maxCollectedBytes has room for the names as well.
+	maxCollectedBytes = MaxOutputBytes + 1<<20
+)
+
+// Output is a file that was left in $ATTUNE_OUTPUT.
+type Output struct {
+	// Name is a path below that folder, with slashes.
+	Name string
+	// Content can be read until the execution is forgotten.
+	Content *io.SectionReader
+}
+
+// ReadOutputs finds the files in what the runner has collected: name, NUL, size, NUL, content, one after the other. All of it
+// comes out of the sandbox. It ends at what cannot be read, and leaves out what has a name that no file beside others could
+// have.
+func ReadOutputs(collected io.ReaderAt, size int64) (outputs []Output) {
+	room := int64(MaxOutputBytes)
+	for at := int64(0); at < size && len(outputs) < MaxOutputFiles; {
+		head := make([]byte, MaxOutputName+32)
+		n, err := collected.ReadAt(head, at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return outputs
+		}
+		name, rest, named := bytes.Cut(head[:n], []byte{0})
+		digits, _, sized := bytes.Cut(rest, []byte{0})
+		length, err := strconv.ParseInt(string(digits), 10, 64)
+		at += int64(len(name) + len(digits) + 2)
+		if !named || !sized || err != nil || length < 0 || length > min(room, size-at) {
+			return outputs
+		}
+		if o := (Output{string(name), io.NewSectionReader(collected, at, length)}); o.fits(outputs) {
+			outputs = append(outputs, o)
+			room -= length
+		}
+		at += length
+	}
+	return outputs
+}
+
+// fits tells whether a file of the name can be beside the others, in a bucket too.
+func (o Output) fits(others []Output) bool {
+	if !fs.ValidPath(o.Name) || o.Name == "." || len(o.Name) > MaxOutputName || !utf8.ValidString(o.Name) ||
+		strings.ContainsFunc(o.Name, unicode.IsControl) {
+		return false
+	}
+	for _, other := range others {
+		if o.Name == other.Name || strings.HasPrefix(o.Name, other.Name+"/") || strings.HasPrefix(other.Name, o.Name+"/") {
+			return false
+		}
+	}
+	return true
+}
+
+// readOutputs reads the names of what was collected; what is in the files is read when it is wanted.
+func readOutputs(path string) ([]Output, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, fmt.Errorf("look for output files: %w", err)
+	}
+	return ReadOutputs(laterFile(path), info.Size()), nil
+}
+
+// laterFile is a file of ours that is opened for each read: most runs leave nothing to read.
+type laterFile string
+
+// ReadAt implements io.ReaderAt.
+func (f laterFile) ReadAt(p []byte, offset int64) (int, error) {
+	file, err := os.OpenFile(string(f), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open output file: %w", err)
+	}
+	defer file.Close()
+	return file.ReadAt(p, offset)
+}
