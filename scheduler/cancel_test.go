@@ -85,7 +85,10 @@ func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 	host.full.Store(true)
 	b.work(t, func(c *WorkerConfig, s *Sandboxes) { host.Executor, c.Executor = s, host })
 	e := submit(t, b.Queue, "ops.a")
-	for host.asked.Load() == 0 && pause(t.Context(), time.Millisecond) { // until it has begun
+	for host.asked.Load() == 0 { // until it has begun
+		if !pause(t.Context(), time.Millisecond) {
+			t.Fatal("it never began")
+		}
 	}
 	var life storage.Life
 	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
