@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is the state of an execution; docs/architecture.md draws the machine, docs/cli.md explains it to users.
+// Status is the state of an execution; docs/state_machine.md draws the machine, docs/cli.md explains it to users.
 type Status string
 
 const (

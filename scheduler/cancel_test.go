@@ -2,8 +2,10 @@ package scheduler
 
 import (
 	"testing"
+	"time"
 
 	"attune"
+	"attune/storage"
 )
 
 func TestCancelByState(t *testing.T) {
@@ -71,5 +73,35 @@ func TestRemovePackEndsWhatWaits(t *testing.T) {
 	}
 	if err := q.RemovePack(t.Context(), "ops"); attune.CodeOf(err) != attune.CodeNotFound {
 		t.Errorf("remove it again: %v", err)
+	}
+}
+
+// TestCancelOfWhatItsWorkerDoesNotHold: it was begun, or given and begun at once, and the answer was lost; before the worker could
+// ask again, somebody cancelled it. Nothing runs, and nobody but the worker can end it.
+func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, exits(0), action("a", 1))
+	host := &unready{}
+	host.full.Store(true)
+	b.work(t, func(c *WorkerConfig, s *Sandboxes) { host.Executor, c.Executor = s, host })
+	e := submit(t, b.Queue, "ops.a")
+	for host.asked.Load() == 0 { // until it has begun
+		if !pause(t.Context(), time.Millisecond) {
+			t.Fatal("it never began")
+		}
+	}
+	var life storage.Life
+	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
+		t.Fatal(err)
+	}
+	claims, _, err := b.admit(t.Context(), life, 1, true)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("admitted %v, %v", ids(claims), err)
+	}
+	if _, err := b.Cancel(t.Context(), e.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e := b.await(t, e.ID, over); e.Status != attune.StatusCancelled || e.Reason != attune.ReasonCancelRequested {
+		t.Errorf("it ended as %s for %s", e.Status, e.Reason)
 	}
 }

@@ -4,7 +4,7 @@
 // number of processes may use it on one database. Worker takes executions from the queue and runs them in sandboxes of
 // its host.
 //
-// Two rules carry the order and the limits; docs/architecture.md has the argument:
+// Two rules carry the order and the limits; docs/scheduling.md has the argument:
 //
 //   - A ticket is drawn under the queue's advisory lock, which is held until the submission has committed. Within a queue,
 //     the order of tickets is therefore the order of commits.

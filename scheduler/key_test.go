@@ -272,3 +272,24 @@ func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and both admissions count what
+// began under it.
+func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
+	t.Parallel()
+	q := setup(t, keyed("a", 1))
+	submitWith(t, q, "ops.a", `{"customer": "ann"}`)
+	c := admit(t, q, "w", 1)[0]
+	begin(t, q, "w", c)
+	if err := q.RemovePack(t.Context(), "ops"); err != nil {
+		t.Fatal(err)
+	}
+	installed(t, q.db, action("a", 1))
+	next := submit(t, q, "ops.a")
+	for _, layered := range []bool{true, false} {
+		q.layered.Store(layered)
+		wantAdmitted(t, q, 5)
+	}
+	finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted})
+	wantAdmitted(t, q, 5, next)
+}

@@ -201,14 +201,18 @@ func (q *Queue) delay(ctx context.Context, worker string, c Claim, o Outcome, se
 	return tag.RowsAffected() == 1, nil
 }
 
-// canceling lists the claims that a worker has been asked to stop.
-func (q *Queue) canceling(ctx context.Context, worker string) ([]int64, error) {
-	rows, err := q.db.Pool().Query(ctx, `select claim from slots where worker = $1 and status = 'canceling'`, worker)
+// canceling lists the claims of a worker's life that it has been asked to stop.
+func (q *Queue) canceling(ctx context.Context, life storage.Life) ([]Claim, error) {
+	rows, err := q.db.Pool().Query(ctx, `select number, claim, id::text from slots where worker = $1 and status = 'canceling'
+		and exists (select from workers where name = $1 and life = $2)`, life.Name, life.ID)
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)
 	}
-	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return numbers, storage.Translate("list executions to cancel", err)
+	claims, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Claim, err error) {
+		err = row.Scan(&c.Slot, &c.Number, &c.ID)
+		return c, err
+	})
+	return claims, storage.Translate("list executions to cancel", err)
 }
 
 // begun lists what a worker had begun and not ended.

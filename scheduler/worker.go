@@ -365,22 +365,27 @@ func (w *Worker) count() int {
 	return len(w.running)
 }
 
-// attend asks the sandboxes to end whose executions are canceling.
+// attend asks the sandboxes to end whose executions are canceling. One that the worker does not hold was begun without its
+// hearing of it, and asked to end before it could: nothing of that runs, and nobody else can end it.
 func (w *Worker) attend(ctx context.Context) {
-	if w.count() == 0 {
-		return
-	}
-	numbers, err := w.Queue.canceling(ctx, w.Name)
+	claims, err := w.Queue.canceling(ctx, w.life)
 	if err != nil && ctx.Err() == nil {
 		w.Log.Error("worker cannot look for cancellations", "error", err)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, number := range numbers {
-		if stop := w.running[number]; stop != nil {
+	for _, c := range claims {
+		if stop := w.stopOf(c); stop != nil {
 			stop(errCancelled)
+		} else if err := w.book.finish(ctx, c, Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested}); err != nil {
+			w.Log.Error("cancellation not recorded; it is tried again", "execution", c.ID, "error", err)
 		}
 	}
+}
+
+// stopOf is what stops a claim, nil when the worker does not hold it.
+func (w *Worker) stopOf(c Claim) context.CancelCauseFunc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running[c.Number]
 }
 
 // drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.

@@ -28,7 +28,7 @@ type DB struct {
 }
 
 // Open connects to a database whose schema is up to date. The URL may set whatever pgxpool and PostgreSQL understand,
-// such as pool_max_conns or statement_timeout. The caller closes it.
+// such as pool_max_conns or statement_timeout, but for the isolation of transactions. The caller closes it.
 func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -41,8 +41,6 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		"application_name":                    "attune",
 		"statement_timeout":                   "30s",
 		"idle_in_transaction_session_timeout": "60s",
-		// Where a lock is taken, what comes after it must see what was committed before: each statement its own snapshot.
-		"default_transaction_isolation": "read committed",
 		// Compiling a statement takes longer than any of ours, and the planner's guesses at busy tables ask for it.
 		"jit": "off",
 		// Nor is there time to plan anew each time. The tables of the queue fill and empty within seconds, so one plan must
@@ -54,6 +52,9 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
 			config.ConnConfig.RuntimeParams[name] = value
 		}
+	}
+	if err := isolate(config.ConnConfig.RuntimeParams); err != nil {
+		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -76,6 +77,18 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// isolate has each statement take a snapshot of its own: where a lock is taken, what comes after it must see what was
+// committed before. The server's, the database's or the role's default may be meant for others, and gives way; an URL is
+// meant for us, so one that asks for what we cannot do is refused.
+func isolate(params map[string]string) error {
+	const name, level = "default_transaction_isolation", "read committed"
+	if asked, set := params[name]; set && !strings.EqualFold(asked, level) {
+		return fmt.Errorf("the database URL sets %s to %q: order and limits need %q, so leave it out", name, asked, level)
+	}
+	params[name] = level
+	return nil
 }
 
 // Pool is for the scheduler, which writes its own statements. Others use the nouns.

@@ -144,14 +144,7 @@ func TestPoolLimitsItself(t *testing.T) {
 	if got := db.Pool().Config().MaxConns; got != 16 {
 		t.Errorf("%d connections by default", got)
 	}
-	own, err := url.Parse(databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	query := own.Query()
-	query.Set("pool_max_conns", "3")
-	own.RawQuery = query.Encode()
-	if got := storagetest.ReopenDB(t, own.String()).Pool().Config().MaxConns; got != 3 {
+	if got := storagetest.ReopenDB(t, withQuery(t, databaseURL, "pool_max_conns", "3")).Pool().Config().MaxConns; got != 3 {
 		t.Errorf("%d connections, 3 were asked for", got)
 	}
 	var name, timeout string
@@ -162,4 +155,72 @@ func TestPoolLimitsItself(t *testing.T) {
 	if name != "attune" || timeout != "30s" {
 		t.Errorf("application_name is %s, statement_timeout %s", name, timeout)
 	}
+}
+
+// withQuery is an URL with one more parameter.
+func withQuery(t *testing.T, databaseURL, name, value string) string {
+	t.Helper()
+	own, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := own.Query()
+	query.Set(name, value)
+	own.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus sign as it is
+	return own.String()
+}
+
+// TestStatementsHaveTheirOwnSnapshots: whatever the default of others is, ours is the one that admission relies on.
+func TestStatementsHaveTheirOwnSnapshots(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ setting, option string }{
+		"of the database": {setting: `alter database %I set default_transaction_isolation = 'repeatable read'`},
+		"of the role":     {setting: `alter role current_user in database %I set default_transaction_isolation = 'serializable'`},
+		"of the options":  {option: `-c default_transaction_isolation=serializable`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databaseURL := storagetest.DatabaseURL(t)
+			if test.setting != "" {
+				if _, err := storagetest.ReopenDB(t, databaseURL).Pool().Exec(t.Context(),
+					`do $do$ begin execute format($$`+test.setting+`$$, current_database()); end $do$`); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				databaseURL = withQuery(t, databaseURL, "options", test.option)
+			}
+			if got := levelSeen(t, databaseURL); got == "read committed" {
+				t.Error("the setting has no effect, so this test says nothing")
+			}
+			db := storagetest.ReopenDB(t, databaseURL)
+			var level string
+			if err := db.Pool().QueryRow(t.Context(), `show transaction_isolation`).Scan(&level); err != nil || level != "read committed" {
+				t.Errorf("transactions are %s (%v)", level, err)
+			}
+		})
+	}
+}
+
+// levelSeen is the isolation that somebody else gets.
+func levelSeen(t *testing.T, databaseURL string) (level string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := conn.QueryRow(t.Context(), `show transaction_isolation`).Scan(&level); err != nil {
+		t.Fatal(err)
+	}
+	return level
+}
+
+func TestURLThatAsksForAnotherIsolation(t *testing.T) {
+	t.Parallel()
+	databaseURL := storagetest.DatabaseURL(t)
+	_, err := storage.Open(t.Context(), withQuery(t, databaseURL, "default_transaction_isolation", "repeatable read"), nil)
+	if err == nil || !strings.Contains(err.Error(), `sets default_transaction_isolation to "repeatable read"`) {
+		t.Errorf("it was opened: %v", err)
+	}
+	storagetest.ReopenDB(t, withQuery(t, databaseURL, "default_transaction_isolation", "Read Committed"))
 }

@@ -146,10 +146,22 @@ func replacePackPolicies(ctx context.Context, tx pgx.Tx, m attune.Manifest) erro
 	return nil
 }
 
-// DropPolicies forgets all policies of a pack that is being removed. The caller holds LockAdmission and LockSubmission.
+// DropPolicies forgets all policies of a pack that is being removed. What runs on leaves the queues of a concurrency key, as it does
+// whenever a key goes: whatever bounds the action when the pack comes back counts it. The caller holds LockAdmission and
+// LockSubmission.
 func DropPolicies(ctx context.Context, tx pgx.Tx, pack string) error {
-	for _, table := range []string{"policies", "gates"} {
-		if _, err := tx.Exec(ctx, `delete from `+table+` where split_part(scope, '.', 1) = $1`, pack); err != nil {
+	if _, err := tx.Exec(ctx, `delete from policies where split_part(scope, '.', 1) = $1`, pack); err != nil {
+		return err
+	}
+	keyed, err := list(ctx, tx, "drop gates", scanText, `with gone as (
+			delete from gates where split_part(scope, '.', 1) = $1 returning *
+		)
+		select scope from gone where cardinality(concurrency_key) > 0 order by scope`, pack)
+	if err != nil {
+		return err
+	}
+	for _, action := range keyed {
+		if err := rekey(ctx, tx, action, nil); err != nil {
 			return err
 		}
 	}
