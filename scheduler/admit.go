@@ -81,6 +81,8 @@ const maxNumber = math.MaxInt64 - 1<<32
 func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
 	var c Claim
 	var rest *int
+	// The database has checked that they are JSON.
+	parameters := (*[]byte)(&c.Parameters)
 	// These are the same for many.
 	var shared [5]pgtype.DriverBytes
 	texts := make(map[string]string)
@@ -93,7 +95,7 @@ func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
 		return kept
 	}
 	_, err = pgx.ForEachRow(rows, []any{&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &shared[0], &shared[1], &shared[2], &shared[3],
-		&shared[4], &c.Parameters, &c.CreatedAt, &rest}, func() error {
+		&shared[4], parameters, &c.CreatedAt, &rest}, func() error {
 		if rest != nil {
 			left = *rest
 			return nil

@@ -18,16 +18,25 @@ const (
 	gatherTurns = 8
 	// gatherPause is worth waiting where others have just been: it is less than what a commit takes.
 	gatherPause = 150 * time.Microsecond
-	// gatherMemory is how long a crowd counts as just been.
+	// gatherMemory is how long a crowd counts as just been, and gatherEach what each in it adds to that: a large one is away for
+	// longer before it comes again.
 	gatherMemory = 3 * time.Millisecond
+	gatherEach   = 20 * time.Microsecond
+	// gatherRush is how many must come within a pause for another to be worth waiting.
+	gatherRush = 32
 )
 
-// gather returns at once where nobody else was there lately.
-func (c *crowd) gather() {
+// gather returns at once where nobody else was there lately, and not while they come in a rush; here counts those who have come.
+func (c *crowd) gather(here func() int) {
+	before := here()
 	for range gatherTurns {
 		runtime.Gosched()
 	}
-	if c.size > 1 && time.Since(c.since) < gatherMemory {
+	if c.size > 1 && time.Since(c.since) < gatherMemory+time.Duration(c.size)*gatherEach {
+		time.Sleep(gatherPause)
+	}
+	for now := here(); now-before >= gatherRush; now = here() {
+		before = now
 		time.Sleep(gatherPause)
 	}
 }

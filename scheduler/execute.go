@@ -15,23 +15,38 @@ var errNotOurs = errors.New("execution is not this worker's any more")
 // errStillThere: a sandbox could not be removed, so its execution keeps its slot; the worker's next life settles it.
 var errStillThere = errors.New("the sandbox is not known to be gone")
 
-// execute takes a claim to the end of its attempt; false says that it keeps its slot, for its sandbox or its outcome is not
-// settled. ctx ends with errCancelled or errStopping as its cause when the sandbox is
-// to be stopped; what is said to the database afterwards has a context of its own.
-func (w *Worker) execute(ctx context.Context, c Claim) bool {
+// execute takes a claim to the end of its attempt and calls over then, not necessarily before it returns: nothing waits here for
+// a commit. False says that the claim keeps its slot, for its sandbox or its outcome is not settled. ctx ends with errCancelled
+// or errStopping as its cause when the sandbox is to be stopped; what is said to the database afterwards has a context of its own.
+func (w *Worker) execute(ctx context.Context, c Claim, over func(settled bool)) {
 	o, retry, err := w.Executor.Execute(ctx, c, func(ctx context.Context) error { return w.start(ctx, c) })
 	if errors.Is(err, errNotOurs) {
-		return true
+		over(true)
+		return
 	}
 	if errors.Is(err, errStillThere) {
 		w.Log.Error("execution keeps its slot", "execution", c.ID, "error", err)
-		return false
+		over(false)
+		return
 	}
 	if err != nil {
 		w.Log.Error("execution has no sandbox", "execution", c.ID, "error", err)
 		o = Outcome{Status: attune.StatusFailed, Reason: attune.ReasonSandboxFailed}
 	}
-	err = w.settle(c, o, retry)
+	if retries(retry, c.Attempt, o) {
+		over(w.record(c, o, retry, w.settle(c, o, retry)))
+		return
+	}
+	w.book.finishLater(c, o, func(err error) {
+		go func() { over(w.record(c, o, retry, err)) }()
+	})
+}
+
+// record sees to it that an outcome is recorded that was tried to be once, with err. False says that it is not.
+func (w *Worker) record(c Claim, o Outcome, retry *attune.Retry, err error) bool {
+	if attune.CodeOf(err) == attune.CodeUnavailable {
+		err = w.settle(c, o, retry)
+	}
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
 		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
@@ -42,8 +57,8 @@ func (w *Worker) execute(ctx context.Context, c Claim) bool {
 		w.Log.Error("outcome not recorded", "execution", c.ID, "status", o.Status, "error", err)
 		return false
 	}
-	w.Executor.Settled(context.WithoutCancel(ctx), c)
-	if w.Log.Enabled(ctx, slog.LevelInfo) {
+	w.Executor.Settled(context.WithoutCancel(w.patience), c)
+	if w.Log.Enabled(w.patience, slog.LevelInfo) {
 		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
 	}
 	return true

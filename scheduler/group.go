@@ -1,35 +1,34 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
 )
 
 // group commits calls together: those that come while one flush is under way are carried by the next, so that a busy group
-// pays for one commit where many calls wait, and an idle one pays nothing for it. Callers take turns in flushing, so that
-// there is no goroutine to own.
+// pays for one commit where many calls wait. Whoever finds it idle flushes, so that an idle group pays nothing for it; while more
+// calls wait, a goroutine goes on, and ends with the last of them, for whose answer somebody waits.
 type group[In, Out any] struct {
 	// flush answers each of its calls. An error is everybody's.
 	flush func(ctx context.Context, in []In) ([]Out, error)
 	// size bounds what a flush carries, in bytes; nil when calls are small.
 	size func(In) int
+	// most is how many calls a flush carries; 0 takes groupCalls.
+	most int
 
 	mu      sync.Mutex
-	waiting []*call[In, Out]
+	waiting []call[In, Out]
 	busy    bool
-	// idle are calls that have been answered, to be used again.
-	idle sync.Pool
 	// crowd says how many the last flush carried and when it ended.
 	crowd crowd
 }
 
+// call is answered by done, which does not wait for anything.
 type call[In, Out any] struct {
-	in  In
-	out Out
-	err error
-	// turn gets true when the call has been answered, and false when it is its caller's turn to flush.
-	turn chan bool
+	in   In
+	done func(Out, error)
 }
 
 // Bounds of one flush.
@@ -41,45 +40,56 @@ const (
 
 // do returns when the flush that carries the call has ended. That ctx ends does not end a flush, which carries others, too.
 func (g *group[In, Out]) do(ctx context.Context, in In) (Out, error) {
-	c, _ := g.idle.Get().(*call[In, Out])
-	if c == nil {
-		c = &call[In, Out]{turn: make(chan bool, 1)}
-	}
-	c.in = in
-	defer g.idle.Put(c)
+	var out Out
+	answered := make(chan error, 1)
+	g.post(ctx, in, func(o Out, err error) {
+		out = o
+		answered <- err
+	})
+	err := <-answered
+	return out, err
+}
+
+// post is do for those who need not wait; it returns when the group is busy, or the call has been answered.
+func (g *group[In, Out]) post(ctx context.Context, in In, done func(Out, error)) {
 	g.mu.Lock()
-	g.waiting = append(g.waiting, c)
-	leads := !g.busy
+	g.waiting = append(g.waiting, call[In, Out]{in, done})
+	idle := !g.busy
 	g.busy = true
 	g.mu.Unlock()
-	if !leads && <-c.turn {
-		return c.out, c.err
+	if ctx = context.WithoutCancel(ctx); idle && g.flushOnce(ctx) {
+		go func() {
+			for g.flushOnce(ctx) {
+			}
+		}()
 	}
-	g.crowd.gather()
+}
+
+// flushOnce tells whether calls are left, which the caller is to flush next.
+func (g *group[In, Out]) flushOnce(ctx context.Context) bool {
+	g.crowd.gather(g.pending)
 	batch := g.take()
 	g.answer(ctx, batch)
 	g.crowd.note(len(batch))
 	g.mu.Lock()
-	if len(g.waiting) > 0 {
-		g.waiting[0].turn <- false
-	} else {
-		g.busy = false
-	}
-	g.mu.Unlock()
-	for _, other := range batch {
-		if other != c {
-			other.turn <- true
-		}
-	}
-	return c.out, c.err
+	defer g.mu.Unlock()
+	g.busy = len(g.waiting) > 0
+	return g.busy
+}
+
+// pending is how many wait.
+func (g *group[In, Out]) pending() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
 }
 
 // take removes from the front what one flush carries: at least one call.
-func (g *group[In, Out]) take() []*call[In, Out] {
+func (g *group[In, Out]) take() []call[In, Out] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n, bytes := 0, 0
-	for n < min(len(g.waiting), groupCalls) {
+	for n < min(len(g.waiting), cmp.Or(g.most, groupCalls)) {
 		if g.size != nil {
 			bytes += g.size(g.waiting[n].in)
 		}
@@ -93,17 +103,18 @@ func (g *group[In, Out]) take() []*call[In, Out] {
 	return batch
 }
 
-func (g *group[In, Out]) answer(ctx context.Context, batch []*call[In, Out]) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), groupTimeout)
+func (g *group[In, Out]) answer(ctx context.Context, batch []call[In, Out]) {
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
 	in := make([]In, len(batch))
 	for i, c := range batch {
 		in[i] = c.in
 	}
 	out, err := g.flush(ctx, in)
+	if err != nil {
+		out = make([]Out, len(batch))
+	}
 	for i, c := range batch {
-		if c.err = err; err == nil {
-			c.out = out[i]
-		}
+		c.done(out[i], err)
 	}
 }

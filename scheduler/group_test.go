@@ -91,6 +91,35 @@ func TestGroupCarriesThoseThatComeMeanwhile(t *testing.T) {
 	calls.Wait()
 }
 
+func TestGroupCarriesAtMost(t *testing.T) {
+	t.Parallel()
+	h := newHeldGroup()
+	h.most = 2
+	var calls sync.WaitGroup
+	for n := range 6 {
+		calls.Add(1)
+		h.post(t.Context(), n, func(out int, err error) {
+			if out != -n || err != nil {
+				t.Errorf("%d got %d, %v", n, out, err)
+			}
+			calls.Done()
+		})
+		if n == 0 {
+			if first := <-h.entered; !slices.Equal(first, []int{0}) {
+				t.Errorf("the first flush carries %v", first)
+			}
+		}
+	}
+	for _, want := range [][]int{{1, 2}, {3, 4}, {5}} {
+		h.release <- nil
+		if next := <-h.entered; !slices.Equal(next, want) {
+			t.Errorf("the next flush carries %v, want %v", next, want)
+		}
+	}
+	h.release <- nil
+	calls.Wait()
+}
+
 // TestRefusedSubmissionDoesNotTakeOthersWithIt: they share a commit, and the database refuses one.
 func TestRefusedSubmissionDoesNotTakeOthersWithIt(t *testing.T) {
 	t.Parallel()

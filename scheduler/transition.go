@@ -64,6 +64,11 @@ func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
 	return err
 }
 
+// finishLater is finish for those who do not wait for it.
+func (b *book) finishLater(c Claim, o Outcome, done func(error)) {
+	b.entries.post(context.Background(), &ending{c, o}, func(_ bool, err error) { done(err) })
+}
+
 // flush commits starts and ends in one transaction; the answer to a start is whether the claim is still the worker's.
 func (b *book) flush(ctx context.Context, all []*ending) ([]bool, error) {
 	ours := make([]bool, len(all))

@@ -95,8 +95,7 @@ type Worker struct {
 	running map[int64]context.CancelCauseFunc
 	// ended is signaled when an execution has ended and its slot here is free.
 	ended chan struct{}
-	// tasks hands a claim to a goroutine that has ended another and waits for more. Group waits for all of these.
-	tasks chan task
+	// group waits for what runs.
 	group sync.WaitGroup
 }
 
@@ -115,16 +114,23 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		c.StopTimeout = DefaultStopTimeout
 	}
 	c.Log = c.Log.With("worker", c.Name)
-	return &Worker{
+	w := &Worker{
 		WorkerConfig: c,
 		life:         storage.Life{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
 		book:         newBook(c.Queue, c.Name),
 		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
-		tasks:        make(chan task),
 		curious:      true,
-	}, nil
+	}
+	if c.Capacity >= halvesFrom {
+		w.book.entries.most = min(c.Capacity/2, groupCalls)
+	}
+	return w, nil
 }
+
+// halvesFrom is the capacity from which on a worker ends its executions by halves: while one commits, the other is given. Below
+// that, what a statement costs by itself counts for more.
+const halvesFrom = 200
 
 // Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
 // DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could not begin, or
@@ -242,7 +248,7 @@ func (w *Worker) step(ctx context.Context) error {
 	}
 	// Until it is known: whatever ends from here on says so, since what is about to be counted may hold its place still.
 	w.book.awaited.Store(true)
-	free := w.Capacity - w.count()
+	free := w.free()
 	if free < 1 || !w.Executor.Ready() {
 		return w.lookAhead(ctx)
 	}
@@ -287,11 +293,11 @@ const gatherSlots = 4 * time.Millisecond
 
 // gather waits until a step is worth its while: where somebody else is about to call, or where another slot is about to be free.
 func (w *Worker) gather() {
-	if w.book.awaited.Load() && w.Capacity-w.count() < w.Capacity/2 {
+	if w.book.awaited.Load() && w.free() < w.Capacity/2 {
 		time.Sleep(gatherSlots)
 		return
 	}
-	w.crowd.gather()
+	w.crowd.gather(w.free)
 }
 
 // beat renews the lease, and looks after what others may have left, a few times within each lease.
@@ -306,46 +312,29 @@ func (w *Worker) beat(ctx context.Context) error {
 	return w.Queue.tidy(ctx)
 }
 
-// task is a claim that is about to run; stop ends ctx.
-type task struct {
-	ctx   context.Context
-	stop  context.CancelCauseFunc
-	claim Claim
-}
-
-// begin runs claims in goroutines that drain waits for; the executions outlive the worker's wish to end by the drain. A goroutine
-// serves one claim after the other, since its stack has the right size then.
+// begin runs claims in goroutines; the executions outlive the worker's wish to end by the drain, which waits for them.
 func (w *Worker) begin(ctx context.Context, claims []Claim) {
-	tasks := make([]task, len(claims))
-	w.mu.Lock()
-	for i, c := range claims {
+	w.group.Add(len(claims))
+	for _, c := range claims {
 		run, stop := context.WithCancelCause(ctx)
-		tasks[i] = task{run, stop, c}
+		w.mu.Lock()
 		w.running[c.Number] = stop
-	}
-	w.mu.Unlock()
-	for _, t := range tasks {
-		select {
-		case w.tasks <- t:
-		default:
-			w.group.Go(func() {
-				w.run(t)
-				for t := range w.tasks {
-					w.run(t)
-				}
-			})
-		}
+		w.mu.Unlock()
+		go w.execute(run, c, func(settled bool) {
+			stop(nil)
+			w.over(c, settled)
+		})
 	}
 }
 
-func (w *Worker) run(t task) {
-	settled := w.execute(t.ctx, t.claim)
-	t.stop(nil)
+// over makes room for another, unless the claim keeps its slot: it then stays in hand.
+func (w *Worker) over(c Claim, settled bool) {
+	defer w.group.Done()
 	if !settled {
-		return // it stays in hand, and its place is not free
+		return
 	}
 	w.mu.Lock()
-	delete(w.running, t.claim.Number)
+	delete(w.running, c.Number)
 	w.mu.Unlock()
 	if w.book.awaited.Load() {
 		offer(w.ended)
@@ -358,6 +347,9 @@ func (w *Worker) known() []int64 {
 	defer w.mu.Unlock()
 	return slices.Collect(maps.Keys(w.running))
 }
+
+// free is how many more it could run.
+func (w *Worker) free() int { return w.Capacity - w.count() }
 
 func (w *Worker) count() int {
 	w.mu.Lock()
@@ -390,7 +382,6 @@ func (w *Worker) stopOf(c Claim) context.CancelCauseFunc {
 
 // drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.
 func (w *Worker) drain(ctx context.Context, giveUp func(), patience time.Duration) error {
-	close(w.tasks)
 	done := make(chan struct{})
 	go func() {
 		w.group.Wait()
