@@ -155,7 +155,8 @@ func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*r
 		return nil, err
 	}
 	if !place.ended.IsZero() {
-		ctx, cancel := context.WithDeadline(ctx, place.ended.Add(storeDelay))
+		// The database's clock may be ahead of ours.
+		ctx, cancel := context.WithTimeout(ctx, min(storeDelay, time.Until(place.ended.Add(storeDelay))))
 		s.Logs.AwaitStored(ctx, place.prefix, in.Stream)
 		cancel()
 	}

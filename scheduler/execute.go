@@ -48,7 +48,7 @@ func (w *Worker) record(c Claim, o Outcome, retry *attune.Retry, err error) bool
 		err = w.settle(c, o, retry)
 	}
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
-		// What the action left may be why. Its end is worth more than its words, and those are in the log bucket.
+		// What the action left may be why. Its end is worth more than its words, and those go to the log bucket.
 		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
 		err = w.settle(c, Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage}, retry)
 	}

@@ -53,6 +53,7 @@ func TestEndedStreamIsRecovered(t *testing.T) {
 	logs, spool, b := openLogs(t)
 	w := createAttempt(t, logs, 1)
 	write(t, w, "first")
+	b.wantKeys("stdout/00000000000000000000.log") // from here on it sends none
 	again := storage.AttemptPrefix(prefix, 1)
 	if _, err := w.End(again); err != nil {
 		t.Fatal(err)
@@ -76,6 +77,38 @@ func TestEndedStreamIsRecovered(t *testing.T) {
 	b.wantKeys("attempt-1/manifest.json", "attempt-1/stdout.log")
 	manifest.Leave()
 	if err := w.Store(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Between the end of a stream and the record of its outcome, the process dies, and the next one decides otherwise about trying
+// again.
+func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
+	t.Parallel()
+	logs, spool, b := openLogs(t)
+	w := createAttempt(t, logs, 1)
+	write(t, w, "only")
+	b.wantKeys("stdout/00000000000000000000.log")
+	again := storage.AttemptPrefix(prefix, 1)
+	if _, err := w.End(again); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := logs.SpoolManifest(again, storage.Manifest{Execution: "e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, place := reborn(t, spool, b)
+	resumed, err := next.Resume(prefix, 1, "stdout", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resumed.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	recovered(t, next, place)
+	b.wantKeys("stdout.log")
+	manifest.Leave()
+	if err := w.Store(t.Context()); err != nil { // for the test alone: its process is dead
 		t.Fatal(err)
 	}
 }

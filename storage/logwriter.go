@@ -87,10 +87,10 @@ func (w *LogWriter) End(prefix string) (LogSummary, error) {
 		return LogSummary{}, os.ErrClosed
 	}
 	var moved error
-	if prefix != w.prefix {
+	if prefix != w.spool.Prefix { // which an earlier process may have changed
 		moved = w.spool.redirect(prefix)
-		w.logs.move(w, prefix)
 	}
+	w.logs.move(w, prefix)
 	w.summary, w.unread = w.spool.summary(w.spool.content())
 	return w.summary, errors.Join(w.unread, moved)
 }

@@ -3,32 +3,51 @@ package storage
 import (
 	"errors"
 	"os"
+	"strings"
 )
 
 // Resume goes on with a stream that an earlier process began with CreateAttempt, and has not released. Where there is none,
-// it begins it.
+// it begins it. What that process laid down of the attempt's outcome is removed: it was not recorded, and another may be.
 func (l *Logs) Resume(prefix string, attempt int, stream string, capacity int64) (*LogWriter, error) {
 	paths, err := l.spooled()
 	if err != nil {
 		return nil, err
 	}
+	var found *spool
 	for _, path := range paths {
 		if !l.take(path) {
 			continue
 		}
-		spool, err := openSpool(path)
-		if err == nil && spool.Stream == stream && spool.Segments == segmentsPrefix(prefix, attempt) && spool.Document == "" {
-			return l.resume(prefix, spool), nil
+		s, err := openSpool(path)
+		if err == nil && found == nil && s.Stream == stream && s.Segments == segmentsPrefix(prefix, attempt) && s.Document == "" {
+			found = s
+			continue
 		}
 		if err == nil {
-			err = spool.close()
+			err = s.close()
+			if s.documents(prefix, attempt) {
+				err = errors.Join(err, s.remove())
+			}
 		}
 		l.giveBack(path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, errNoHeader) {
+			if found != nil {
+				err = errors.Join(err, found.close())
+				l.giveBack(found.file.Name())
+			}
 			return nil, err
 		}
 	}
+	if found != nil {
+		return l.resume(prefix, found), nil
+	}
 	return l.CreateAttempt(prefix, attempt, stream, capacity)
+}
+
+// documents tells whether the file is a document of the attempt, wherever that was to go.
+func (s *spool) documents(prefix string, attempt int) bool {
+	name, ours := strings.CutPrefix(s.Document, prefix)
+	return ours && (!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(s.Document, AttemptPrefix(prefix, attempt)))
 }
 
 func (l *Logs) resume(prefix string, s *spool) *LogWriter {
