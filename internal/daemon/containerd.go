@@ -17,6 +17,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"attune"
+	"attune/internal/inodes"
 )
 
 // systemPath is the PATH of every daemon; our own folder comes before it where a daemon starts programs of ours.
@@ -69,6 +70,13 @@ func (c *containerd) prepare(context.Context) error {
 	// The sandboxes' users pass through here to their root file system.
 	if err := errors.Join(os.MkdirAll(c.home, 0o711), os.Chmod(c.home, 0o711)); err != nil {
 		return fmt.Errorf("make containerd's folder: %w", err)
+	}
+	for _, part := range []string{"root", "state"} {
+		bundles := filepath.Join(c.home, part, "io.containerd.runtime.v2.task", "attune")
+		if err := os.MkdirAll(bundles, 0o711); err != nil {
+			return fmt.Errorf("make containerd's folder: %w", err)
+		}
+		inodes.Spread(bundles)
 	}
 	var text bytes.Buffer
 	if err := containerdConfig.Execute(&text, sockets); err != nil {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"attune/internal/inodes"
 )
 
 // minio is a private object store on 127.0.0.1.
@@ -75,5 +77,7 @@ func (m *minio) ping(ctx context.Context) (err error) {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("health check answers %s", response.Status)
 	}
+	// Every object begins as a folder in there.
+	inodes.Spread(filepath.Join(m.home, "data", ".minio.sys", "tmp"))
 	return nil
 }

@@ -1,0 +1,26 @@
+// Package inodes makes room in file systems for folders that come and go by the thousand.
+package inodes
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// topDirectory is FS_TOPDIR_FL of the kernel, `chattr +T`.
+const topDirectory = 0x00020000
+
+// Spread has an ext4 file system lay the folders in dir far from each other. It would lay them, and all that is in them, near to
+// dir, and whoever makes a file there looks at every one that was deleted there within five seconds, before it takes a number that
+// is free: at the rate of executions that was a tenth of the processor's time. Other file systems have no such flag, and need none.
+func Spread(dir string) {
+	file, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	flags, err := unix.IoctlGetUint32(int(file.Fd()), unix.FS_IOC_GETFLAGS)
+	if err == nil && flags&topDirectory == 0 {
+		_ = unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, int(flags|topDirectory))
+	}
+}
