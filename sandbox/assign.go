@@ -53,7 +53,7 @@ func (c *Containerd) dismiss(id string) error {
 	if to, err := os.Readlink(link); err != nil || to != c.runDir(id) {
 		return nil //nolint:nilerr // There is none.
 	}
-	if err := os.Remove(link); err != nil {
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove assignment: %w", err)
 	}
 	return nil

@@ -74,7 +74,6 @@ func (c *Containerd) outside(id string) *teardown {
 	}
 	undo.add(func(context.Context) error { return c.groups.remove(c.cgroupPath(id)) })
 	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.records.Delete(ctx, id)) })
-	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.snapshots.Remove(ctx, id)) })
 	undo.add(func(context.Context) error { return c.endKeepers(id) })
 	undo.add(func(ctx context.Context) error {
 		// A full pipe holds up the end.

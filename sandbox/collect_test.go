@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -40,7 +41,7 @@ func TestReconcileCollectsWhatWasBegun(t *testing.T) {
 	h.subject(runtime).AwaitNone(t)
 }
 
-// TestSandboxesAreNoGarbage has containerd collect while a sandbox waits, which no lease keeps.
+// TestSandboxesAreNoGarbage has containerd collect while a sandbox waits, which no lease keeps, and when it is gone.
 func TestSandboxesAreNoGarbage(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -50,18 +51,16 @@ func TestSandboxesAreNoGarbage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manager := h.client.LeasesService()
-	if held, err := manager.List(t.Context()); err != nil || len(held) > 0 {
+	if held, err := h.client.LeasesService().List(t.Context()); err != nil || len(held) > 0 {
 		t.Errorf("leases %v, %v", held, err)
 	}
-	lease, err := manager.Create(t.Context(), leases.WithRandomID())
+	record, err := h.client.ContainerService().Get(t.Context(), "waits")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := manager.Delete(t.Context(), lease, leases.SynchronousDelete); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), "waits"); err != nil {
+	h.collect(t)
+	layers := h.client.SnapshotService("overlayfs")
+	if _, err := layers.Stat(t.Context(), record.SnapshotKey); err != nil {
 		t.Error(err)
 	}
 	if exit, err := made.Run(t.Context(), s.Input("waits")); err != nil || exit.Code != 0 {
@@ -69,4 +68,24 @@ func TestSandboxesAreNoGarbage(t *testing.T) {
 	}
 	runtime.Forget("waits")
 	s.AwaitNone(t)
+	h.collect(t)
+	if _, err := layers.Stat(t.Context(), record.SnapshotKey); !errdefs.IsNotFound(err) {
+		t.Errorf("the view of the layers is left: %v", err)
+	}
+	if exit, err := s.Run(t.Context(), s.Spec("another", "echo"), s.Input("another")); err != nil || exit.Code != 0 {
+		t.Errorf("afterwards: %+v, %v", exit, err)
+	}
+}
+
+// collect has containerd collect its garbage at once.
+func (h host) collect(t *testing.T) {
+	t.Helper()
+	manager := h.client.LeasesService()
+	lease, err := manager.Create(t.Context(), leases.WithRandomID())
+	if err == nil {
+		err = manager.Delete(t.Context(), lease, leases.SynchronousDelete)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

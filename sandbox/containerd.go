@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"attune"
+	"attune/internal/inodes"
 )
 
 // Config says which containerd runs the sandboxes, and where this host keeps what belongs to them.
@@ -34,6 +35,9 @@ type Config struct {
 	Runtime attune.Runtime
 	// BinDir has the runtimes; for what it lacks, the search path is used.
 	BinDir string
+	// Shim is the path of attune-shim, which makes and keeps the sandboxes of runc. Without one, containerd's own shim does: it is
+	// slower, and takes a process of its own for each.
+	Shim string
 	// CgroupParent is the control group that all sandboxes live below; default "/attune".
 	CgroupParent string
 	// Network is for executions with network: egress. Without one they are refused.
@@ -70,6 +74,7 @@ type Containerd struct {
 	snapshots snapshots.Snapshotter
 	tasks     tasks.TasksClient
 	content   content.Provider
+	own       *ownShim
 	// chains remembers, by manifest digest, the snapshot that an image's layers add up to.
 	chains sync.Map
 
@@ -112,11 +117,13 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{config.StateDir, config.runsDir(), config.executionsDir()} {
+	for _, dir := range []string{config.StateDir, config.runsDir(), config.executionsDir(), config.runcDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make state folder: %w", err)
 		}
 	}
+	inodes.Spread(config.runsDir())
+	inodes.Spread(config.runcDir())
 	conn, err := client.New(config.Address, client.WithDefaultNamespace(config.Namespace), client.WithTimeout(connectTimeout),
 		// A containerd that is being started again is waited for, as long as the step has time.
 		client.WithCallOpts([]grpc.CallOption{grpc.WaitForReady(true)}))
@@ -126,12 +133,17 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if _, err := probeContainerd(ctx, conn, runtimes[attune.RuntimeRunc]); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &Containerd{
+	c := &Containerd{
 		config: config, runtimes: runtimes, sleep: sleep, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),
-	}, nil
+		own:      &ownShim{program: config.Shim, root: config.runcDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger},
+	}
+	if err := c.makeGroup(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return c, nil
 }
 
 func (c *Config) complete() error {
@@ -159,6 +171,9 @@ func (c *Config) complete() error {
 
 func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 
+// runcDir is where runc keeps the state of its containers.
+func (c *Config) runcDir() string { return filepath.Join(c.StateDir, string(attune.RuntimeRunc)) }
+
 // executionsDir has a link for each execution that was given a sandbox: from its name to the sandbox's folder.
 func (c *Config) executionsDir() string { return filepath.Join(c.StateDir, "executions") }
 
@@ -168,12 +183,22 @@ func (c *Containerd) Level() string { return c.level }
 // Close waits for the rest of those that have ended, and ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
 func (c *Containerd) Close() error {
 	c.retired.Wait()
+	c.own.close(c.keepsAny())
 	// Only an empty group can be removed, which is just what is wanted.
 	_ = c.groups.remove(c.config.CgroupParent)
 	if err := c.client.Close(); err != nil {
 		return fmt.Errorf("disconnect from containerd: %w", err)
 	}
 	return nil
+}
+
+// keepsAny tells whether a sandbox of this process goes on.
+func (c *Containerd) keepsAny() (kept bool) {
+	c.live.Range(func(_, s any) bool {
+		kept = s.(*sandbox).earlier == nil
+		return !kept
+	})
+	return kept
 }
 
 func (c *Containerd) cgroupPath(id string) string { return filepath.Join(c.config.CgroupParent, id) }

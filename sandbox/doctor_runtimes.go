@@ -66,6 +66,21 @@ func checkRuncVersion(text string) error {
 	return nil
 }
 
+// checkShim looks for our own shim, without which containerd's does the same at twice the cost.
+func (m machine) checkShim(ctx context.Context) Check {
+	c := Check{Name: ownShimName, State: CheckDegraded, Mend: "lay attune-shim beside attune; `make deps build` builds both"}
+	path, err := m.tool(ownShimName)
+	if err != nil {
+		c.Found = "not found: containerd's own shim makes the sandboxes, and takes twice as long"
+		return c
+	}
+	if err := exec.CommandContext(ctx, path, "-info").Run(); err != nil {
+		c.Found = fmt.Sprintf("%s does not start: %v", path, err)
+		return c
+	}
+	return fine(ownShimName, path)
+}
+
 func (m machine) checkCrun(ctx context.Context) Check {
 	c := m.checkOptional(ctx, "crun", "apt-get install crun")
 	if c.State != CheckOK {

@@ -26,6 +26,7 @@ func healthyFiles() map[string]string {
 		"bin/bridge":                             "#!/bin/sh\n",
 		"bin/host-local":                         "#!/bin/sh\n",
 		"bin/apparmor_parser":                    "#!/bin/sh\n",
+		"bin/attune-shim":                        "#!/bin/sh\n",
 		"bin/runc":                               runcThatSays("1.3.4", true),
 		"bin/crun":                               "#!/bin/sh\necho crun version 1.21\n",
 		"bin/runsc":                              "#!/bin/sh\necho runsc version release-20260101.0\n",
@@ -107,6 +108,8 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 		"old runc":               {set("bin/runc", runcThatSays("1.1.15", true)), "runc", CheckMissing, LevelNone},
 		"runc without seccomp":   {set("bin/runc", runcThatSays("1.3.4", false)), "runc", CheckMissing, LevelNone},
 		"runc that fails":        {set("bin/runc", "#!/bin/sh\nexit 1\n"), "runc", CheckMissing, LevelNone},
+		"no shim of our own":     {remove("bin/attune-shim"), "attune-shim", CheckDegraded, LevelFull},
+		"shim that fails":        {set("bin/attune-shim", "#!/bin/sh\nexit 1\n"), "attune-shim", CheckDegraded, LevelFull},
 		"no crun":                {remove("bin/crun"), "crun", CheckAbsent, LevelFull},
 		"crun that fails":        {set("bin/crun", "#!/bin/sh\nexit 127\n"), "crun", CheckDegraded, LevelFull},
 		"crun on a hybrid host": {func(f map[string]string) {

@@ -35,7 +35,7 @@ func thisMachine(binDir string) machine {
 func (m machine) checks(ctx context.Context) []Check {
 	return []Check{
 		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
-		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkCrun(ctx), m.checkRunsc(ctx), m.checkNetworkTools(ctx),
+		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkShim(ctx), m.checkCrun(ctx), m.checkRunsc(ctx), m.checkNetworkTools(ctx),
 	}
 }
 
@@ -177,17 +177,21 @@ func firstLine(text string) string {
 	return strings.TrimSpace(line)
 }
 
-// findTool prefers the folder with our own binaries over the search path.
+// findTool prefers the folder with our own binaries, then what lies beside this program, over the search path.
 func findTool(binDir, name string) (string, error) {
-	if binDir != "" {
-		path := filepath.Join(binDir, name)
-		if _, err := os.Stat(path); err == nil {
+	folders := []string{binDir}
+	if self, err := os.Executable(); err == nil {
+		folders = append(folders, filepath.Dir(self))
+	}
+	for _, folder := range folders {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err == nil && folder != "" {
 			return path, nil
 		}
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("find %s in %q or on the search path: %w", name, binDir, err)
+		return "", fmt.Errorf("find %s in %q, beside this program or on the search path: %w", name, binDir, err)
 	}
 	return filepath.Abs(path)
 }

@@ -60,7 +60,8 @@ func newHost(tb testing.TB) host {
 	h := host{config: sandbox.Config{
 		Address:   variable(tb, "ATTUNE_TEST_CONTAINERD_ADDRESS"),
 		Namespace: "sandbox-" + strings.ToLower(rand.Text()[:8]), Owner: "tester",
-		StateDir: tb.TempDir(), BinDir: variable(tb, "ATTUNE_TEST_BIN_DIR"), CgroupParent: "/attune-" + strings.ToLower(rand.Text()[:8]),
+		StateDir: tb.TempDir(), BinDir: variable(tb, "ATTUNE_TEST_BIN_DIR"), Shim: variable(tb, "ATTUNE_TEST_SHIM"),
+		CgroupParent: "/attune-" + strings.ToLower(rand.Text()[:8]),
 	}}
 	var err error
 	if h.client, err = client.New(h.config.Address, client.WithDefaultNamespace(h.config.Namespace)); err != nil {

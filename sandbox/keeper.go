@@ -10,7 +10,7 @@ import (
 )
 
 // keep has a process of its own hold the reading ends of the outputs, until the sandbox is removed. When the sandbox ends, the
-// shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads.
+// shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads. Our own shim does that itself.
 func (s *sandbox) keep() error {
 	stdout, stderr, err := s.files.openOutputs()
 	if err != nil {

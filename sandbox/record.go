@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types"
-	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
@@ -16,8 +15,8 @@ import (
 	"github.com/containerd/typeurl/v2"
 )
 
-// record makes containerd's record of the sandbox, and the snapshot, which the record keeps from being collected: hence this
-// order, which spares a lease. A second sandbox with an id that is in use fails here.
+// record makes containerd's record of the sandbox, which keeps the layers of its image, and says what to mount. A second sandbox with
+// an id that is in use fails here.
 func (s *sandbox) record(ctx context.Context, chain string, at placement) ([]mount.Mount, error) {
 	id := s.spec.ID
 	spec, err := typeurl.MarshalAny(ociSpec(s.spec, at))
@@ -28,22 +27,21 @@ func (s *sandbox) record(ctx context.Context, chain string, at placement) ([]mou
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.records.Create(ctx, containers.Container{
+	record := containers.Container{
 		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
 		Runtime:     runtime,
-		Snapshotter: snapshotter, SnapshotKey: id,
-	})
+		Snapshotter: snapshotter, SnapshotKey: viewKey(chain),
+	}
+	if s.ownShim(s.spec.Runtime) {
+		record.SandboxID = groupID(s.config.Owner)
+	}
+	_, err = s.records.Create(ctx, record)
 	if err != nil {
 		return nil, fmt.Errorf("make container record: %w", err)
 	}
 	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.records.Delete(ctx, id)) })
 
-	rootfs, err := s.snapshots.View(ctx, id, chain, client.WithRemapperLabels(0, at.idBase, 0, at.idBase, idRangeSize))
-	if err != nil {
-		return nil, fmt.Errorf("make snapshot: %w", err)
-	}
-	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.snapshots.Remove(ctx, id)) })
-	return rootfs, nil
+	return s.view(ctx, chain, at.idBase)
 }
 
 // createTask has the container set up, all but the start of its process.
@@ -58,7 +56,12 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 	for _, m := range rootfs {
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
 	}
-	if err := s.keep(); err != nil {
+	if s.ownShim(s.spec.Runtime) {
+		request.TaskApiVersion = shimVersion
+		if request.TaskApiAddress, err = s.own.address(); err != nil {
+			return err
+		}
+	} else if err := s.keep(); err != nil {
 		return err
 	}
 	// Also after an error: a task may be there that nobody told us about.

@@ -20,6 +20,7 @@ const (
 	runcShim       = "io.containerd.runc.v2"
 	runcShimBinary = "containerd-shim-runc-v2"
 	runscShim      = "io.containerd.runsc.v1"
+	ownShimName    = "attune-shim"
 )
 
 // runtimes are those that the report finds in order, with their paths.
@@ -47,6 +48,9 @@ func (c *Containerd) Runtimes() []attune.Runtime {
 // shim is how containerd is told of a runtime; the pipes of its sandboxes belong to owner. crun takes the arguments of runc, and
 // so its shim. gVisor's has options of another kind, and none of them is needed.
 func (c *Containerd) shim(runtime attune.Runtime, owner uint32) (containers.RuntimeInfo, error) {
+	if c.ownShim(runtime) {
+		return containers.RuntimeInfo{Name: c.config.Shim}, nil
+	}
 	if runtime == attune.RuntimeRunsc {
 		return containers.RuntimeInfo{Name: runscShim}, nil
 	}
@@ -58,4 +62,18 @@ func (c *Containerd) shim(runtime attune.Runtime, owner uint32) (containers.Runt
 		return containers.RuntimeInfo{}, fmt.Errorf("encode runtime options: %w", err)
 	}
 	return containers.RuntimeInfo{Name: runcShim, Options: told}, nil
+}
+
+// ownShim tells whether our own shim keeps the sandboxes of a runtime.
+func (c *Containerd) ownShim(runtime attune.Runtime) bool {
+	return runtime == attune.RuntimeRunc && c.config.Shim != ""
+}
+
+// FindShim looks for attune-shim where the tools of sandboxes are, and beside the program that runs; empty says that it is not there.
+func FindShim(binDir string) string {
+	path, err := findTool(binDir, ownShimName)
+	if err != nil {
+		return ""
+	}
+	return path
 }

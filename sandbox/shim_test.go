@@ -2,9 +2,12 @@ package sandbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +18,8 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"attune/sandbox"
 )
 
 // slowShim starts a shim as the real one does, tells so, and never says where the shim listens.
@@ -31,6 +36,7 @@ esac
 func TestReconcileEndsStrayShims(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
+	h.config.Shim = "" // only containerd's own can go astray
 	runtime := h.open(t)
 	used, err := runtime.Create(t.Context(), h.subject(runtime).Spec("used", "echo"))
 	if err != nil {
@@ -90,15 +96,19 @@ func (h host) leaveStrayShim(t *testing.T) {
 	}
 }
 
-// TestShimIsKilled: nothing of the sandbox lives on, and whoever runs it, or its next life, learns that its end is not known.
+// TestShimIsKilled: nothing of the sandbox lives on, whoever runs it, or its next life, learns that its end is not known, and the
+// next sandbox has a shim again.
 func TestShimIsKilled(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	for id, unseen := range map[string]bool{"seen": false, "unseen": true} {
+	for id, unseen := range map[string]bool{"seen": false, "unseen": true, "plain-seen": false, "plain-unseen": true} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			own := h
 			own.config.Owner, own.config.StateDir = id, t.TempDir()
+			if strings.HasPrefix(id, "plain") {
+				own.config.Shim = ""
+			}
 			runtime := own.open(t)
 			s := own.subject(runtime)
 			made, err := runtime.Create(t.Context(), s.Spec(id, "stubborn"))
@@ -114,7 +124,7 @@ func TestShimIsKilled(t *testing.T) {
 				ended <- err
 			}()
 			<-started
-			shims := own.shims(t, "cwd", "/"+id)
+			shims := append(own.shims(t, "cwd", "/"+id), own.ownShims(t)...)
 			if len(shims) != 1 {
 				t.Fatalf("it has the shims %v", shims)
 			}
@@ -133,13 +143,52 @@ func TestShimIsKilled(t *testing.T) {
 				t.Error("it is said to have ended in order")
 			}
 			s.AwaitNone(t)
-			if _, err := h.client.SnapshotService("overlayfs").Stat(t.Context(), id); err == nil {
-				t.Error("its snapshot is left")
-			}
 			if groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id); err != nil || len(groups) > 0 {
 				t.Errorf("its groups are left: %v, %v", groups, err)
 			}
+			if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "/"+h.config.Namespace+"/"+id+"/") {
+				t.Errorf("its root is mounted (%v)", err)
+			}
+			if exit, err := s.Run(t.Context(), s.Spec(id+"-next", "echo"), s.Input(id+"-next")); err != nil || exit.Code != 0 {
+				t.Errorf("the next: %+v, %v", exit, err)
+			}
 		})
+	}
+}
+
+// TestShimLivesForItsSandboxes: our own shim stays for what outlives its worker, and not longer.
+func TestShimLivesForItsSandboxes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.config.Owner = "lives"
+	first, err := sandbox.New(t.Context(), h.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.subject(first)
+	if exit, err := s.Run(t.Context(), s.Spec("before", "echo"), s.Input("before")); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if _, err := first.Create(t.Context(), s.Spec("stays", "echo")); err != nil {
+		t.Fatal(err)
+	}
+	shims := h.ownShims(t)
+	args, _ := os.ReadFile(filepath.Join(shims[0], "cmdline"))
+	_, socket, _ := strings.Cut(string(args), "\x00-socket\x00")
+	socket, _, _ = strings.Cut(socket, "\x00")
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := h.ownShims(t); len(shims) != 1 || !slices.Equal(left, shims) {
+		t.Errorf("with a sandbox the shims are %v, and without its worker %v", shims, left)
+	}
+	second := h.open(t)
+	if err := second.Remove(t.Context(), "stays"); err != nil {
+		t.Error(err)
+	}
+	within(t, "the shim has ended", func() bool { return len(h.ownShims(t)) == 0 })
+	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its socket %s is left (%v)", socket, err)
 	}
 }
 
@@ -170,6 +219,22 @@ func (h host) shims(t *testing.T, link, end string) (found []string) {
 		args, _ := os.ReadFile(filepath.Join(process, "cmdline"))
 		to, _ := os.Readlink(filepath.Join(process, link))
 		if strings.Contains(string(args), "\x00-namespace\x00"+h.config.Namespace+"\x00") && strings.HasSuffix(to, end) {
+			found = append(found, process)
+		}
+	}
+	return found
+}
+
+// ownShims are the processes of attune-shim that keep the host's sandboxes.
+func (h host) ownShims(t *testing.T) (found []string) {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, process := range processes {
+		args, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		if strings.Contains(string(args), "\x00serve\x00") && strings.Contains(string(args), "\x00"+h.config.StateDir+"/") {
 			found = append(found, process)
 		}
 	}

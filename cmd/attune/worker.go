@@ -158,7 +158,8 @@ func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, n
 	}
 	h.closers = append(h.closers, builder.Close)
 	runtime, err := sandbox.New(ctx, sandbox.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Runtime: hf.Runtime, Network: network, Logger: log,
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Shim: sandbox.FindShim(hf.BinDir),
+		Runtime: hf.Runtime, Network: network, Logger: log,
 	})
 	if err != nil {
 		return nil, nil, err

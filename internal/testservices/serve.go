@@ -98,6 +98,10 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 	if err := os.Unsetenv(innerFolder); err != nil {
 		return nil, err
 	}
+	shim, err := filepath.Abs(filepath.Join("bin", "attune-shim"))
+	if err != nil {
+		return nil, err
+	}
 	return append(os.Environ(),
 		"ATTUNE_TEST_DATABASE_URL="+set.DatabaseURL,
 		"ATTUNE_TEST_S3_ENDPOINT="+set.S3Endpoint,
@@ -105,6 +109,7 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 		"AWS_SECRET_ACCESS_KEY="+set.S3SecretKey,
 		"ATTUNE_TEST_CONTAINERD_ADDRESS="+set.ContainerdAddress,
 		"ATTUNE_TEST_BIN_DIR="+bin,
+		"ATTUNE_TEST_SHIM="+shim,
 		"ATTUNE_CACHE_DIR="+cache,
 		"TMPDIR="+temporary,
 	), nil

@@ -1,0 +1,56 @@
+//go:build cgo
+
+// Package shim is the program attune-shim: one process that keeps all sandboxes of a worker which runc makes.
+//
+// To containerd it is a shim, the process that has a container's life in its hands while containerd and the worker come and
+// go. containerd's own starts two processes of itself and five of runc for each container, and stays with one container. This
+// one is started once by the worker, makes containers with runc's library, and starts nothing but what becomes the container.
+//
+//	attune-shim serve -socket PATH -root DIR   by the worker, which holds the other end of stdin for as long as it lives
+//	attune-shim … -id ID -bundle DIR delete    by containerd, after each container, and when the shim is gone
+//	attune-shim -info                          by containerd, once
+//	attune-shim init                           by itself, inside what becomes a container
+package shim
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/containerd/containerd/api/types"
+	"google.golang.org/protobuf/proto"
+)
+
+// Main runs the program with its arguments and returns its exit status.
+func Main(args []string) int {
+	err := errors.New("it is started by attune worker, not by hand")
+	switch {
+	case len(args) > 0 && args[0] == "serve":
+		flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+		socket := flags.String("socket", "", "where to listen")
+		root := flags.String("root", "", "where runc keeps the state of containers")
+		if err = flags.Parse(args[1:]); err == nil {
+			err = serve(*socket, *root)
+		}
+	case len(args) > 0 && args[len(args)-1] == "delete":
+		err = deleteDead(args[:len(args)-1])
+	case len(args) == 1 && args[0] == "-info":
+		err = printInfo()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "attune-shim:", err)
+		return 1
+	}
+	return 0
+}
+
+// printInfo says what containerd would know of a runtime. Without an answer it asks again for each container.
+func printInfo() error {
+	info, err := proto.Marshal(&types.RuntimeInfo{Name: "attune-shim"})
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(info)
+	return err
+}
