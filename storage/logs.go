@@ -1,12 +1,17 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"attune/internal/inodes"
 )
 
 // DefaultLogBytes is the cap of a stream that has none of its own.
@@ -31,7 +36,7 @@ type Logs struct {
 // OpenLogs uses the folder spool, which it makes when missing, as the buffer between streams and S3. Only one process at
 // a time may use it.
 func OpenLogs(objects *Objects, spool string) (*Logs, error) {
-	if err := os.MkdirAll(spool, 0o700); err != nil {
+	if err := makeSpool(spool); err != nil {
 		return nil, fmt.Errorf("make log spool: %w", err)
 	}
 	return &Logs{
@@ -43,14 +48,36 @@ func OpenLogs(objects *Objects, spool string) (*Logs, error) {
 	}, nil
 }
 
+// spoolFolders is what spool files are spread over, one for each pair of digits that their names end in.
+const spoolFolders = 256
+
+func makeSpool(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	inodes.Spread(dir)
+	for n := range spoolFolders {
+		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// newSpoolPath is where another spool file may be made.
+func (l *Logs) newSpoolPath() string {
+	id := newID()
+	return filepath.Join(l.spool, id[len(id)-2:], id+spoolSuffix)
+}
+
 // Free is how many bytes the spool's file system has left. A stream that finds it full is cut, so that whoever begins
 // streams looks first.
 func (l *Logs) Free() (int64, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(l.spool, &fs); err != nil {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(l.spool, &stat); err != nil {
 		return 0, fmt.Errorf("look at the log spool: %w", err)
 	}
-	return int64(fs.Bavail) * fs.Bsize, nil
+	return int64(stat.Bavail) * stat.Bsize, nil
 }
 
 // ExecutionPrefix is where the objects of an execution lie; name is the action's, without its pack.
@@ -87,7 +114,7 @@ func (l *Logs) CreateAttempt(prefix string, attempt int, stream string, capacity
 	if l.active[prefix+stream] != nil {
 		return nil, fmt.Errorf("the stream %s%s is already being written", prefix, stream)
 	}
-	spool, err := createSpool(l.spool, spoolHeader{
+	spool, err := createSpool(l.newSpoolPath(), spoolHeader{
 		Prefix: prefix, Segments: segmentsPrefix(prefix, attempt), Stream: stream, Cap: capacity,
 	})
 	if err != nil {

@@ -218,7 +218,7 @@ func TestRecoverAfterACrash(t *testing.T) {
 	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
 	// The next process finds what a killed one leaves: the spool as it stood, and a file it had only begun.
 	next := t.TempDir()
-	files, err := filepath.Glob(filepath.Join(spool, "*"))
+	files, err := filepath.Glob(filepath.Join(spool, "*", "*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("the spool has %v, %v", files, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -93,7 +92,7 @@ func (l *Logs) spoolDocument(key, contentType string, content *io.SectionReader)
 	if err != nil {
 		return d, err
 	}
-	path := filepath.Join(l.spool, newID()+spoolSuffix)
+	path := l.newSpoolPath()
 	l.take(path)
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -38,11 +38,15 @@ func (l *Logs) Recover(ctx context.Context) error {
 
 // spooled are the paths of all spool files, those in use too.
 func (l *Logs) spooled() ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(l.spool, "*"+spoolSuffix))
+	paths, err := filepath.Glob(filepath.Join(l.spool, "*", "*"+spoolSuffix))
 	if err != nil {
 		return nil, fmt.Errorf("list log spool: %w", err)
 	}
-	return paths, nil
+	earlier, err := filepath.Glob(filepath.Join(l.spool, "*"+spoolSuffix)) // versions that had no folders there
+	if err != nil {
+		return nil, fmt.Errorf("list log spool: %w", err)
+	}
+	return append(earlier, paths...), nil
 }
 
 func (l *Logs) recover(ctx context.Context, path string) error {

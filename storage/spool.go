@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -59,12 +58,11 @@ func (h spoolHeader) encode() ([]byte, error) {
 	return append(text, strings.Repeat(" ", headerBytes-len(text))...), nil
 }
 
-func createSpool(dir string, h spoolHeader) (s *spool, err error) {
+func createSpool(path string, h spoolHeader) (s *spool, err error) {
 	header, err := h.encode()
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, newID()+spoolSuffix)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"testing"
 	"testing/iotest"
 
@@ -30,7 +31,7 @@ func TestSpoolKeepsWhatTheContractSays(t *testing.T) {
 			rapid.Just(capacity), rapid.Just(capacity+tailBytes),
 		), 0, 8).Draw(t, "sizes")
 
-		s, err := createSpool(dir, spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
+		s, err := createSpool(filepath.Join(dir, newID()), spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +114,7 @@ func TestPartialRune(t *testing.T) {
 
 func TestSpoolOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	s, err := createSpool(t.TempDir(), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
+	s, err := createSpool(filepath.Join(t.TempDir(), newID()), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

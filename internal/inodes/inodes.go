@@ -11,8 +11,8 @@ import (
 const topDirectory = 0x00020000
 
 // Spread has an ext4 file system lay the folders in dir far from each other. It would lay them, and all that is in them, near to
-// dir, and whoever makes a file there looks at every one that was deleted there within five seconds, before it takes a number that
-// is free: at the rate of executions that was a tenth of the processor's time. Other file systems have no such flag, and need none.
+// dir. Whoever makes a file there looks at every one that was deleted there in the last minutes, before it takes a number that is
+// free: at the rate of executions that was a tenth of the processor's time. Other file systems have no such flag, and need none.
 func Spread(dir string) {
 	file, err := os.Open(dir)
 	if err != nil {

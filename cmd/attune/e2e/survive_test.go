@@ -250,9 +250,9 @@ func (m *mortal) atAnyTime(t *testing.T) {
 
 // nothingIsLeft: what the lives left of ended executions goes.
 func (m *mortal) nothingIsLeft(t *testing.T) {
-	for _, place := range []string{"sandboxes/executions", "spool"} {
-		within(t, place+" is empty", func() bool {
-			left, err := filepath.Glob(filepath.Join(m.dir, "worker", place, "*"))
+	for _, place := range []string{"sandboxes/executions/*", "spool/*/*"} {
+		within(t, place+" is nothing", func() bool {
+			left, err := filepath.Glob(filepath.Join(m.dir, "worker", place))
 			return err == nil && len(left) == 0
 		})
 	}
