@@ -13,6 +13,7 @@ import (
 // assignment is what a later process needs to go on with a run. It is in the sandbox's folder before the document is
 // delivered, and has nothing of the document.
 type assignment struct {
+	Sandbox   string    `json:"sandbox"`
 	Execution string    `json:"execution"`
 	StartedAt time.Time `json:"started_at"`
 }
@@ -26,34 +27,37 @@ func (s *sandbox) assign(a assignment) error {
 	if err := os.WriteFile(s.files.assignment(), text, 0o600); err != nil {
 		return fmt.Errorf("write assignment: %w", err)
 	}
-	if err := os.Symlink(s.files.dir, s.config.link(a.Execution)); err != nil {
+	if err := os.Link(s.files.assignment(), s.config.link(a.Execution)); err != nil {
 		return fmt.Errorf("assign sandbox to execution: %w", err)
 	}
 	return nil
 }
 
-// link leads from an execution to the folder of its sandbox.
+// link is the name that an execution's assignment has besides the one in the sandbox's folder.
 func (c *Config) link(execution string) string { return filepath.Join(c.executionsDir(), execution) }
+
+// assigned finds the sandbox that an execution was given; ErrGone says that it has none.
+func (c *Containerd) assigned(execution string) (id string, err error) {
+	var a assignment
+	err = readJSON(c.config.link(execution), &a)
+	return a.Sandbox, err
+}
 
 // dismiss takes a sandbox from the execution that it was given to.
 func (c *Containerd) dismiss(id string) error {
-	text, err := os.ReadFile(runFiles{c.runDir(id)}.assignment())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	var a assignment
+	err := readJSON(runFiles{c.runDir(id)}.assignment(), &a)
+	if errors.Is(err, ErrGone) {
+		return nil // It has none, or the process died while it wrote, and made no link.
 	}
 	if err != nil {
-		return fmt.Errorf("read assignment: %w", err)
+		return err
 	}
-	var a assignment
-	if err := json.Unmarshal(text, &a); err != nil {
-		return nil //nolint:nilerr // The process died while it wrote, and made no link.
-	}
-	link := c.config.link(a.Execution)
 	// An execution that was refused this sandbox may have another.
-	if to, err := os.Readlink(link); err != nil || to != c.runDir(id) {
+	if holder, err := c.assigned(a.Execution); err != nil || holder != id {
 		return nil //nolint:nilerr // There is none.
 	}
-	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(c.config.link(a.Execution)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove assignment: %w", err)
 	}
 	return nil

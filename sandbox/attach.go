@@ -22,15 +22,11 @@ type earlier struct {
 
 // Attach implements Runtime.
 func (c *Containerd) Attach(ctx context.Context, execution string) (Sandbox, string, error) {
-	dir, err := os.Readlink(c.config.link(execution))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", ErrGone
-	}
+	id, err := c.assigned(execution)
 	if err != nil {
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
-	id := filepath.Base(dir)
-	s := &sandbox{Containerd: c, spec: Spec{ID: id}, files: runFiles{dir}, stdio: &stdio{}}
+	s := &sandbox{Containerd: c, spec: Spec{ID: id}, files: runFiles{c.runDir(id)}, stdio: &stdio{}}
 	if s.earlier, err = s.files.readEarlier(); err != nil {
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
@@ -126,11 +122,11 @@ func readJSON(path string, value any) error {
 
 // Forget implements Runtime.
 func (c *Containerd) Forget(execution string) {
-	dir, err := os.Readlink(c.config.link(execution))
+	id, err := c.assigned(execution)
 	if err != nil {
 		return // its sandbox was removed wholly
 	}
-	if s, live := c.live.Load(filepath.Base(dir)); live {
+	if s, live := c.live.Load(id); live {
 		s.(*sandbox).leave(context.Background())
 	}
 }

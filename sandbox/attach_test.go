@@ -14,8 +14,8 @@ func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	files := runFiles{c.runDir("earlier")}
 	err := errors.Join(
 		os.MkdirAll(c.config.runsDir(), 0o700), os.MkdirAll(c.config.executionsDir(), 0o700), files.create(base+nobody),
-		os.WriteFile(files.assignment(), []byte(`{"execution": "e-1"}`), 0o600), files.keepExit(Exit{Code: 3}),
-		os.Symlink(files.dir, c.config.link("e-1")),
+		os.WriteFile(files.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), files.keepExit(Exit{Code: 3}),
+		os.Link(files.assignment(), c.config.link("e-1")),
 	)
 	if err != nil {
 		t.Fatal(err)

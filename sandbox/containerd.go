@@ -117,7 +117,7 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{config.StateDir, config.runsDir(), config.executionsDir(), config.runcDir()} {
+	for _, dir := range []string{config.StateDir, config.runsDir(), config.executionsDir(), config.runcDir(), config.rootsDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make state folder: %w", err)
 		}
@@ -138,9 +138,9 @@ func New(ctx context.Context, config Config) (*Containerd, error) {
 		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),
-		own:      &ownShim{program: config.Shim, root: config.runcDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger},
+		own:      &ownShim{program: config.Shim, state: config.runcDir(), roots: config.rootsDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger},
 	}
-	if err := c.makeGroup(ctx); err != nil {
+	if err := errors.Join(c.own.clean(), c.makeGroup(ctx)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return c, nil
@@ -174,7 +174,10 @@ func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 // runcDir is where runc keeps the state of its containers.
 func (c *Config) runcDir() string { return filepath.Join(c.StateDir, string(attune.RuntimeRunc)) }
 
-// executionsDir has a link for each execution that was given a sandbox: from its name to the sandbox's folder.
+// rootsDir has a folder for each shim, in which root file systems are mounted.
+func (c *Config) rootsDir() string { return filepath.Join(c.StateDir, "roots") }
+
+// executionsDir has the assignment of each execution that was given a sandbox, by its name.
 func (c *Config) executionsDir() string { return filepath.Join(c.StateDir, "executions") }
 
 // Level says how well sandboxes are isolated on this host: LevelFull, or what is missing, as Report has it.
@@ -183,22 +186,13 @@ func (c *Containerd) Level() string { return c.level }
 // Close waits for the rest of those that have ended, and ends the connection. Sandboxes that run go on running, and another process of the same owner finds them.
 func (c *Containerd) Close() error {
 	c.retired.Wait()
-	c.own.close(c.keepsAny())
+	c.own.close()
 	// Only an empty group can be removed, which is just what is wanted.
 	_ = c.groups.remove(c.config.CgroupParent)
 	if err := c.client.Close(); err != nil {
 		return fmt.Errorf("disconnect from containerd: %w", err)
 	}
 	return nil
-}
-
-// keepsAny tells whether a sandbox of this process goes on.
-func (c *Containerd) keepsAny() (kept bool) {
-	c.live.Range(func(_, s any) bool {
-		kept = s.(*sandbox).earlier == nil
-		return !kept
-	})
-	return kept
 }
 
 func (c *Containerd) cgroupPath(id string) string { return filepath.Join(c.config.CgroupParent, id) }

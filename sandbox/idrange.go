@@ -21,6 +21,8 @@ const (
 type idRanges struct {
 	mu    sync.Mutex
 	taken map[uint32]bool
+	// spare were given back; the last comes first. Whoever mounts for one again finds much of it done.
+	spare []uint32
 }
 
 func (r *idRanges) take() (uint32, error) {
@@ -28,6 +30,11 @@ func (r *idRanges) take() (uint32, error) {
 	defer r.mu.Unlock()
 	if r.taken == nil {
 		r.taken = make(map[uint32]bool)
+	}
+	if last := len(r.spare) - 1; last >= 0 {
+		base := r.spare[last]
+		r.spare, r.taken[base] = r.spare[:last], true
+		return base, nil
 	}
 	const ranges = (endHostID - firstHostID) / idRangeSize
 	start := rand.Uint32N(ranges) //nolint:gosec // spreads the ranges, guards nothing
@@ -54,5 +61,8 @@ func (r *idRanges) keep(base uint32) {
 func (r *idRanges) release(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.taken, base)
+	if r.taken[base] {
+		delete(r.taken, base)
+		r.spare = append(r.spare, base)
+	}
 }

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,15 +20,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	sandboxes "github.com/containerd/containerd/v2/core/sandbox"
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// shimSockets is short, as the path of a socket must be.
 	shimSockets = "/run/attune"
-	// shimReady is what it prints when it listens.
-	shimReady = "ready\n"
+	// shimReady is what it prints when it listens, shimKeeps what it prints when its worker is gone and a sandbox is not.
+	shimReady, shimKeeps = "ready\n", "keeps\n"
 	// shimVersion is the version of containerd's task service that the shim serves.
 	shimVersion = 3
 	// shimStartTime is more than it takes to start, shimEndTime to end when it has nothing to keep.
@@ -37,9 +41,10 @@ const (
 // and again when it is found dead. It ends by itself when this process and its last sandbox are gone.
 type ownShim struct {
 	program string
-	// root is where runc keeps the state of its containers, complaints where the shim writes what goes wrong.
-	root, complaints string
-	log              *slog.Logger
+	// state is where runc keeps the state of its containers, roots where each shim has a folder to mount their file systems in, and
+	// complaints where it writes what goes wrong.
+	state, roots, complaints string
+	log                      *slog.Logger
 
 	mu      sync.Mutex
 	running *shimProcess
@@ -49,7 +54,8 @@ type shimProcess struct {
 	socket string
 	// alive is the other end of its stdin: it never reads there, but learns that we are gone.
 	alive io.Closer
-	ended chan struct{}
+	// kept is closed when it says that it has sandboxes still, ended when it is gone.
+	kept, ended chan struct{}
 }
 
 // address is where it listens.
@@ -77,13 +83,18 @@ func (o *ownShim) start() (*shimProcess, error) {
 	if err := os.MkdirAll(shimSockets, 0o700); err != nil {
 		return nil, err
 	}
-	p := &shimProcess{socket: filepath.Join(shimSockets, strings.ToLower(rand.Text())+".sock"), ended: make(chan struct{})}
+	name := strings.ToLower(rand.Text())
+	p := &shimProcess{socket: shimSocket(name), kept: make(chan struct{}), ended: make(chan struct{})}
+	roots := filepath.Join(o.roots, name)
+	if err := os.MkdirAll(roots, 0o711); err != nil {
+		return nil, err
+	}
 	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer complaints.Close()
-	command := exec.Command(o.program, "serve", "-socket", p.socket, "-root", o.root)
+	command := exec.Command(o.program, "serve", "-socket", p.socket, "-root", o.state, "-roots", roots)
 	command.Env, command.Dir, command.Stderr = []string{}, "/", complaints
 	// What a terminal sends to us is not for it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -98,16 +109,23 @@ func (o *ownShim) start() (*shimProcess, error) {
 		return nil, err
 	}
 	late := time.AfterFunc(shimStartTime, func() { _ = command.Process.Kill() })
-	line, _ := bufio.NewReader(said).ReadString('\n')
+	words := bufio.NewReader(said)
+	line, _ := words.ReadString('\n')
 	late.Stop()
 	if line != shimReady {
 		_ = command.Process.Kill()
 		return nil, errors.Join(fmt.Errorf("it did not come up; %s may say why", o.complaints), command.Wait())
 	}
 	go func() {
+		if line, _ := words.ReadString('\n'); line == shimKeeps {
+			close(p.kept)
+		}
 		err := command.Wait()
 		_ = os.Remove(p.socket)
 		close(p.ended)
+		if leftErr := unmountRoots(roots); leftErr != nil {
+			o.log.Error("the shim has left something mounted", "error", leftErr)
+		}
 		if err != nil {
 			o.log.Error("the shim has died, and its sandboxes with it", "error", err, "log", o.complaints)
 		}
@@ -116,21 +134,57 @@ func (o *ownShim) start() (*shimProcess, error) {
 }
 
 // close lets it end. With sandboxes left it lives on for them.
-func (o *ownShim) close(left bool) {
+func (o *ownShim) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.running == nil {
 		return
 	}
 	_ = o.running.alive.Close()
-	if left {
-		return
-	}
 	select {
 	case <-o.running.ended:
+	case <-o.running.kept:
 	case <-time.After(shimEndTime):
-		o.log.Warn("the shim has sandboxes still")
+		o.log.Warn("the shim does not end", "log", o.complaints)
 	}
+}
+
+func shimSocket(name string) string { return filepath.Join(shimSockets, name+".sock") }
+
+// clean unmounts what shims of earlier lives left that are dead.
+func (o *ownShim) clean() error {
+	folders, err := os.ReadDir(o.roots)
+	if err != nil {
+		return fmt.Errorf("look for what shims left: %w", err)
+	}
+	var errs []error
+	for _, folder := range folders {
+		conn, err := net.Dial("unix", shimSocket(folder.Name()))
+		if err == nil {
+			errs = append(errs, conn.Close()) // it has sandboxes still, or will clean up itself
+			continue
+		}
+		_ = os.Remove(shimSocket(folder.Name()))
+		errs = append(errs, unmountRoots(filepath.Join(o.roots, folder.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+// unmountRoots removes the folder that a shim had its roots in; it may have done so itself.
+func unmountRoots(dir string) error {
+	roots, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, root := range roots {
+		path := filepath.Join(dir, root.Name())
+		errs = append(errs, mount.UnmountAll(path, unix.MNT_DETACH), os.Remove(path))
+	}
+	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
+		return fmt.Errorf("unmount what a shim left: %w", err)
+	}
+	return nil
 }
 
 // groupID names what containerd takes for one sandbox of many containers: all of an owner's. That is how it lets them share a shim.

@@ -70,7 +70,7 @@ func (s *sandbox) begin(ctx, life context.Context, in Input) (exit Exit, err err
 		return exit, nil
 	}
 	exit.StartedAt = time.Now()
-	if err := s.assign(assignment{Execution: in.Execution, StartedAt: exit.StartedAt}); err != nil {
+	if err := s.assign(assignment{Sandbox: s.spec.ID, Execution: in.Execution, StartedAt: exit.StartedAt}); err != nil {
 		return exit, err
 	}
 	if ctx.Err() != nil {

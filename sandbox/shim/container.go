@@ -29,6 +29,7 @@ import (
 // container is one sandbox, from Create to Delete.
 type container struct {
 	id, bundle, root string
+	roots            *roots
 	streams          *streams
 	// made: what stands below is set, and stays.
 	made atomic.Bool
@@ -46,9 +47,9 @@ type container struct {
 	undo     []func() error
 }
 
-func newContainer(root string, r *task.CreateTaskRequest) *container {
+func newContainer(root string, roots *roots, r *task.CreateTaskRequest) *container {
 	return &container{
-		id: r.ID, bundle: r.Bundle, root: root, exited: make(chan struct{}),
+		id: r.ID, bundle: r.Bundle, root: root, roots: roots, exited: make(chan struct{}),
 		streams: &streams{stdinPath: r.Stdin, stdoutPath: r.Stdout, stderrPath: r.Stderr},
 	}
 }
@@ -74,8 +75,14 @@ func (c *container) make(rootfs []*types.Mount) error {
 	if err != nil {
 		return err
 	}
+	mounted, err := c.roots.take(rootfs)
+	if err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() error { return c.roots.giveBack(mounted) })
 	c.undo = append(c.undo, func() error { return mount.UnmountAll(spec.Root.Path, 0) })
-	if err := mountAll(rootfs, spec.Root.Path); err != nil {
+	// The users inside can pass through the bundle, and not to where it is mounted.
+	if err := bind(mounted, spec.Root.Path); err != nil {
 		return err
 	}
 	process, err := processOf(spec.Process)
@@ -136,20 +143,6 @@ func (c *container) readSpec() (*specs.Spec, error) {
 		spec.Root.Path = filepath.Join(c.bundle, spec.Root.Path)
 	}
 	return spec, nil
-}
-
-func mountAll(rootfs []*types.Mount, target string) error {
-	if err := os.Mkdir(target, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	mounts := make([]mount.Mount, len(rootfs))
-	for i, m := range rootfs {
-		mounts[i] = mount.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options}
-	}
-	if err := mount.All(mounts, target); err != nil {
-		return fmt.Errorf("mount root file system: %w", err)
-	}
-	return nil
 }
 
 func (c *container) start() error {

@@ -6,7 +6,7 @@
 // go. containerd's own starts two processes of itself and five of runc for each container, and stays with one container. This
 // one is started once by the worker, makes containers with runc's library, and starts nothing but what becomes the container.
 //
-//	attune-shim serve -socket PATH -root DIR   by the worker, which holds the other end of stdin for as long as it lives
+//	attune-shim serve -socket PATH -root DIR -roots DIR   by the worker, which holds the other end of stdin for as long as it lives
 //	attune-shim … -id ID -bundle DIR delete    by containerd, after each container, and when the shim is gone
 //	attune-shim -info                          by containerd, once
 //	attune-shim init                           by itself, inside what becomes a container
@@ -29,9 +29,10 @@ func Main(args []string) int {
 	case len(args) > 0 && args[0] == "serve":
 		flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 		socket := flags.String("socket", "", "where to listen")
-		root := flags.String("root", "", "where runc keeps the state of containers")
+		state := flags.String("root", "", "where runc keeps the state of containers")
+		roots := flags.String("roots", "", "where their root file systems are mounted")
 		if err = flags.Parse(args[1:]); err == nil {
-			err = serve(*socket, *root)
+			err = serve(*socket, *state, *roots)
 		}
 	case len(args) > 0 && args[len(args)-1] == "delete":
 		err = deleteDead(args[:len(args)-1])

@@ -23,14 +23,14 @@ import (
 const oomScore = "-998"
 
 // serve keeps containers until the worker is gone and the last of them is deleted.
-func serve(socket, root string) error {
-	if err := seal(root); err != nil {
+func serve(socket, state, rootsDir string) error {
+	if err := seal(state); err != nil {
 		return err
 	}
 	// They are meant for the worker, or for all of this host's processes: containers are ended by whoever owns them. A handler,
 	// unlike an ignored signal, is not inherited by what runs in them.
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(oomScore), 0); err != nil {
 		fmt.Fprintln(os.Stderr, "attune-shim: not protected from the kernel's out-of-memory killer:", err)
 	}
@@ -45,7 +45,8 @@ func serve(socket, root string) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	s := newService(root)
+	mounted := &roots{dir: rootsDir, mounted: make(map[string]*root)}
+	s := newService(state, mounted)
 	task.RegisterTTRPCTaskService(server, s)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(context.Background(), listener) }()
@@ -54,8 +55,11 @@ func serve(socket, root string) error {
 	}
 	// The worker never writes: this is its end.
 	_, _ = io.Copy(io.Discard, os.Stdin)
+	if !s.empty() {
+		_, _ = os.Stdout.WriteString("keeps\n") // for a worker that ends in order
+	}
 	s.waitEmpty()
-	return errors.Join(server.Close(), ignoreClosed(<-served))
+	return errors.Join(server.Close(), ignoreClosed(<-served), mounted.close())
 }
 
 func ignoreClosed(err error) error {

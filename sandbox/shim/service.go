@@ -21,20 +21,27 @@ import (
 // part in our sandboxes.
 type service struct {
 	// root is where runc keeps the state of containers; runc's own command finds them there.
-	root string
+	root  string
+	roots *roots
 
 	mu         sync.Mutex
 	containers map[string]*container
-	// empty is signaled when there is no container left.
-	empty *sync.Cond
+	// emptied is signaled when there is no container left.
+	emptied *sync.Cond
 }
 
 var _ task.TTRPCTaskService = (*service)(nil)
 
-func newService(root string) *service {
-	s := &service{root: root, containers: make(map[string]*container)}
-	s.empty = sync.NewCond(&s.mu)
+func newService(root string, roots *roots) *service {
+	s := &service{root: root, roots: roots, containers: make(map[string]*container)}
+	s.emptied = sync.NewCond(&s.mu)
 	return s
+}
+
+func (s *service) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.containers) == 0
 }
 
 // waitEmpty returns when no container is left.
@@ -42,7 +49,7 @@ func (s *service) waitEmpty() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.containers) > 0 {
-		s.empty.Wait()
+		s.emptied.Wait()
 	}
 }
 
@@ -61,7 +68,7 @@ func (s *service) remove(id string) {
 	defer s.mu.Unlock()
 	delete(s.containers, id)
 	if len(s.containers) == 0 {
-		s.empty.Broadcast()
+		s.emptied.Broadcast()
 	}
 }
 
@@ -77,7 +84,7 @@ func (s *service) get(id string) (*container, error) {
 
 // Create makes a container, all but the start of its process.
 func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.CreateTaskResponse, error) {
-	c := newContainer(s.root, r)
+	c := newContainer(s.root, s.roots, r)
 	if err := s.add(c); err != nil {
 		return nil, errgrpc.ToGRPC(err)
 	}
