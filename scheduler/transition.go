@@ -135,17 +135,14 @@ func (b *book) queueStarts(batch *pgx.Batch, all []*ending, ours []bool) {
 func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) error {
 	n := len(all)
 	slots, numbers := make([]int, 0, n), make([]int64, 0, n)
-	statuses, reasons, codes := make([]string, 0, n), make([]string, 0, n), make([]*int, 0, n)
-	results, failures := make([]*string, 0, n), make([]*string, 0, n)
-	usages, outputs := make([]*string, 0, n), make([]*string, 0, n)
+	statuses, reasons := make([]string, 0, n), make([]string, 0, n)
+	var codes sparse[int]
+	var results, failures, usages, outputs sparse[string]
 	index := make(map[int64]string, n)
 	for _, e := range all {
 		if e.begins() {
 			continue
 		}
-		index[e.Number] = e.ID
-		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
-		statuses, reasons, codes = append(statuses, string(e.Status)), append(reasons, string(e.Reason)), append(codes, e.ExitCode)
 		failure, usage, files, err := e.documents()
 		if err != nil {
 			return err
@@ -155,8 +152,15 @@ func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) er
 			text := string(e.Result)
 			result = &text
 		}
-		results, failures = append(results, result), append(failures, failure)
-		usages, outputs = append(usages, usage), append(outputs, files)
+		at := len(slots)
+		codes.put(at, e.ExitCode)
+		results.put(at, result)
+		failures.put(at, failure)
+		usages.put(at, usage)
+		outputs.put(at, files)
+		index[e.Number] = e.ID
+		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
+		statuses, reasons = append(statuses, string(e.Status)), append(reasons, string(e.Reason))
 	}
 	if len(slots) == 0 {
 		return nil
@@ -171,6 +175,17 @@ func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) er
 		return err
 	})
 	return nil
+}
+
+// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short for null.
+type sparse[T any] []*T
+
+func (s *sparse[T]) put(at int, value *T) {
+	if value == nil {
+		return
+	}
+	*s = append(*s, make([]*T, at-len(*s))...)
+	*s = append(*s, value)
 }
 
 // documents are those parts of an outcome that are kept as JSON, each nil where there is nothing of it.
