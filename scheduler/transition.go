@@ -24,7 +24,7 @@ type book struct {
 
 // ending is a claim with how it ended, or one that begins where Status is empty.
 type ending struct {
-	Claim
+	*Claim
 	Outcome
 }
 
@@ -52,7 +52,7 @@ func newBook(q *Queue, worker string) *book {
 // happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
 // lost, for a claim is begun once.
 func (b *book) start(ctx context.Context, c Claim) (bool, error) {
-	return b.entries.do(ctx, &ending{Claim: c})
+	return b.entries.do(ctx, &ending{Claim: &c})
 }
 
 // finish moves an execution to its terminal state, which frees its slot; the sandbox must be gone. Asked to stop, an
@@ -60,13 +60,13 @@ func (b *book) start(ctx context.Context, c Claim) (bool, error) {
 //
 // A claim that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
 func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
-	_, err := b.entries.do(ctx, &ending{c, o})
+	_, err := b.entries.do(ctx, &ending{&c, o})
 	return err
 }
 
 // finishLater is finish for those who do not wait for it.
-func (b *book) finishLater(c Claim, o Outcome, done func(error)) {
-	b.entries.post(context.Background(), &ending{c, o}, func(_ bool, err error) { done(err) })
+func (b *book) finishLater(e *ending, done func(error)) {
+	b.entries.post(context.Background(), e, func(_ bool, err error) { done(err) })
 }
 
 // flush commits starts and ends in one transaction; the answer to a start is whether the claim is still the worker's.
