@@ -39,6 +39,10 @@ func (w *Worker) execute(ctx context.Context, c *Claim) {
 		return
 	}
 	w.book.finishLater(e, func(err error) {
+		if err == nil && w.Executor.Immediate() {
+			w.over(c, w.record(e, retry, nil)) // nothing waits in there
+			return
+		}
 		go func() { w.over(c, w.record(e, retry, err)) }()
 	})
 }

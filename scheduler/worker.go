@@ -24,8 +24,8 @@ type Executor interface {
 	// Clear removes what an earlier life left and Attach did not take. When it returns nil, nothing of that runs any more, and
 	// what is left of the logs of the claims in again is stored as of attempts that will be tried again.
 	Clear(ctx context.Context, again []Claim) error
-	// Immediate tells that Execute has nothing to prepare: a claim then counts as begun with its admission, which spares a
-	// commit, and is durable before Execute hears of it.
+	// Immediate tells that Execute has nothing to prepare and Settled nothing to do: a claim then counts as begun with its
+	// admission, which spares a commit, and is durable before Execute hears of it.
 	Immediate() bool
 	// Ready tells whether the host can take more; where it cannot, executions wait for a worker that can.
 	Ready() bool

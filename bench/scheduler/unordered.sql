@@ -21,7 +21,8 @@ with places as materialized (
         started_at = case when $5 then clock_timestamp() end, stop_reason = ''
     from (select *, row_number() over () as turn from taken) t
     where s.ctid = (select rows from places)[t.turn]
-    returning s.*
+    returning s.number, s.claim, s.ticket, s.id, s.attempt, s.action, s.pack, s.pack_version, s.installation_id, s.image_digest,
+        s.parameters, s.created_at
 )
 select number, claim, ticket, id, attempt, action, pack, pack_version, installation_id, image_digest, parameters, created_at,
     null::bigint as left_behind

@@ -76,7 +76,8 @@ with taken as materialized (
         wait_until = l.wait_until, scheduled_at = clock_timestamp(), started_at = case when $5 then clock_timestamp() end, stop_reason = ''
     from (select l.*, q.key, row_number() over () as turn from left_line l join lines q on q.id = l.queue_id) l
     where s.ctid = (select rows from places)[l.turn]
-    returning s.*
+    returning s.number, s.claim, s.ticket, s.id, s.attempt, s.action, s.pack, s.pack_version, s.installation_id, s.image_digest,
+        s.parameters, s.created_at
 )
 -- and how many are left behind
 select number, claim, ticket, id, attempt, action, pack, pack_version, installation_id, image_digest, parameters, created_at,
