@@ -11,3 +11,6 @@ alter table slots
         else false end
         and (status = 'free' or num_nulls(queue_id, ticket, attempt, action, pack, pack_version, installation_id, image_digest,
             parameters, created_at, queued_at, scheduled_at) = 0));
+
+-- Every end of an execution pays for each index of the history. A listing by pack is one by the actions of the pack.
+drop index finished_by_pack;
