@@ -22,7 +22,7 @@ func asked(t *testing.T, q *Queue, n int) (chosen []string) {
 		if err != nil {
 			return err
 		}
-		claims, _, err := scanAdmission(rows, n)
+		claims, _, err := scanAdmission(rows)
 		chosen = ids(claims)
 		return errors.Join(err, undo)
 	})
