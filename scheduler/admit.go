@@ -80,11 +80,12 @@ const maxNumber = math.MaxInt64 - 1<<32
 // scanAdmission reads one row for each claim, and one with the number of those left.
 func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
 	var c Claim
+	var id, installation pgtype.UUID
 	var rest *int
 	// The database has checked that they are JSON.
 	parameters := (*[]byte)(&c.Parameters)
 	// These are the same for many.
-	var shared [5]pgtype.DriverBytes
+	var shared [4]pgtype.DriverBytes
 	texts := make(map[string]string)
 	keep := func(text []byte) string {
 		kept, ok := texts[string(text)]
@@ -94,14 +95,18 @@ func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
 		}
 		return kept
 	}
-	_, err = pgx.ForEachRow(rows, []any{&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &shared[0], &shared[1], &shared[2], &shared[3],
-		&shared[4], parameters, &c.CreatedAt, &rest}, func() error {
+	installations := make(map[pgtype.UUID]string)
+	_, err = pgx.ForEachRow(rows, []any{&c.Slot, &c.Number, &c.ticket, &id, &c.Attempt, &shared[0], &shared[1], &shared[2], &installation,
+		&shared[3], parameters, &c.CreatedAt, &rest}, func() error {
 		if rest != nil {
 			left = *rest
 			return nil
 		}
-		c.Action, c.Pack, c.PackVersion = keep(shared[0]), keep(shared[1]), keep(shared[2])
-		c.InstallationID, c.ImageDigest = keep(shared[3]), keep(shared[4])
+		if installations[installation] == "" {
+			installations[installation] = installation.String()
+		}
+		c.ID, c.InstallationID = id.String(), installations[installation]
+		c.Action, c.Pack, c.PackVersion, c.ImageDigest = keep(shared[0]), keep(shared[1]), keep(shared[2]), keep(shared[3])
 		claims = append(claims, c)
 		c.Parameters = nil
 		return nil

@@ -64,7 +64,8 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 	var idle bool
 	if _, err := pgx.ForEachRow(rows, []any{&worker, &c.Slot, &c.Number, &c.ID, &idle}, func() error {
 		if idle {
-			byWorker[worker] = append(byWorker[worker], &ending{c, Outcome{Status: attune.StatusCancelled, Reason: reason}})
+			claim := c
+			byWorker[worker] = append(byWorker[worker], &ending{&claim, Outcome{Status: attune.StatusCancelled, Reason: reason}})
 		}
 		return nil
 	}); err != nil {

@@ -22,20 +22,30 @@ const (
 	// longer before it comes again.
 	gatherMemory = 3 * time.Millisecond
 	gatherEach   = 20 * time.Microsecond
+	// gatherCall is what each of a large crowd adds to the wait for half of it: while the database keeps the processors busy, they
+	// take that long to call.
+	gatherCall = 2 * time.Microsecond
 	// gatherRush is how many must come within a pause for another to be worth waiting.
 	gatherRush = 32
 )
 
-// gather returns at once where nobody else was there lately, and not while they come in a rush; here counts those who have come.
-func (c *crowd) gather(here func() int) {
+// gather returns at once where nobody else was there lately, and not while they come in a rush; here counts those who have come,
+// and enough of them need no more.
+func (c *crowd) gather(here func() int, enough int) {
 	before := here()
+	if before >= enough {
+		return
+	}
 	for range gatherTurns {
 		runtime.Gosched()
 	}
-	if c.size > 1 && time.Since(c.since) < gatherMemory+time.Duration(c.size)*gatherEach {
+	if crowd := time.Duration(c.size); crowd > 1 && time.Since(c.since) < gatherMemory+crowd*gatherEach {
 		time.Sleep(gatherPause)
+		for waited := gatherPause; here() < min(c.size, enough)/2 && waited < crowd*gatherCall; waited += gatherPause {
+			time.Sleep(gatherPause)
+		}
 	}
-	for now := here(); now-before >= gatherRush; now = here() {
+	for now := here(); now < enough && now-before >= gatherRush; now = here() {
 		before = now
 		time.Sleep(gatherPause)
 	}

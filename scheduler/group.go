@@ -20,6 +20,8 @@ type group[In, Out any] struct {
 
 	mu      sync.Mutex
 	waiting []call[In, Out]
+	// carried is how many the flush under way carries.
+	carried int
 	busy    bool
 	// crowd says how many the last flush carried and when it ended.
 	crowd crowd
@@ -67,14 +69,21 @@ func (g *group[In, Out]) post(ctx context.Context, in In, done func(Out, error))
 
 // flushOnce tells whether calls are left, which the caller is to flush next.
 func (g *group[In, Out]) flushOnce(ctx context.Context) bool {
-	g.crowd.gather(g.pending)
+	g.crowd.gather(g.pending, g.limit())
 	batch := g.take()
 	g.answer(ctx, batch)
 	g.crowd.note(len(batch))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.busy = len(g.waiting) > 0
+	g.carried, g.busy = 0, len(g.waiting) > 0
 	return g.busy
+}
+
+// unanswered is how many have called and have no answer.
+func (g *group[In, Out]) unanswered() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting) + g.carried
 }
 
 // pending is how many wait.
@@ -84,12 +93,14 @@ func (g *group[In, Out]) pending() int {
 	return len(g.waiting)
 }
 
+func (g *group[In, Out]) limit() int { return cmp.Or(g.most, groupCalls) }
+
 // take removes from the front what one flush carries: at least one call.
 func (g *group[In, Out]) take() []call[In, Out] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n, bytes := 0, 0
-	for n < min(len(g.waiting), cmp.Or(g.most, groupCalls)) {
+	for n < min(len(g.waiting), g.limit()) {
 		if g.size != nil {
 			bytes += g.size(g.waiting[n].in)
 		}
@@ -99,7 +110,7 @@ func (g *group[In, Out]) take() []call[In, Out] {
 		n++
 	}
 	batch := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
+	g.waiting, g.carried = g.waiting[n:], n
 	return batch
 }
 

@@ -63,7 +63,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer listener.Wait()
 	poll := time.NewTicker(DefaultPollInterval)
 	defer poll.Stop()
-	alone := false
+	others, err := listener.Others(ctx)
+	alone := err == nil && !others
 	var notified, looked time.Time
 	for {
 		select {
@@ -80,7 +81,7 @@ func (q *Queue) Run(ctx context.Context) error {
 			q.tell(ctx)
 		case <-poll.C:
 			q.tell(ctx)
-			others, err := listener.Others(ctx)
+			others, err = listener.Others(ctx)
 			alone = err == nil && !others
 		case <-q.wake:
 			if alone {

@@ -24,7 +24,7 @@ type book struct {
 
 // ending is a claim with how it ended, or one that begins where Status is empty.
 type ending struct {
-	Claim
+	*Claim
 	Outcome
 }
 
@@ -52,7 +52,7 @@ func newBook(q *Queue, worker string) *book {
 // happens before a sandbox is made: what is still scheduled has certainly not begun. It may be repeated when the answer was
 // lost, for a claim is begun once.
 func (b *book) start(ctx context.Context, c Claim) (bool, error) {
-	return b.entries.do(ctx, &ending{Claim: c})
+	return b.entries.do(ctx, &ending{Claim: &c})
 }
 
 // finish moves an execution to its terminal state, which frees its slot; the sandbox must be gone. Asked to stop, an
@@ -60,13 +60,13 @@ func (b *book) start(ctx context.Context, c Claim) (bool, error) {
 //
 // A claim that is not in the expected state is left alone: somebody else has ended it, and the first end counts.
 func (b *book) finish(ctx context.Context, c Claim, o Outcome) error {
-	_, err := b.entries.do(ctx, &ending{c, o})
+	_, err := b.entries.do(ctx, &ending{&c, o})
 	return err
 }
 
 // finishLater is finish for those who do not wait for it.
-func (b *book) finishLater(c Claim, o Outcome, done func(error)) {
-	b.entries.post(context.Background(), &ending{c, o}, func(_ bool, err error) { done(err) })
+func (b *book) finishLater(e *ending, done func(error)) {
+	b.entries.post(context.Background(), e, func(_ bool, err error) { done(err) })
 }
 
 // flush commits starts and ends in one transaction; the answer to a start is whether the claim is still the worker's.
@@ -135,17 +135,14 @@ func (b *book) queueStarts(batch *pgx.Batch, all []*ending, ours []bool) {
 func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) error {
 	n := len(all)
 	slots, numbers := make([]int, 0, n), make([]int64, 0, n)
-	statuses, reasons, codes := make([]string, 0, n), make([]string, 0, n), make([]*int, 0, n)
-	results, failures := make([]*string, 0, n), make([]*string, 0, n)
-	usages, outputs := make([]*string, 0, n), make([]*string, 0, n)
+	statuses, reasons := make([]string, 0, n), make([]string, 0, n)
+	var codes sparse[int]
+	var results, failures, usages, outputs sparse[string]
 	index := make(map[int64]string, n)
 	for _, e := range all {
 		if e.begins() {
 			continue
 		}
-		index[e.Number] = e.ID
-		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
-		statuses, reasons, codes = append(statuses, string(e.Status)), append(reasons, string(e.Reason)), append(codes, e.ExitCode)
 		failure, usage, files, err := e.documents()
 		if err != nil {
 			return err
@@ -155,8 +152,15 @@ func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) er
 			text := string(e.Result)
 			result = &text
 		}
-		results, failures = append(results, result), append(failures, failure)
-		usages, outputs = append(usages, usage), append(outputs, files)
+		at := len(slots)
+		codes.put(at, e.ExitCode)
+		results.put(at, result)
+		failures.put(at, failure)
+		usages.put(at, usage)
+		outputs.put(at, files)
+		index[e.Number] = e.ID
+		slots, numbers = append(slots, e.Slot), append(numbers, e.Number)
+		statuses, reasons = append(statuses, string(e.Status)), append(reasons, string(e.Reason))
 	}
 	if len(slots) == 0 {
 		return nil
@@ -171,6 +175,17 @@ func queueEnds(batch *pgx.Batch, worker string, all []*ending, ids *[]string) er
 		return err
 	})
 	return nil
+}
+
+// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short for null.
+type sparse[T any] []*T
+
+func (s *sparse[T]) put(at int, value *T) {
+	if value == nil {
+		return
+	}
+	*s = append(*s, make([]*T, at-len(*s))...)
+	*s = append(*s, value)
 }
 
 // documents are those parts of an outcome that are kept as JSON, each nil where there is nothing of it.

@@ -24,8 +24,8 @@ type Executor interface {
 	// Clear removes what an earlier life left and Attach did not take. When it returns nil, nothing of that runs any more, and
 	// what is left of the logs of the claims in again is stored as of attempts that will be tried again.
 	Clear(ctx context.Context, again []Claim) error
-	// Immediate tells that Execute has nothing to prepare: a claim then counts as begun with its admission, which spares a
-	// commit, and is durable before Execute hears of it.
+	// Immediate tells that Execute has nothing to prepare and Settled nothing to do: a claim then counts as begun with its
+	// admission, which spares a commit, and is durable before Execute hears of it.
 	Immediate() bool
 	// Ready tells whether the host can take more; where it cannot, executions wait for a worker that can.
 	Ready() bool
@@ -78,6 +78,8 @@ type Worker struct {
 	WorkerConfig
 	life storage.Life
 	book *book
+	// share is how many it is given, and ends, with one statement.
+	share int
 
 	// beaten is when the worker last said that it lives; unsure that it may have been given executions without hearing of
 	// it; due when time alone may let somebody go. Only Run's goroutine has to do with them.
@@ -93,8 +95,9 @@ type Worker struct {
 	mu sync.Mutex
 	// running maps the numbers of claims to the functions that stop them.
 	running map[int64]context.CancelCauseFunc
-	// ended is signaled when an execution has ended and its slot here is free.
-	ended chan struct{}
+	// ended is signaled when an execution has ended and its slot here is free, enough when so many are free that they are worth
+	// an admission.
+	ended, enough chan struct{}
 	// group waits for what runs.
 	group sync.WaitGroup
 }
@@ -120,16 +123,19 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		book:         newBook(c.Queue, c.Name),
 		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
+		enough:       make(chan struct{}, 1),
 		curious:      true,
 	}
+	w.share = c.Capacity
 	if c.Capacity >= halvesFrom {
-		w.book.entries.most = min(c.Capacity/2, groupCalls)
+		w.share = min(c.Capacity/2, groupCalls)
 	}
+	w.book.entries.most = w.share
 	return w, nil
 }
 
-// halvesFrom is the capacity from which on a worker ends its executions by halves: while one commits, the other is given. Below
-// that, what a statement costs by itself counts for more.
+// halvesFrom is the capacity from which on a worker is given executions, and ends them, by halves: while one ends, the other is
+// given. Below that, what a statement costs by itself counts for more.
 const halvesFrom = 200
 
 // Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
@@ -203,7 +209,8 @@ func (w *Worker) step(ctx context.Context) error {
 			return err
 		}
 	}
-	claims, left, err := w.Queue.admit(ctx, w.life, free, w.Executor.Immediate())
+	wanted := min(free, w.share)
+	claims, left, err := w.Queue.admit(ctx, w.life, wanted, w.Executor.Immediate())
 	w.unsure = err != nil
 	if err != nil {
 		return err
@@ -211,8 +218,12 @@ func (w *Worker) step(ctx context.Context) error {
 	w.crowd.note(len(claims))
 	w.begin(context.WithoutCancel(ctx), claims)
 	w.book.awaited.Store(left > 0)
-	if left > 0 && len(claims) < free {
+	switch {
+	case left > 0 && len(claims) < wanted:
 		w.curious = true // a gate holds them, and may open by itself
+	case left > 0 && wanted < free:
+		offer(w.ended) // there is room for more, at once
+		return nil
 	}
 	return w.lookAhead(ctx)
 }
@@ -233,17 +244,30 @@ func (w *Worker) lookAhead(ctx context.Context) error {
 	return nil
 }
 
-// gatherSlots is how long a worker that is nearly full waits for more slots to come free: to fill them one by one would cost an
-// admission each.
+// gatherSlots is how long a worker waits at most for more slots to come free: to fill them one by one would cost an admission
+// each.
 const gatherSlots = 4 * time.Millisecond
+
+// worth is how many slots must be free for an admission to be worth its while when others are about to be free.
+func (w *Worker) worth() int { return w.share - w.share/4 }
 
 // gather waits until a step is worth its while: where somebody else is about to call, or where another slot is about to be free.
 func (w *Worker) gather() {
-	if w.book.awaited.Load() && w.free() < w.Capacity/2 {
-		time.Sleep(gatherSlots)
-		return
+	if w.book.awaited.Load() && w.free() < w.worth() {
+		timer := time.NewTimer(gatherSlots)
+		defer timer.Stop()
+		for w.free() < w.worth() {
+			select {
+			case <-w.enough:
+			case <-timer.C:
+				if w.free()+w.book.entries.unanswered() < w.worth() {
+					return
+				}
+				timer.Reset(gatherSlots) // the others are being ended
+			}
+		}
 	}
-	w.crowd.gather(w.free)
+	w.crowd.gather(w.free, w.share)
 }
 
 // beat renews the lease, and looks after what others may have left, a few times within each lease.
@@ -261,27 +285,34 @@ func (w *Worker) beat(ctx context.Context) error {
 // begin runs claims in goroutines; the executions outlive the worker's wish to end by the drain, which waits for them.
 func (w *Worker) begin(ctx context.Context, claims []Claim) {
 	w.group.Add(len(claims))
-	for _, c := range claims {
-		run, stop := context.WithCancelCause(ctx)
-		w.mu.Lock()
-		w.running[c.Number] = stop
-		w.mu.Unlock()
-		go w.execute(run, c, func(settled bool) {
-			stop(nil)
-			w.over(c, settled)
-		})
+	runs := make([]context.Context, len(claims))
+	w.mu.Lock()
+	for i, c := range claims {
+		runs[i], w.running[c.Number] = context.WithCancelCause(ctx)
+	}
+	w.mu.Unlock()
+	for i, run := range runs {
+		go w.execute(run, &claims[i])
 	}
 }
 
 // over makes room for another, unless the claim keeps its slot: it then stays in hand.
-func (w *Worker) over(c Claim, settled bool) {
+func (w *Worker) over(c *Claim, settled bool) {
 	defer w.group.Done()
+	w.mu.Lock()
+	stop := w.running[c.Number]
+	if settled {
+		delete(w.running, c.Number)
+	}
+	enough := w.Capacity-len(w.running) == w.worth()
+	w.mu.Unlock()
+	stop(nil)
 	if !settled {
 		return
 	}
-	w.mu.Lock()
-	delete(w.running, c.Number)
-	w.mu.Unlock()
+	if enough {
+		offer(w.enough)
+	}
 	if w.book.awaited.Load() {
 		offer(w.ended)
 	}

@@ -79,15 +79,35 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 	if err != nil {
 		return nil, "", err
 	}
-	// One more than asked tells whether there is a next page.
-	args = append(args, limit+1)
-	found, err := list(ctx, s.pool, "list executions", scanExecution, fmt.Sprintf(
-		`select %s from executions e where %s order by e.id desc limit $%d`, listColumns, where, len(args)), args...)
+	from := `executions e where ` + where
+	args = append(args, limit+1) // one more than asked tells whether there is a next page
+	newest := fmt.Sprintf(`order by e.id desc limit $%d`, len(args))
+	if packs := f.packs(); len(packs) > 0 && f.Action == "" {
+		args = append(args, packs)
+		from = fmt.Sprintf(ofPacks, where, newest, len(args))
+	}
+	found, err := list(ctx, s.pool, "list executions", scanExecution, `select `+listColumns+` from `+from+` `+newest, args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err
 	}
 	found = found[:limit]
 	return found, encodeCursor(found[limit-1]), nil
+}
+
+// ofPacks takes of the history the newest of each action that ever had a queue, and then the newest of these: every end of an
+// execution would pay for an index by pack.
+const ofPacks = `(
+	(select * from executions e where e.status in ('queued', 'scheduled', 'running', 'canceling') and %[1]s %[2]s)
+	union all
+	select e.* from (select distinct action from queues where pack = any($%[3]d::text[])) known cross join lateral (
+		select * from executions e where e.action = known.action and e.finished_at is not null and %[1]s %[2]s) e) e`
+
+// packs are those that the listing is limited to, none when it is not.
+func (f *ExecutionFilter) packs() []string {
+	if f.Pack != "" {
+		return []string{f.Pack}
+	}
+	return f.Allowed
 }
 
 // conditions builds only the ones that are asked for, so that each combination can use its index.

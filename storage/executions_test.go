@@ -126,32 +126,40 @@ func TestExecutionListing(t *testing.T) {
 
 func TestExecutionPages(t *testing.T) {
 	t.Parallel()
-	db := storagetest.OpenDB(t)
-	ids := insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 7)
-	var pages []int
-	seen := map[string]bool{}
-	filter := storage.ExecutionFilter{Limit: 3}
-	for {
-		found, next, err := db.Executions.List(t.Context(), filter)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, e := range found {
-			if seen[e.ID] || i > 0 && e.CreatedAt.After(found[i-1].CreatedAt) {
-				t.Errorf("%s comes twice or out of order", e.ID)
+	for _, filter := range []storage.ExecutionFilter{{Limit: 3}, {Limit: 3, Pack: "weather"}, {Limit: 3, Allowed: []string{"weather", "traffic"}}} {
+		db := storagetest.OpenDB(t)
+		insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 4)
+		insert(t, db, "weather", "weather.report", attune.StatusCompleted, 3)
+		var pages []int
+		seen := map[string]bool{}
+		for {
+			found, next, err := db.Executions.List(t.Context(), filter)
+			if err != nil {
+				t.Fatal(err)
 			}
-			seen[e.ID] = true
+			for i, e := range found {
+				if seen[e.ID] || i > 0 && e.CreatedAt.After(found[i-1].CreatedAt) {
+					t.Errorf("%s comes twice or out of order", e.ID)
+				}
+				seen[e.ID] = true
+			}
+			pages = append(pages, len(found))
+			insert(t, db, "weather", "weather.late", attune.StatusQueued, 1) // it must not shift the pages
+			if next == "" {
+				break
+			}
+			filter.Cursor = next
 		}
-		pages = append(pages, len(found))
-		insert(t, db, "weather", "weather.late", attune.StatusQueued, 1) // it must not shift the pages
-		if next == "" {
-			break
+		if fmt.Sprint(pages) != "[3 3 1]" || len(seen) != 7 {
+			t.Errorf("%+v: pages of %v with %d executions", filter, pages, len(seen))
 		}
-		filter.Cursor = next
 	}
-	if fmt.Sprint(pages) != "[3 3 1]" || len(seen) != 7 {
-		t.Errorf("pages of %v with %d executions", pages, len(seen))
-	}
+}
+
+func TestCursorThatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	db := storagetest.OpenDB(t)
+	ids := insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 1)
 	encode := base64.RawURLEncoding.EncodeToString
 	for _, bad := range []string{"?", encode([]byte("x")), encode([]byte(ids[0] + "x"))} {
 		_, _, err := db.Executions.List(t.Context(), storage.ExecutionFilter{Cursor: bad})

@@ -48,15 +48,17 @@ func (s *Workers) Register(ctx context.Context, life Life) error {
 				lease_expires_at = clock_timestamp() + $5`, life.Name, life.ID, life.Capacity, labels, Lease); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
-			on conflict (worker, number) do nothing`, life.Name, life.Capacity); err != nil {
+		more, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
+			where not exists (select from slots where worker = $1 and number = n)`, life.Name, life.Capacity)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity); err != nil {
+		fewer, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity)
+		if err != nil || more.RowsAffected()+fewer.RowsAffected() == 0 {
 			return err
 		}
 		// The number of slots changes here and nowhere else, and plans made for another one look at all of them for each.
-		_, err := tx.Exec(ctx, `analyze slots`)
+		_, err = tx.Exec(ctx, `analyze slots`)
 		return err
 	})
 	return Translate("register worker", err)

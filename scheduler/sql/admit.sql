@@ -92,9 +92,9 @@ with clock as materialized (select clock_timestamp() as now)
     returning s.*
 )
 -- and how many are left behind
-select number, claim, ticket, id::text, attempt, action, pack, pack_version, installation_id::text, image_digest, parameters,
-    created_at, null::bigint as left_behind
+select number, claim, ticket, id, attempt, action, pack, pack_version, installation_id, image_digest, parameters, created_at,
+    null::bigint as left_behind
 from given
 union all
-select 0, 0, 0, '', 0, '', '', '', '', '', '{}', clock_timestamp(),
+select 0, 0, 0, null, 0, '', '', '', null, '', '{}', clock_timestamp(),
     (select coalesce(sum(waits), 0) from lines) - (select count(*) from given)

@@ -9,7 +9,8 @@ with ended as (
             $9::text[], $10::text[])
         as o(number, claim, status, reason, exit_code, result, failure, usage, outputs)
     where s.worker = $1 and s.number = o.number and s.claim = o.claim and s.status <> 'free'
-    returning s.*, o.exit_code, o.result, o.failure, o.usage, o.outputs, o.status as outcome, o.reason,
+    returning s.claim, s.id, s.queue_key, s.attempt, {{s.run}}, s.worker, s.created_at, s.scheduled_at, s.started_at, s.stop_reason,
+        o.exit_code, o.result, o.failure, o.usage, o.outputs, o.status as outcome, o.reason,
         s.stop_reason <> '' and o.status <> 'abandoned' as stopped
 ), noted as (
     insert into finished (id, queue_key, attempt, {{run}},
