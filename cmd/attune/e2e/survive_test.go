@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -154,9 +155,23 @@ func (m *mortal) whileItPrints(t *testing.T) {
 	}
 }
 
-// assigned leads to the folder of an execution's sandbox.
+// assigned is where it stands which sandbox an execution has.
 func (m *mortal) assigned(e attune.Execution) string {
 	return filepath.Join(m.dir, "worker", "sandboxes", "executions", e.ID+"-1")
+}
+
+// sandboxOf reads the sandbox's id there.
+func sandboxOf(t *testing.T, assigned string) string {
+	t.Helper()
+	text, err := os.ReadFile(assigned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a struct{ Sandbox string }
+	if err := json.Unmarshal(text, &a); err != nil || a.Sandbox == "" {
+		t.Fatalf("it has the sandbox %q (%v)", a.Sandbox, err)
+	}
+	return a.Sandbox
 }
 
 // endsMeanwhile: also when it was in time, and the next life comes after that.
@@ -165,13 +180,10 @@ func (m *mortal) endsMeanwhile(t *testing.T) {
 	m.awaitOutput(t, e.ID, 1)
 	m.worker.kill(t)
 	deadline := time.Now().Add(5 * time.Second)
-	folder, err := os.Readlink(m.assigned(e))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sandbox := sandboxOf(t, m.assigned(e))
 	var groups []string
 	for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/memory"} {
-		group := filepath.Join(hierarchy, "attune", filepath.Base(folder), "cgroup.procs")
+		group := filepath.Join(hierarchy, "attune", sandbox, "cgroup.procs")
 		if _, err := os.Stat(group); err == nil {
 			groups = append(groups, group)
 		}
@@ -203,8 +215,9 @@ func (m *mortal) beforeTheOutcome(t *testing.T) {
 	if _, err := lock.Exec(t.Context(), `select from slots for update`); err != nil {
 		t.Fatal(err)
 	}
+	exit := filepath.Join(m.dir, "worker", "sandboxes", "runs", sandboxOf(t, m.assigned(e)), "exit.json")
 	within(t, "its end is known", func() bool {
-		_, err := os.Stat(filepath.Join(m.assigned(e), "exit.json"))
+		_, err := os.Stat(exit)
 		return err == nil
 	})
 	m.worker.kill(t)
