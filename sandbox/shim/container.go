@@ -67,7 +67,7 @@ func (c *container) create(rootfs []*types.Mount) error {
 func (c *container) make(rootfs []*types.Mount) error {
 	// Whoever cleans up after a dead shim needs to know it.
 	note := filepath.Join(c.bundle, deleted.RootFile)
-	c.undo = append(c.undo, func() error { return os.Remove(note) })
+	c.undo = append(c.undo, func() error { return ignoreNotExist(os.Remove(note)) })
 	if err := os.WriteFile(note, []byte(c.root), 0o600); err != nil {
 		return err
 	}
@@ -143,6 +143,14 @@ func (c *container) readSpec() (*specs.Spec, error) {
 		spec.Root.Path = filepath.Join(c.bundle, spec.Root.Path)
 	}
 	return spec, nil
+}
+
+// ignoreNotExist takes the absence of what is to be removed for success: containerd may have removed the bundle.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (c *container) start() error {

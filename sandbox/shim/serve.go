@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/containerd/containerd/api/runtime/task/v3"
@@ -53,6 +54,11 @@ func serve(socket, state, rootsDir string) error {
 	if _, err := os.Stdout.WriteString("ready\n"); err != nil {
 		return errors.Join(err, server.Close(), ignoreClosed(<-served))
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { s.sweep(ctx) })
+	defer sweeper.Wait()
+	defer cancel()
 	// The worker never writes: this is its end.
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if !s.empty() {
