@@ -126,7 +126,7 @@ func TestPoolGivesEachSandboxOnce(t *testing.T) {
 }
 
 // differs is what differs between any two processes.
-var differs = regexp.MustCompile(`(?m)^(Pid|Tgid|NSpid|NSpgid|NSsid|PPid|NStgid|Vm\w+|Rss\w+|\w*voluntary\w*|Threads|SigQ|Hugetlb\w*):.*$|State:.*` +
+var differs = regexp.MustCompile(`(?m)^(Pid|Tgid|NSpid|NSpgid|NSsid|PPid|NStgid|Vm\w+|Rss\w+|\w*voluntary\w*|Threads|SigQ|Hugetlb\w*|State):.*$` +
 	`|/[^ ]*/\d+/fs|[ug]id=\d+|[ug]id \d+|\b\d+ MiB`)
 
 // TestPoolSandboxIsAsAColdOne has the same program report from one made ahead and from one made at once.
