@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -57,7 +56,7 @@ func (c *Containerd) dismiss(id string) error {
 	if holder, err := c.assigned(a.Execution); err != nil || holder != id {
 		return nil //nolint:nilerr // There is none.
 	}
-	if err := os.Remove(c.config.link(a.Execution)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := ignoreNotExist(os.Remove(c.config.link(a.Execution))); err != nil {
 		return fmt.Errorf("remove assignment: %w", err)
 	}
 	return nil

@@ -48,6 +48,8 @@ type ownShim struct {
 
 	mu      sync.Mutex
 	running *shimProcess
+	// watchers wait for the ends of shims and clean up after them.
+	watchers sync.WaitGroup
 }
 
 type shimProcess struct {
@@ -89,7 +91,8 @@ func (o *ownShim) start() (*shimProcess, error) {
 	if err := os.MkdirAll(roots, 0o711); err != nil {
 		return nil, err
 	}
-	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	// What a dead one has said must not go with the start of the next.
+	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (o *ownShim) start() (*shimProcess, error) {
 		_ = command.Process.Kill()
 		return nil, errors.Join(fmt.Errorf("it did not come up; %s may say why", o.complaints), command.Wait())
 	}
-	go func() {
+	o.watchers.Go(func() {
 		if line, _ := words.ReadString('\n'); line == shimKeeps {
 			close(p.kept)
 		}
@@ -129,11 +132,11 @@ func (o *ownShim) start() (*shimProcess, error) {
 		if err != nil {
 			o.log.Error("the shim has died, and its sandboxes with it", "error", err, "log", o.complaints)
 		}
-	}()
+	})
 	return p, nil
 }
 
-// close lets it end. With sandboxes left it lives on for them.
+// close lets it end, and waits for that. With sandboxes left it lives on for them.
 func (o *ownShim) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,6 +146,7 @@ func (o *ownShim) close() {
 	_ = o.running.alive.Close()
 	select {
 	case <-o.running.ended:
+		o.watchers.Wait()
 	case <-o.running.kept:
 	case <-time.After(shimEndTime):
 		o.log.Warn("the shim does not end", "log", o.complaints)
@@ -170,21 +174,26 @@ func (o *ownShim) clean() error {
 	return errors.Join(errs...)
 }
 
-// unmountRoots removes the folder that a shim had its roots in; it may have done so itself.
+// unmountRoots removes the folder that a shim had its roots in; it may have done so itself, or somebody else does.
 func unmountRoots(dir string) error {
 	roots, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	errs := []error{err}
+	errs := []error{ignoreNotExist(err)}
 	for _, root := range roots {
 		path := filepath.Join(dir, root.Name())
-		errs = append(errs, mount.UnmountAll(path, unix.MNT_DETACH), os.Remove(path))
+		errs = append(errs, mount.UnmountAll(path, unix.MNT_DETACH), ignoreNotExist(os.Remove(path)))
 	}
-	if err := errors.Join(append(errs, os.Remove(dir))...); err != nil {
+	if err := errors.Join(append(errs, ignoreNotExist(os.Remove(dir)))...); err != nil {
 		return fmt.Errorf("unmount what a shim left: %w", err)
 	}
 	return nil
+}
+
+// ignoreNotExist takes the absence of a file that is to be removed for success.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // groupID names what containerd takes for one sandbox of many containers: all of an owner's. That is how it lets them share a shim.
@@ -193,8 +202,11 @@ func groupID(owner string) string {
 	return "attune-" + hex.EncodeToString(sum[:12])
 }
 
-// makeGroup has containerd know the group; an earlier life may have made it.
+// makeGroup has containerd know the group, for a shim of our own; an earlier life may have made it.
 func (c *Containerd) makeGroup(ctx context.Context) error {
+	if c.config.Shim == "" {
+		return nil
+	}
 	_, err := c.client.SandboxStore().Create(ctx, sandboxes.Sandbox{ID: groupID(c.config.Owner), Labels: map[string]string{ownerLabel: c.config.Owner}})
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return fmt.Errorf("make containerd's record of the shim: %w", err)

@@ -233,7 +233,7 @@ func (h host) ownShims(t *testing.T) (found []string) {
 		t.Fatal(err)
 	}
 	for _, process := range processes {
-		args, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		args, _ := os.ReadFile(filepath.Join(process, "cmdline")) // it may have ended
 		if strings.Contains(string(args), "\x00serve\x00") && strings.Contains(string(args), "\x00"+h.config.StateDir+"/") {
 			found = append(found, process)
 		}

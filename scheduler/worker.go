@@ -158,7 +158,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		w.gather()
+		w.gather(ctx)
 		err := w.step(ctx)
 		if attune.CodeOf(err) == attune.CodeConflict {
 			return errors.Join(err, w.drain(context.WithoutCancel(ctx), giveUp, 0))
@@ -244,20 +244,28 @@ func (w *Worker) lookAhead(ctx context.Context) error {
 	return nil
 }
 
-// gatherSlots is how long a worker waits at most for more slots to come free: to fill them one by one would cost an admission
-// each.
-const gatherSlots = 4 * time.Millisecond
+const (
+	// gatherSlots is how long a worker waits for more slots to come free: to fill them one by one would cost an admission each.
+	gatherSlots = 4 * time.Millisecond
+	// gatherMost is how long it waits at most, while ends are on their way: a database that keeps them waiting must not keep the
+	// worker from its other duties.
+	gatherMost = 100 * time.Millisecond
+)
 
 // worth is how many slots must be free for an admission to be worth its while when others are about to be free.
 func (w *Worker) worth() int { return w.share - w.share/4 }
 
 // gather waits until a step is worth its while: where somebody else is about to call, or where another slot is about to be free.
-func (w *Worker) gather() {
+func (w *Worker) gather(ctx context.Context) {
 	if w.book.awaited.Load() && w.free() < w.worth() {
+		ctx, cancel := context.WithTimeout(ctx, gatherMost)
+		defer cancel()
 		timer := time.NewTimer(gatherSlots)
 		defer timer.Stop()
 		for w.free() < w.worth() {
 			select {
+			case <-ctx.Done():
+				return
 			case <-w.enough:
 			case <-timer.C:
 				if w.free()+w.book.entries.unanswered() < w.worth() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -79,7 +80,7 @@ func (c *container) make(rootfs []*types.Mount) error {
 	if err != nil {
 		return err
 	}
-	c.undo = append(c.undo, func() error { return c.roots.giveBack(mounted) })
+	c.undo = append(c.undo, func() error { c.roots.giveBack(mounted); return nil })
 	c.undo = append(c.undo, func() error { return mount.UnmountAll(spec.Root.Path, 0) })
 	// The users inside can pass through the bundle, and not to where it is mounted.
 	if err := bind(mounted, spec.Root.Path); err != nil {
@@ -114,16 +115,18 @@ func (c *container) make(rootfs []*types.Mount) error {
 	return nil
 }
 
-// unmake undoes what was made. What cannot be undone is kept for another try.
+// unmake undoes what was made, last first. What cannot be undone is kept for another try, and stops nothing else.
 func (c *container) unmake() error {
-	for len(c.undo) > 0 {
-		last := len(c.undo) - 1
-		if err := c.undo[last](); err != nil {
-			return err
+	var errs []error
+	var kept []func() error
+	for _, step := range slices.Backward(c.undo) {
+		if err := step(); err != nil {
+			errs, kept = append(errs, err), append(kept, step)
 		}
-		c.undo = c.undo[:last]
 	}
-	return nil
+	slices.Reverse(kept)
+	c.undo = kept
+	return errors.Join(errs...)
 }
 
 // readSpec reads what containerd was given for the container, and names its root file system from everywhere.
@@ -154,6 +157,12 @@ func ignoreNotExist(err error) error {
 }
 
 func (c *container) start() error {
+	// Runc's library would wait for it in a thread that it never takes back.
+	select {
+	case <-c.exited:
+		return fmt.Errorf("the process of container %s ended before it was started: %w", c.id, errdefs.ErrFailedPrecondition)
+	default:
+	}
 	if c.started.Swap(true) {
 		return fmt.Errorf("container %s has been started: %w", c.id, errdefs.ErrFailedPrecondition)
 	}

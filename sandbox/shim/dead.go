@@ -21,13 +21,11 @@ import (
 	"attune/sandbox/shim/deleted"
 )
 
-const (
-	// killTime is how long a killed container may take to end, and killPause the time between two looks.
-	killTime, killPause = 10 * time.Second, 10 * time.Millisecond
-)
+// killTime is how long a killed container may take to end, and killPause the time between two looks.
+const killTime, killPause = 10 * time.Second, 10 * time.Millisecond
 
-// deleteDead removes a container whose shim is gone. For one that was deleted in order, package deleted has
-// ended the program before.
+// deleteDead removes a container whose shim is gone. For one that was deleted in order, package deleted has ended the program
+// before.
 func deleteDead(args []string) error {
 	flags := flag.NewFlagSet("delete", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

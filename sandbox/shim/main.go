@@ -6,10 +6,11 @@
 // go. containerd's own starts two processes of itself and five of runc for each container, and stays with one container. This
 // one is started once by the worker, makes containers with runc's library, and starts nothing but what becomes the container.
 //
-//	attune-shim serve -socket PATH -root DIR -roots DIR   by the worker, which holds the other end of stdin for as long as it lives
-//	attune-shim … -id ID -bundle DIR delete    by containerd, after each container, and when the shim is gone
-//	attune-shim -info                          by containerd, once
-//	attune-shim init                           by itself, inside what becomes a container
+//	attune-shim serve -socket PATH -root DIR -roots DIR
+//	                                          by the worker, which holds the other end of stdin for as long as it lives
+//	attune-shim … -id ID -bundle DIR delete   by containerd, after each container, and when the shim is gone
+//	attune-shim -info                         by containerd, once
+//	attune-shim init                          by itself, inside what becomes a container
 package shim
 
 import (

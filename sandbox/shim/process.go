@@ -3,6 +3,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,7 +17,7 @@ import (
 // refused, so that nothing is left out in silence.
 func processOf(p *specs.Process) (*libcontainer.Process, error) {
 	if p.Terminal || p.SelinuxLabel != "" || p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil || p.Capabilities == nil {
-		return nil, fmt.Errorf("the specification of the process asks for what sandboxes do not have")
+		return nil, errors.New("the specification of the process asks for what sandboxes do not have")
 	}
 	process := &libcontainer.Process{
 		Init: true, Args: p.Args, Env: p.Env, Cwd: p.Cwd, UID: int(p.User.UID), GID: int(p.User.GID),

@@ -65,24 +65,23 @@ func (r *roots) take(mounts []*types.Mount) (string, error) {
 }
 
 // giveBack is called once for each take.
-func (r *roots) giveBack(path string) error {
+func (r *roots) giveBack(path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := filepath.Base(path)
 	found := r.mounted[key]
 	if found.used--; found.used > 0 {
-		return nil
+		return
 	}
-	if r.idle == maxIdle {
-		delete(r.mounted, key)
-		return unmount(found.path)
+	keep := keepMounted
+	if r.idle >= maxIdle {
+		keep = 0
 	}
 	r.idle++
-	found.idle = time.AfterFunc(keepMounted, func() { r.unmountIdle(key, found) })
-	return nil
+	found.idle = time.AfterFunc(keep, func() { r.unmountIdle(key, found) })
 }
 
-// unmountIdle unmounts a root unless somebody has taken it meanwhile.
+// unmountIdle unmounts a root unless somebody has taken it meanwhile. One that cannot be unmounted stays for whoever comes.
 func (r *roots) unmountIdle(key string, found *root) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

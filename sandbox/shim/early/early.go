@@ -1,7 +1,7 @@
 //go:build cgo
 
-// Package early does what attune-shim does most often before the rest of the program has been set up, which takes longer than
-// either: Go sets packages up in the order of their paths, and those that this one needs before it.
+// Package early takes over where attune-shim is what becomes a container. It does so before what the rest of the program needs has
+// been set up, which the container would wait for: Go sets packages up in the order of their paths, each after what it needs.
 package early
 
 import (
