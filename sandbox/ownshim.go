@@ -24,6 +24,8 @@ import (
 	sandboxes "github.com/containerd/containerd/v2/core/sandbox"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"attune/internal/timerslack"
 )
 
 const (
@@ -108,7 +110,7 @@ func (o *ownShim) start() (*shimProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := command.Start(); err != nil {
+	if err := timerslack.Start(command); err != nil {
 		return nil, err
 	}
 	late := time.AfterFunc(shimStartTime, func() { _ = command.Process.Kill() })

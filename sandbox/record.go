@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
+
+	"attune/internal/timerslack"
 )
 
 // record makes containerd's record of the sandbox, which keeps the layers of its image, and says what to mount. A second sandbox with
@@ -72,8 +74,12 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 		return s.endTask(ctx, id)
 	})
 	err = bounded(ctx, func(ctx context.Context) error {
-		_, err := s.tasks.Create(ctx, request)
-		return err
+		created, err := s.tasks.Create(ctx, request)
+		if err != nil {
+			return err
+		}
+		// It has not begun yet. The shim's slack is not for it.
+		return timerslack.Reset(created.Pid)
 	})
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)

@@ -133,7 +133,7 @@ func (c *child) launch(ctx context.Context) (*incarnation, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	if err := cmd.Start(); err != nil {
+	if err := c.launcher(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	process := &incarnation{pid: cmd.Process.Pid, started: time.Now(), exited: make(chan struct{})}

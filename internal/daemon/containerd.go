@@ -18,6 +18,7 @@ import (
 
 	"attune"
 	"attune/internal/inodes"
+	"attune/internal/timerslack"
 )
 
 // systemPath is the PATH of every daemon; our own folder comes before it where a daemon starts programs of ours.
@@ -46,6 +47,7 @@ func newContainerd(config Config) *containerd {
 		home:       home,
 		logPath:    filepath.Join(config.Dir, "log", "containerd.log"),
 		command:    c.server,
+		launcher:   timerslack.Start,
 		ready:      c.ping,
 		stopSignal: syscall.SIGTERM,
 	}

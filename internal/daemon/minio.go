@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"attune/internal/inodes"
+	"attune/internal/timerslack"
 )
 
 // minio is a private object store on 127.0.0.1.
@@ -30,6 +31,7 @@ func newMinIO(config Config, saved *settings) *minio {
 		home:       filepath.Join(config.Dir, "minio"),
 		logPath:    filepath.Join(config.Dir, "log", "minio.log"),
 		command:    m.server,
+		launcher:   timerslack.Start,
 		ready:      m.ping,
 		stopSignal: syscall.SIGTERM,
 	}

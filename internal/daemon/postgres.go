@@ -45,10 +45,11 @@ func newPostgres(config Config, saved *settings) *postgres {
 	p.program = program{
 		name: "postgres",
 		// PostgreSQL goes there by itself; being there from the start makes it ours from the start.
-		home:    filepath.Join(p.dir, "data"),
-		logPath: filepath.Join(config.Dir, "log", "postgres.log"),
-		command: p.server,
-		ready:   p.ping,
+		home:     filepath.Join(p.dir, "data"),
+		logPath:  filepath.Join(config.Dir, "log", "postgres.log"),
+		command:  p.server,
+		launcher: (*exec.Cmd).Start,
+		ready:    p.ping,
 		// Ends sessions and writes a checkpoint; SIGTERM would wait for the sessions to end.
 		stopSignal: syscall.SIGINT,
 	}

@@ -23,6 +23,8 @@ type program struct {
 	logPath string
 	// command makes what is to be run; its Dir, its output and its process group are filled in by the supervisor.
 	command func() *exec.Cmd
+	// launcher starts the command.
+	launcher func(*exec.Cmd) error
 	// ready is nil when the daemon serves. A permanent error ends the wait.
 	ready func(context.Context) error
 	// stopSignal asks for an orderly end.
