@@ -26,23 +26,28 @@ func WriteTable(w io.Writer, results []Result) error {
 			name   string
 			median Sample
 		}{{r.A.Name, r.MedianA}, {r.B.Name, r.MedianB}} {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%.3f ms\t\t\t\n", r.Title, side.name,
-				side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), milliseconds(side.median.CPU))
+			cpu := "–"
+			if side.median.CPU > 0 {
+				cpu = fmt.Sprintf("%.3f ms", milliseconds(side.median.CPU))
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%s\t\t\t\n", r.Title, side.name, side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), cpu)
 		}
 	}
 	return table.Flush()
 }
 
 // WriteLines writes results for programs, "name value unit" each. The value of a comparison whose control failed is
-// "unusable".
+// "unusable". Processor time is left out where it was not measured.
 func WriteLines(w io.Writer, results []Result) error {
 	for _, r := range results {
 		value := fmt.Sprintf("%.3f", r.Median())
 		if !r.Usable() {
 			value = "unusable"
 		}
-		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n%[1]s_cpu_a %.4[5]f ms\n%[1]s_cpu_b %.4[6]f ms\n",
-			r.Name, value, r.MedianA.Rate(), r.MedianB.Rate(), milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
+		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n", r.Name, value, r.MedianA.Rate(), r.MedianB.Rate())
+		if err == nil && r.MedianA.CPU > 0 {
+			_, err = fmt.Fprintf(w, "%[1]s_cpu_a %.4[2]f ms\n%[1]s_cpu_b %.4[3]f ms\n", r.Name, milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
+		}
 		if err != nil {
 			return err
 		}
