@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -189,6 +190,26 @@ func TestShimLivesForItsSandboxes(t *testing.T) {
 	within(t, "the shim has ended", func() bool { return len(h.ownShims(t)) == 0 })
 	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its socket %s is left (%v)", socket, err)
+	}
+}
+
+// TestRuncReachesIntoSandboxes: the command looks into what the shim has made, for the operator.
+func TestRuncReachesIntoSandboxes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	made, err := s.Runtime.Create(t.Context(), s.Spec("reached", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runc := filepath.Join(h.config.BinDir, "runc")
+	args := append([]string{"--root", filepath.Join(h.config.StateDir, "runc"), "exec", "reached"}, s.Probe...)
+	said, err := exec.CommandContext(t.Context(), runc, append(args, "cat", "/proc/1/cmdline", "/proc/self/uid_map")...).CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "\x00echo\x00") || !strings.Contains(string(said), " 65536\n") {
+		t.Errorf("%v: %s", err, said)
+	}
+	if err := made.Remove(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -98,6 +99,8 @@ func (c *container) make(rootfs []*types.Mount) error {
 	if err != nil {
 		return err
 	}
+	config.Labels = slices.DeleteFunc(config.Labels, func(label string) bool { return strings.HasPrefix(label, bundleLabel) })
+	config.Labels = append(config.Labels, bundleLabel+c.bundle)
 	if c.runc, err = libcontainer.Create(c.root, c.id, config); err != nil {
 		return err
 	}
@@ -114,6 +117,9 @@ func (c *container) make(rootfs []*types.Mount) error {
 	go c.reap(process)
 	return nil
 }
+
+// bundleLabel names where runc's command finds the specification, for `runc exec`. The library takes the working directory for it.
+const bundleLabel = "bundle="
 
 // unmake undoes what was made, last first. What cannot be undone is kept for another try, and stops nothing else.
 func (c *container) unmake() error {
