@@ -114,8 +114,8 @@ func TestPlainAdmissionsKeepOffWhereLimitsStandAbove(t *testing.T) {
 	}
 }
 
-// TestFewAreCountedAmongAll: the admission that looks at few slots misses none that is taken, whichever gave it, and also when
-// the bound of those it looks at was lowered.
+// TestFewAreCountedAmongAll: the admission that looks at few slots misses none that is taken of another worker, whichever gave
+// it, and also when the bound of those it looks at was lowered.
 func TestFewAreCountedAmongAll(t *testing.T) {
 	t.Parallel()
 	const limit = storage.FewSlots + 8
@@ -123,7 +123,7 @@ func TestFewAreCountedAmongAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := setup(t, action("many", limit))
-			life := lifeOf(t, q, "w")
+			life, other := lifeOf(t, q, "w"), lifeOf(t, q, "other")
 			for range limit + 2 {
 				submit(t, q, "ops.many")
 			}
@@ -135,7 +135,7 @@ func TestFewAreCountedAmongAll(t *testing.T) {
 			q.layered.Store(false)
 			few := func(want, leaves int) {
 				t.Helper()
-				if got, left, err := q.admit(t.Context(), life, limit, true, false); err != nil || len(got) != want || left != leaves {
+				if got, left, err := q.admit(t.Context(), other, limit, true, false); err != nil || len(got) != want || left != leaves {
 					t.Errorf("admitted %d and left %d, want %d and %d: %v", len(got), left, want, leaves, err)
 				}
 			}
