@@ -49,12 +49,15 @@ func onOff(on bool) string {
 // back was not begun, since the start, which is durable, comes later in the same log. With begin the admission is the start,
 // too, and as durable.
 //
-// There are two statements for it. The plain one gives nothing where a limit stands above single queues, so it may be used on
-// a guess; look tells whether the guess was right.
-func (q *Queue) admit(ctx context.Context, life storage.Life, n int, begin bool) (claims []Claim, left int, err error) {
+// There are three statements for it. Two give nothing where a limit stands above single queues, so they may be used on a guess;
+// look tells whether the guess was right. One of these costs the least where few wait: quiet expects that, and where it was
+// wrong somebody is left behind.
+func (q *Queue) admit(ctx context.Context, life storage.Life, n int, quiet, begin bool) (claims []Claim, left int, err error) {
 	sql := admitPlainSQL
 	if q.layered.Load() {
 		sql = admitSQL
+	} else if quiet {
+		sql, n = admitFewSQL, min(n, storage.FewSlots)
 	}
 	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
 	batch := &pgx.Batch{}

@@ -94,7 +94,7 @@ func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
 		t.Fatal(err)
 	}
-	claims, _, err := b.admit(t.Context(), life, 1, true)
+	claims, _, err := b.admit(t.Context(), life, 1, false, true)
 	if err != nil || len(claims) != 1 {
 		t.Fatalf("admitted %v, %v", ids(claims), err)
 	}

@@ -66,8 +66,9 @@ func (q *Queue) Forget(ctx context.Context, worker string) error {
 		return err
 	}
 	err = q.admission(ctx, func(tx pgx.Tx) error {
-		// A process that came back meanwhile has renewed the lease.
-		tag, err := tx.Exec(ctx, `delete from workers where name = $1 and not (`+storage.Alive+`)`, worker)
+		// A process that came back meanwhile has renewed the lease, or was given slots before it went again.
+		tag, err := tx.Exec(ctx, `delete from workers where name = $1 and not (`+storage.Alive+`)
+			and not exists (select from slots where worker = $1 and status <> 'free')`, worker)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

@@ -273,7 +273,7 @@ func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 	}
 }
 
-// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and both admissions count what
+// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and all admissions count what
 // began under it.
 func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
 	t.Parallel()
@@ -289,6 +289,9 @@ func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
 	for _, layered := range []bool{true, false} {
 		q.layered.Store(layered)
 		wantAdmitted(t, q, 5)
+	}
+	if claims, _, err := q.admit(t.Context(), lifeOf(t, q, "w"), 5, true, false); err != nil || len(claims) > 0 {
+		t.Errorf("where few are expected, %v are admitted: %v", ids(claims), err)
 	}
 	finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted})
 	wantAdmitted(t, q, 5, next)

@@ -10,7 +10,7 @@ import (
 
 func admitAs(t *testing.T, q *Queue, life storage.Life, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), life, n, false)
+	claims, _, err := q.admit(t.Context(), life, n, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 			name := fmt.Sprint("w", w)
 			life := lifeOf(t, q, name)
 			for {
-				claims, _, err := q.admit(t.Context(), life, 2, false)
+				claims, _, err := q.admit(t.Context(), life, 2, false, false)
 				if err != nil {
 					t.Error(err)
 					return

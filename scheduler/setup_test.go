@@ -74,7 +74,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false)
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ var files embed.FS
 // The statements that move executions; each file says what must hold when it runs.
 var (
 	admitSQL        = statement("admit")
+	admitFewSQL     = statement("admit_few")
 	admitPlainSQL   = statement("admit_plain")
 	delaySQL        = statement("delay")
 	dueSQL          = statement("due")

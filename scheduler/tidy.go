@@ -27,6 +27,9 @@ func (q *Queue) tidy(ctx context.Context) error {
 		batch.Queue(`update queues set busy = false where id in (
 			select q.id from queues q join heads h on h.queue_id = q.id
 			where q.busy and q.entered = h.departed order by q.id for update of q skip locked)`)
+		// A process that does not raise it has the default, see 005_used.sql.
+		batch.Queue(`update workers w set used = seen.used from (select name, ` + storage.Used("workers.name") + ` as used from workers) seen
+			where w.name = seen.name and w.used > seen.used and w.used < 2147483647`)
 		batch.Queue(`delete from starts s using gates g
 			where g.id = s.gate_id and s.number <= g.started - coalesce(g.rate_limit, 0)`)
 		// After the clock was set back, what began at a time to come counts from now: windows, pauses, waits.

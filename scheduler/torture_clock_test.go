@@ -41,7 +41,7 @@ func TestClockIsSetBack(t *testing.T) {
 	q, recorder, _ := setupRecorded(t, rated)
 	first, second := submit(t, q, "ops.rated"), submit(t, q, "ops.rated")
 	life := lifeOf(t, q, "w")
-	held, _, err := q.admit(t.Context(), life, 2, false)
+	held, _, err := q.admit(t.Context(), life, 2, false, false)
 	if err != nil || len(held) != 1 {
 		t.Fatalf("admitted %v, %v", held, err)
 	}

@@ -34,7 +34,7 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 	installed(t, q.db, action("one", 1))
 	life := lifeOf(t, q, "w")
 	e := submit(t, q, "ops.one")
-	before, _, err := q.admit(t.Context(), life, 1, false)
+	before, _, err := q.admit(t.Context(), life, 1, false, false)
 	if err != nil || len(before) != 1 {
 		t.Fatalf("admitted %v, %v", before, err)
 	}
@@ -43,7 +43,7 @@ func TestClaimLostInACrashOfTheDatabase(t *testing.T) {
 	if e, err := q.db.Executions.Get(t.Context(), e.ID); err != nil || e.Status != "queued" {
 		t.Fatalf("after the crash it is %s (%v); the admission was to be lost", e.Status, err)
 	}
-	again, _, err := q.admit(t.Context(), life, 1, false)
+	again, _, err := q.admit(t.Context(), life, 1, false, false)
 	if err != nil || len(again) != 1 {
 		t.Fatalf("admitted %v after the crash, %v", again, err)
 	}

@@ -92,7 +92,7 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 	err := q.admission(t.Context(), func(pgx.Tx) error {
 		for _, life := range lives {
 			workers.Go(func() {
-				a, _, err := q.admit(t.Context(), life, 2, false)
+				a, _, err := q.admit(t.Context(), life, 2, false, false)
 				if err != nil {
 					t.Error(err)
 				}
@@ -124,7 +124,7 @@ func TestTrapLockedHeadIsNotSkipped(t *testing.T) {
 			return err
 		}
 		go func() {
-			a, _, err := q.admit(t.Context(), life, 1, false)
+			a, _, err := q.admit(t.Context(), life, 1, false, false)
 			if err != nil {
 				t.Error(err)
 			}

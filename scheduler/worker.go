@@ -87,6 +87,8 @@ type Worker struct {
 	unsure bool
 	due    time.Time
 	crowd  crowd
+	// quiet: the last admission left nobody behind, and gave few.
+	quiet bool
 	// curious: something may have changed about when time alone lets somebody go.
 	curious bool
 	// patience ends when the worker stops and outcomes that the database does not take are left to the next life.
@@ -210,8 +212,9 @@ func (w *Worker) step(ctx context.Context) error {
 		}
 	}
 	wanted := min(free, w.share)
-	claims, left, err := w.Queue.admit(ctx, w.life, wanted, w.Executor.Immediate())
-	w.unsure = err != nil
+	quiet := w.quiet
+	claims, left, err := w.Queue.admit(ctx, w.life, wanted, quiet, w.Executor.Immediate())
+	w.unsure, w.quiet = err != nil, left == 0 && len(claims) <= storage.FewSlots
 	if err != nil {
 		return err
 	}
@@ -219,6 +222,9 @@ func (w *Worker) step(ctx context.Context) error {
 	w.begin(context.WithoutCancel(ctx), claims)
 	w.book.awaited.Store(left > 0)
 	switch {
+	case left > 0 && quiet:
+		offer(w.ended) // look again, at once, and at all of them
+		return nil
 	case left > 0 && len(claims) < wanted:
 		w.curious = true // a gate holds them, and may open by itself
 	case left > 0 && wanted < free:

@@ -20,15 +20,16 @@ var unorderedSQL string
 //
 //go:linkname admitSQL attune/scheduler.admitSQL
 //go:linkname admitPlainSQL attune/scheduler.admitPlainSQL
-var admitSQL, admitPlainSQL string
+//go:linkname admitFewSQL attune/scheduler.admitFewSQL
+var admitSQL, admitPlainSQL, admitFewSQL string
 
 func (q unordered) work(ctx context.Context, ran func()) (func() error, error) {
-	if admitSQL == "" || admitPlainSQL == "" {
+	if admitSQL == "" || admitPlainSQL == "" || admitFewSQL == "" {
 		return nil, errors.New("the scheduler's admissions have other names now")
 	}
-	before, plainBefore := admitSQL, admitPlainSQL
-	admitSQL, admitPlainSQL = unorderedSQL, unorderedSQL
-	restore := func() { admitSQL, admitPlainSQL = before, plainBefore }
+	before := [...]string{admitSQL, admitPlainSQL, admitFewSQL}
+	admitSQL, admitPlainSQL, admitFewSQL = unorderedSQL, unorderedSQL, unorderedSQL
+	restore := func() { admitSQL, admitPlainSQL, admitFewSQL = before[0], before[1], before[2] }
 	stop, err := q.ownQueue.work(ctx, ran)
 	if err != nil {
 		restore()

@@ -90,6 +90,8 @@ with clock as materialized (select clock_timestamp() as now)
     from left_line l join queues q on q.id = l.queue_id, clock
     where s.worker = $1 and s.number = l.slot
     returning s.*
+), raised as (
+    update workers set used = g.last from (select max(number) as last from given) g where name = $1 and used < g.last
 )
 -- and how many are left behind
 select number, claim, ticket, id, attempt, action, pack, pack_version, installation_id, image_digest, parameters, created_at,

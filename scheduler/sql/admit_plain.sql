@@ -78,6 +78,8 @@ with taken as materialized (
     where s.ctid = (select rows from places)[l.turn]
     returning s.number, s.claim, s.ticket, s.id, s.attempt, s.action, s.pack, s.pack_version, s.installation_id, s.image_digest,
         s.parameters, s.created_at
+), raised as (
+    update workers set used = g.last from (select max(number) as last from given) g where name = $1 and used < g.last
 )
 -- and how many are left behind
 select number, claim, ticket, id, attempt, action, pack, pack_version, installation_id, image_digest, parameters, created_at,
