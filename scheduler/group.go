@@ -59,7 +59,10 @@ func (g *group[In, Out]) post(ctx context.Context, in In, done func(Out, error))
 	idle := !g.busy
 	g.busy = true
 	g.mu.Unlock()
-	if ctx = context.WithoutCancel(ctx); idle && g.flushOnce(ctx) {
+	if !idle {
+		return
+	}
+	if ctx = context.WithoutCancel(ctx); g.flushOnce(ctx) {
 		go func() {
 			for g.flushOnce(ctx) {
 			}
