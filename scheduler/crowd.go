@@ -40,8 +40,9 @@ func (c *crowd) gather(here func() int, enough int) {
 		runtime.Gosched()
 	}
 	if crowd := time.Duration(c.size); crowd > 1 && time.Since(c.since) < gatherMemory+crowd*gatherEach {
+		begun := time.Now()
 		time.Sleep(gatherPause)
-		for waited := gatherPause; here() < min(c.size, enough)/2 && waited < crowd*gatherCall; waited += gatherPause {
+		for here() < min(c.size, enough)/2 && time.Since(begun) < crowd*gatherCall { // a sleep may take a multiple of its time
 			time.Sleep(gatherPause)
 		}
 	}
