@@ -64,7 +64,7 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int, quiet, begi
 	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, storage.LockAdmission, onOff(begin))
 	number := rand.Int64N(maxNumber) //nolint:gosec // it must be another one each time, and may be guessed
 	batch.Queue(sql, life.Name, life.ID, n, number, begin).Query(func(rows pgx.Rows) (err error) {
-		claims, left, err = scanAdmission(rows)
+		claims, left, err = scanAdmission(rows, n)
 		return err
 	})
 	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
@@ -80,8 +80,9 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int, quiet, begi
 // maxNumber leaves room for the numbers of one admission.
 const maxNumber = math.MaxInt64 - 1<<32
 
-// scanAdmission reads one row for each claim, and one with the number of those left.
-func scanAdmission(rows pgx.Rows) (claims []Claim, left int, err error) {
+// scanAdmission reads one row for each of at most n claims, and one with the number of those left.
+func scanAdmission(rows pgx.Rows, n int) (claims []Claim, left int, err error) {
+	claims = make([]Claim, 0, n) // claims are large: to move them as the slice grows is what others would wait for
 	var c Claim
 	var id, installation pgtype.UUID
 	var rest *int

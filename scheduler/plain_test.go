@@ -23,7 +23,7 @@ func asked(t *testing.T, q *Queue, n int) (chosen []string) {
 		if err != nil {
 			return err
 		}
-		claims, _, err := scanAdmission(rows)
+		claims, _, err := scanAdmission(rows, n)
 		chosen = ids(claims)
 		return errors.Join(err, undo)
 	})

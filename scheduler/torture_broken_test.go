@@ -63,7 +63,7 @@ func takeClaims(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Clai
 	if err != nil {
 		return nil, err
 	}
-	claims, _, err := scanAdmission(rows)
+	claims, _, err := scanAdmission(rows, 2)
 	return claims, err
 }
 
