@@ -254,7 +254,7 @@ func (b *bench) sustained(ctx context.Context) error {
 		}
 	}
 	return b.add(ctx, measure.Comparison{
-		Name: "sustained_runs_over_parallel_runc", Title: "8 clients that wait, Attune ÷ runc", Pairs: max(2, b.pairs/3),
+		Name: "sustained_runs_over_parallel_runc", Title: "8 clients that wait, Attune ÷ runc", Pairs: b.pairs,
 		Target: &measure.Target{Must: 0.7, Goal: 1.2},
 		A:      measure.Side{Name: "Attune", Run: rate(func(ctx context.Context, _ int) error { return b.own.run(ctx, "bench."+l.name+"_used") })},
 		B:      measure.Side{Name: "runc run", Run: rate(func(ctx context.Context, client int) error { return bundles[client].run(ctx) })},

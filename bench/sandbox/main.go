@@ -28,7 +28,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.attune, "attune", "bin/attune", "the `program` to measure")
 	flag.StringVar(&o.runc, "runc", "runc", "the `program` to compare with")
-	flag.IntVar(&o.pairs, "pairs", 10, "how many times each side is run for a line; the long lines take a third")
+	flag.IntVar(&o.pairs, "pairs", 10, "how many times each side is run for a line")
 	only := flag.String("only", "", "measure only the lines whose name matches this `expression`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
