@@ -78,8 +78,11 @@ func (s *sandbox) createTask(ctx context.Context, rootfs []mount.Mount) (err err
 		if err != nil {
 			return err
 		}
-		// It has not begun yet. The shim's slack is not for it.
-		return timerslack.Reset(created.Pid)
+		// It has not begun yet. The shim's slack is not for it, but to have it is no reason to fail.
+		if err := timerslack.Reset(created.Pid); err != nil {
+			s.log.Warn("timers in a sandbox may be late", "sandbox", id, "error", err)
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)
