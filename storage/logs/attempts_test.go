@@ -1,4 +1,4 @@
-package storage_test
+package logs_test
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
 	"attune/storage/storagetest"
 )
 
-func createAttempt(t *testing.T, logs *storage.Logs, attempt int) *storage.LogWriter {
+func createAttempt(t *testing.T, store *logs.Store, attempt int) *logs.Writer {
 	t.Helper()
-	w, err := logs.CreateAttempt(prefix, attempt, "stdout", 0)
+	w, err := store.CreateAttempt(prefix, attempt, "stdout", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,22 +27,22 @@ func createAttempt(t *testing.T, logs *storage.Logs, attempt int) *storage.LogWr
 }
 
 // wantKeys waits until these objects and no others are there.
-func (b bucket) wantKeys(keys ...string) {
-	b.t.Helper()
+func wantKeys(t *testing.T, b storagetest.Bucket, keys ...string) {
+	t.Helper()
 	want := fmt.Sprint(keys)
-	eventually(b.t, "the bucket has "+want, func() bool { return fmt.Sprint(b.keys(prefix)) == want })
+	eventually(t, "the bucket has "+want, func() bool { return fmt.Sprint(b.Keys(prefix)) == want })
 }
 
-func wantPage(t *testing.T, logs *storage.Logs, prefix, want string, running bool) {
+func wantPage(t *testing.T, store *logs.Store, prefix, want string, running bool) {
 	t.Helper()
-	page, err := logs.Page(t.Context(), prefix, "stdout", 0, 0, running)
+	page, err := store.Page(t.Context(), prefix, "stdout", 0, 0, running)
 	if err != nil || page.Content != want {
 		t.Errorf("the page of %s is %+v, %v, want %q", prefix, page, err, want)
 	}
 }
 
 // unavailable ends a stream while S3 is away.
-func unavailable(t *testing.T, closing func(context.Context) (storage.LogSummary, error)) {
+func unavailable(t *testing.T, closing func(context.Context) (logs.Summary, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -52,20 +52,20 @@ func unavailable(t *testing.T, closing func(context.Context) (storage.LogSummary
 }
 
 // reborn is the next process, after a crash: it has a copy of what is in the spool, as it stands.
-func reborn(t *testing.T, spool string, b bucket) (*storage.Logs, string) {
+func reborn(t *testing.T, spool string, b storagetest.Bucket) (*logs.Store, string) {
 	t.Helper()
 	config := storagetest.S3Config(t)
-	config.LogBucket = b.name
-	logs, next, _ := openLogsAt(t, config, b)
+	config.LogBucket = b.Name
+	store, next, _ := openLogsAt(t, config, b)
 	if err := os.CopyFS(next, os.DirFS(spool)); err != nil {
 		t.Fatal(err)
 	}
-	return logs, next
+	return store, next
 }
 
-func recovered(t *testing.T, logs *storage.Logs, spool string) {
+func recovered(t *testing.T, store *logs.Store, spool string) {
 	t.Helper()
-	if err := logs.Recover(t.Context()); err != nil {
+	if err := store.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := spooled(t, spool); n != 0 {
@@ -75,39 +75,39 @@ func recovered(t *testing.T, logs *storage.Logs, spool string) {
 
 func TestLastAttemptIsAtTheTop(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
+	store, spool, b := openLogs(t)
 	other := otherProcess(t, b)
-	w := createAttempt(t, logs, 1)
+	w := createAttempt(t, store, 1)
 	write(t, w, "first")
-	b.wantKeys("stdout/00000000000000000000.log")
-	summary, err := w.CloseAt(t.Context(), storage.AttemptPrefix(prefix, 1))
+	wantKeys(t, b, "stdout/00000000000000000000.log")
+	summary, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 1))
 	if err != nil || summary.Size != 5 {
 		t.Fatalf("closed with %+v, %v", summary, err)
 	}
-	b.wantKeys("attempt-1/stdout.log")
+	wantKeys(t, b, "attempt-1/stdout.log")
 	wantPage(t, other, prefix, "", true)
 
-	w = createAttempt(t, logs, 2)
+	w = createAttempt(t, store, 2)
 	write(t, w, "second")
-	b.wantKeys("attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
-	wantPage(t, logs, prefix, "second", true)
+	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
+	wantPage(t, store, prefix, "second", true)
 	wantPage(t, other, prefix, "second", true)
-	if _, err := w.CloseAt(t.Context(), storage.AttemptPrefix(prefix, 2)); err != nil {
+	if _, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 2)); err != nil {
 		t.Fatal(err)
 	}
-	b.wantKeys("attempt-1/stdout.log", "attempt-2/stdout.log")
+	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout.log")
 
-	w = createAttempt(t, logs, 10)
+	w = createAttempt(t, store, 10)
 	write(t, w, "last")
-	b.wantKeys("attempt-1/stdout.log", "attempt-10/stdout/00000000000000000000.log", "attempt-2/stdout.log")
+	wantKeys(t, b, "attempt-1/stdout.log", "attempt-10/stdout/00000000000000000000.log", "attempt-2/stdout.log")
 	wantPage(t, other, prefix, "last", true)
 	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.wantKeys("attempt-1/stdout.log", "attempt-2/stdout.log", "stdout.log")
+	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout.log", "stdout.log")
 	wantPage(t, other, prefix, "last", false)
-	wantPage(t, other, storage.AttemptPrefix(prefix, 1), "first", false)
-	wantPage(t, other, storage.AttemptPrefix(prefix, 2), "second", false)
+	wantPage(t, other, logs.AttemptPrefix(prefix, 1), "first", false)
+	wantPage(t, other, logs.AttemptPrefix(prefix, 2), "second", false)
 	if n := spooled(t, spool); n != 0 {
 		t.Errorf("%d files are left in the spool", n)
 	}
@@ -116,31 +116,31 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 // The log of an attempt that waits for S3 gets there while the next one runs, and leaves what that one has alone.
 func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	t.Parallel()
-	logs, spool, b, p := openBehindProxy(t)
-	first := createAttempt(t, logs, 1)
+	store, spool, b, p := openBehindProxy(t)
+	first := createAttempt(t, store, 1)
 	write(t, first, "first")
-	b.wantKeys("stdout/00000000000000000000.log")
-	p.cut()
-	unavailable(t, func(ctx context.Context) (storage.LogSummary, error) {
-		return first.CloseAt(ctx, storage.AttemptPrefix(prefix, 1))
+	wantKeys(t, b, "stdout/00000000000000000000.log")
+	p.Cut()
+	unavailable(t, func(ctx context.Context) (logs.Summary, error) {
+		return first.CloseAt(ctx, logs.AttemptPrefix(prefix, 1))
 	})
 	// The process dies here. What comes after it knows the target from the spool alone.
 	next, left := reborn(t, spool, b)
-	p.open(t)
+	p.Open()
 
-	second := createAttempt(t, logs, 2)
+	second := createAttempt(t, store, 2)
 	write(t, second, "second")
-	b.wantKeys("attempt-2/stdout/00000000000000000000.log", "stdout/00000000000000000000.log")
+	wantKeys(t, b, "attempt-2/stdout/00000000000000000000.log", "stdout/00000000000000000000.log")
 	wantPage(t, otherProcess(t, b), prefix, "second", true)
 	recovered(t, next, left)
-	b.wantKeys("attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
+	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
 
-	p.cut()
+	p.Cut()
 	unavailable(t, second.Close)
-	p.open(t)
-	recovered(t, logs, spool) // of the process that did not die; the first attempt is stored once more
-	b.wantKeys("attempt-1/stdout.log", "stdout.log")
-	if first, last := b.read(prefix+"attempt-1/stdout.log"), b.read(prefix+"stdout.log"); string(first) != "first" || string(last) != "second" {
+	p.Open()
+	recovered(t, store, spool) // of the process that did not die; the first attempt is stored once more
+	wantKeys(t, b, "attempt-1/stdout.log", "stdout.log")
+	if first, last := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log"); string(first) != "first" || string(last) != "second" {
 		t.Errorf("stored %q and %q", first, last)
 	}
 }
@@ -156,10 +156,10 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			logs, spool, b := openLogs(t)
-			w := createAttempt(t, logs, 2)
+			store, spool, b := openLogs(t)
+			w := createAttempt(t, store, 2)
 			write(t, w, "before the crash")
-			b.wantKeys("attempt-2/stdout/00000000000000000000.log")
+			wantKeys(t, b, "attempt-2/stdout/00000000000000000000.log")
 			next, left := reborn(t, spool, b)
 			if err := next.KeepAttempt(prefix, 1); err != nil { // there is nothing of it
 				t.Fatal(err)
@@ -170,19 +170,19 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 				}
 			}
 			recovered(t, next, left)
-			b.wantKeys(test.want)
-			if got := string(b.read(prefix + test.want)); got != "before the crash" {
+			wantKeys(t, b, test.want)
+			if got := string(b.Read(prefix + test.want)); got != "before the crash" {
 				t.Errorf("stored %q", got)
 			}
 			// What is being written is nobody else's business.
-			if err := logs.KeepAttempt(prefix, 2); err != nil {
+			if err := store.KeepAttempt(prefix, 2); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := w.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got := string(b.read(prefix + "stdout.log")); got != "before the crash" {
-				t.Errorf("the open stream went elsewhere: %v", b.keys(prefix))
+			if got := string(b.Read(prefix + "stdout.log")); got != "before the crash" {
+				t.Errorf("the open stream went elsewhere: %v", b.Keys(prefix))
 			}
 		})
 	}
@@ -190,14 +190,14 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 
 func TestDiscardOfALaterAttempt(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := createAttempt(t, logs, 2)
+	store, spool, b := openLogs(t)
+	w := createAttempt(t, store, 2)
 	write(t, w, "never mind")
-	b.wantKeys("attempt-2/stdout/00000000000000000000.log")
+	wantKeys(t, b, "attempt-2/stdout/00000000000000000000.log")
 	if err := w.Discard(); err != nil {
 		t.Fatal(err)
 	}
-	b.wantKeys()
+	wantKeys(t, b)
 	if n := spooled(t, spool); n != 0 {
 		t.Errorf("%d files are left in the spool", n)
 	}
@@ -206,7 +206,7 @@ func TestDiscardOfALaterAttempt(t *testing.T) {
 // A version that knew no attempts has left a spool file and a segment.
 func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
+	store, spool, b := openLogs(t)
 	header, err := json.Marshal(map[string]any{"prefix": prefix, "stream": "stdout", "cap": 1 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -215,13 +215,13 @@ func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(spool, "a.spool"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.client.PutObject(t.Context(), b.name, prefix+"stdout/00000000000000000000.log", strings.NewReader("old"), 3, minio.PutObjectOptions{})
+	_, err = b.Client.PutObject(t.Context(), b.Name, prefix+"stdout/00000000000000000000.log", strings.NewReader("old"), 3, minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	recovered(t, logs, spool)
-	b.wantKeys("stdout.log")
-	if got := string(b.read(prefix + "stdout.log")); got != "old" {
+	recovered(t, store, spool)
+	wantKeys(t, b, "stdout.log")
+	if got := string(b.Read(prefix + "stdout.log")); got != "old" {
 		t.Errorf("stored %q", got)
 	}
 }
