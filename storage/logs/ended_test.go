@@ -1,4 +1,4 @@
-package storage_test
+package logs_test
 
 import (
 	"context"
@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
+	store, spool, b := openLogs(t)
 	other := otherProcess(t, b)
-	w, err := logs.Create(prefix, "stdout", 4)
+	w, err := store.Create(prefix, "stdout", 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
 	if err != nil || !summary.Truncated || summary.Total != int64(len(text)) {
 		t.Fatalf("ended with %+v, %v", summary, err)
 	}
-	page, err := logs.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
+	page, err := store.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
 	if err != nil || page.TotalSize != summary.Size || !page.Truncated || !strings.HasPrefix(page.Content, "aaaa\n[TRUNCATED: ") {
 		t.Errorf("here it reads %d bytes of %d, truncated %t: %.60q, %v", len(page.Content), page.TotalSize, page.Truncated, page.Content, err)
 	}
@@ -33,7 +33,7 @@ func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
 	defer cancel()
 	other.AwaitStored(short, prefix, "stdout")
 	stored := make(chan error)
-	go func() { stored <- w.Store(t.Context()) }()
+	go func() { stored <- w.Upload(t.Context()) }()
 	other.AwaitStored(t.Context(), prefix, "stdout")
 	there, err := other.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
 	if err != nil || there != page {
@@ -50,33 +50,33 @@ func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
 // Between the end of a stream and its storing, the process dies.
 func TestEndedStreamIsRecovered(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := createAttempt(t, logs, 1)
+	store, spool, b := openLogs(t)
+	w := createAttempt(t, store, 1)
 	write(t, w, "first")
-	b.wantKeys("stdout/00000000000000000000.log") // from here on it sends none
-	again := storage.AttemptPrefix(prefix, 1)
+	wantKeys(t, b, "stdout/00000000000000000000.log") // from here on it sends none
+	again := logs.AttemptPrefix(prefix, 1)
 	if _, err := w.End(again); err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := logs.SpoolManifest(again, storage.Manifest{Execution: "e"})
+	manifest, err := store.SpoolManifest(again, logs.Manifest{Execution: "e"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The next attempt has the place of the first, whose log stands where it will be.
-	second := createAttempt(t, logs, 2)
+	second := createAttempt(t, store, 2)
 	write(t, second, "second")
-	wantPage(t, logs, prefix, "second", true)
-	wantPage(t, logs, again, "first", false)
-	if err := second.Discard(); err != nil {
+	wantPage(t, store, prefix, "second", true)
+	wantPage(t, store, again, "first", false)
+	if _, err := second.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
 	next, place := reborn(t, spool, b)
 	recovered(t, next, place)
 	wantPage(t, next, again, "first", false)
-	b.wantKeys("attempt-1/manifest.json", "attempt-1/stdout.log")
+	wantKeys(t, b, "attempt-1/manifest.json", "attempt-1/stdout.log", "stdout.log")
 	manifest.Leave()
-	if err := w.Store(t.Context()); err != nil {
+	if err := w.Upload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -85,15 +85,15 @@ func TestEndedStreamIsRecovered(t *testing.T) {
 // again.
 func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := createAttempt(t, logs, 1)
+	store, spool, b := openLogs(t)
+	w := createAttempt(t, store, 1)
 	write(t, w, "only")
-	b.wantKeys("stdout/00000000000000000000.log")
-	again := storage.AttemptPrefix(prefix, 1)
+	wantKeys(t, b, "stdout/00000000000000000000.log")
+	again := logs.AttemptPrefix(prefix, 1)
 	if _, err := w.End(again); err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := logs.SpoolManifest(again, storage.Manifest{Execution: "e"})
+	manifest, err := store.SpoolManifest(again, logs.Manifest{Execution: "e"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,9 +106,9 @@ func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	recovered(t, next, place)
-	b.wantKeys("stdout.log")
+	wantKeys(t, b, "stdout.log")
 	manifest.Leave()
-	if err := w.Store(t.Context()); err != nil { // for the test alone: its process is dead
+	if err := w.Upload(t.Context()); err != nil { // for the test alone: its process is dead
 		t.Fatal(err)
 	}
 }

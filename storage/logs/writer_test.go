@@ -1,10 +1,9 @@
-package storage_test
+package logs_test
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,70 +12,38 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
 const prefix = "executions/weather/forecast/2030/01/02/id/"
 
-// bucket looks at the log bucket as a person with an S3 client would.
-type bucket struct {
-	t      *testing.T
-	client *minio.Client
-	name   string
-}
-
-func (b bucket) keys(under string) (keys []string) {
-	b.t.Helper()
-	for object := range b.client.ListObjectsIter(b.t.Context(), b.name, minio.ListObjectsOptions{Prefix: under, Recursive: true}) {
-		if object.Err != nil {
-			b.t.Fatal(object.Err)
-		}
-		keys = append(keys, strings.TrimPrefix(object.Key, under))
-	}
-	return keys
-}
-
-func (b bucket) read(key string) []byte {
-	b.t.Helper()
-	object, err := b.client.GetObject(b.t.Context(), b.name, key, minio.GetObjectOptions{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	content, err := io.ReadAll(object)
-	if err := errors.Join(err, object.Close()); err != nil {
-		b.t.Fatalf("read %s: %v", key, err)
-	}
-	return content
-}
-
-func openLogs(t *testing.T) (*storage.Logs, string, bucket) {
+func openLogs(t *testing.T) (*logs.Store, string, storagetest.Bucket) {
 	t.Helper()
 	config := storagetest.S3Config(t)
-	return openLogsAt(t, config, bucket{t, storagetest.S3Client(t, config), config.LogBucket})
+	return openLogsAt(t, config, storagetest.OpenBucket(t, config, config.LogBucket))
 }
 
-func openLogsAt(t *testing.T, config storage.S3Config, b bucket) (*storage.Logs, string, bucket) {
+func openLogsAt(t *testing.T, config s3.Config, b storagetest.Bucket) (*logs.Store, string, storagetest.Bucket) {
 	t.Helper()
-	objects, err := storage.OpenObjects(t.Context(), config)
+	objects, err := s3.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(objects.Close)
 	spool := t.TempDir()
-	logs, err := storage.OpenLogs(objects, spool)
+	store, err := logs.Open(objects.Logs(), spool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return logs, spool, b
+	return store, spool, b
 }
 
-func create(t *testing.T, logs *storage.Logs, stream string, capacity int64) *storage.LogWriter {
+func create(t *testing.T, store *logs.Store, stream string, capacity int64) *logs.Writer {
 	t.Helper()
-	w, err := logs.Create(prefix, stream, capacity)
+	w, err := store.Create(prefix, stream, capacity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,24 +81,24 @@ func spooled(t *testing.T, dir string) int {
 
 func TestShortLogIsOneObject(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := create(t, logs, "stdout", 0)
+	store, spool, b := openLogs(t)
+	w := create(t, store, "stdout", 0)
 	write(t, w, "hello\nworld\n")
 	summary, err := w.Close(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte("hello\nworld\n"))
-	if want := (storage.LogSummary{Size: 12, Total: 12, SHA256: hex.EncodeToString(sum[:])}); summary != want {
+	if want := (logs.Summary{Size: 12, Total: 12, SHA256: hex.EncodeToString(sum[:])}); summary != want {
 		t.Errorf("summary is %+v, want %+v", summary, want)
 	}
-	if keys := b.keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
+	if keys := b.Keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
 		t.Errorf("the bucket has %v", keys)
 	}
 	if n := spooled(t, spool); n != 0 {
 		t.Errorf("%d files are left in the spool", n)
 	}
-	page, err := logs.Page(t.Context(), prefix, "stdout", 6, 0, false)
+	page, err := store.Page(t.Context(), prefix, "stdout", 6, 0, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,15 +112,15 @@ func TestShortLogIsOneObject(t *testing.T) {
 
 func TestSilentStreamIsAnEmptyObject(t *testing.T) {
 	t.Parallel()
-	logs, _, b := openLogs(t)
-	if _, err := create(t, logs, "stdout", 0).Close(t.Context()); err != nil {
+	store, _, b := openLogs(t)
+	if _, err := create(t, store, "stdout", 0).Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.read(prefix + "stdout.log"); len(got) != 0 {
+	if got := b.Read(prefix + "stdout.log"); len(got) != 0 {
 		t.Errorf("stdout.log holds %q", got)
 	}
 	for _, stream := range []string{"stdout", "stderr"} { // nobody wrote stderr
-		page, err := logs.Page(t.Context(), prefix, stream, 5, 0, false)
+		page, err := store.Page(t.Context(), prefix, stream, 5, 0, false)
 		if err != nil || page != (attune.LogPage{}) {
 			t.Errorf("%s: page is %+v, %v", stream, page, err)
 		}
@@ -162,8 +129,8 @@ func TestSilentStreamIsAnEmptyObject(t *testing.T) {
 
 // Not parallel: it measures the heap.
 func TestLargeLogInConstantMemory(t *testing.T) {
-	logs, _, b := openLogs(t)
-	w := create(t, logs, "stdout", storage.DefaultLogBytes)
+	store, _, b := openLogs(t)
+	w := create(t, store, "stdout", logs.DefaultStreamBytes)
 	line := bytes.Repeat([]byte("0123456789abcdef"), 2<<10)
 	var before, peak runtime.MemStats
 	runtime.GC()
@@ -190,7 +157,7 @@ func TestLargeLogInConstantMemory(t *testing.T) {
 	if grown := peak.TotalAlloc - allocated; grown > 32<<20 {
 		t.Errorf("%d bytes were allocated for one log", grown)
 	}
-	got := b.read(prefix + "stdout.log")
+	got := b.Read(prefix + "stdout.log")
 	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded 10 MiB limit]\n", total-10<<20-64<<10)
 	if want := 10<<20 + len(marker) + 64<<10; len(got) != want || summary.Size != int64(want) {
 		t.Fatalf("stored %d bytes, summary says %d, want %d", len(got), summary.Size, want)
@@ -201,10 +168,10 @@ func TestLargeLogInConstantMemory(t *testing.T) {
 	if !summary.Truncated || summary.Total != int64(total) {
 		t.Errorf("summary is %+v", summary)
 	}
-	if keys := b.keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
+	if keys := b.Keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
 		t.Errorf("the bucket has %v", keys)
 	}
-	page, err := logs.Page(t.Context(), prefix, "stdout", 10<<20, 100, false)
+	page, err := store.Page(t.Context(), prefix, "stdout", 10<<20, 100, false)
 	if err != nil || !page.Truncated || !strings.HasPrefix(page.Content, marker[:20]) {
 		t.Errorf("page is %+v, %v", page, err)
 	}
@@ -212,18 +179,18 @@ func TestLargeLogInConstantMemory(t *testing.T) {
 
 func TestSegmentsWhileRunning(t *testing.T) {
 	t.Parallel()
-	logs, _, b := openLogs(t)
+	store, _, b := openLogs(t)
 	// A second process has no spool to look into: it reads the bucket.
 	other := otherProcess(t, b)
-	w := create(t, logs, "stdout", 0)
+	w := create(t, store, "stdout", 0)
 	write(t, w, "first ")
-	eventually(t, "the first segment", func() bool { return len(b.keys(prefix)) == 1 })
+	eventually(t, "the first segment", func() bool { return len(b.Keys(prefix)) == 1 })
 	write(t, w, "second €"[:9]) // the euro sign is not complete
-	eventually(t, "the second segment", func() bool { return len(b.keys(prefix)) == 2 })
-	if got, want := fmt.Sprint(b.keys(prefix)), "[stdout/00000000000000000000.log stdout/00000000000000000006.log]"; got != want {
+	eventually(t, "the second segment", func() bool { return len(b.Keys(prefix)) == 2 })
+	if got, want := fmt.Sprint(b.Keys(prefix)), "[stdout/00000000000000000000.log stdout/00000000000000000006.log]"; got != want {
 		t.Errorf("segments are %s, want %s", got, want)
 	}
-	for name, reader := range map[string]*storage.Logs{"same process": logs, "other process": other} {
+	for name, reader := range map[string]*logs.Store{"same process": store, "other process": other} {
 		for _, c := range []struct {
 			offset, limit int64
 			want          attune.LogPage
@@ -242,7 +209,7 @@ func TestSegmentsWhileRunning(t *testing.T) {
 	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if keys := b.keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
+	if keys := b.Keys(prefix); fmt.Sprint(keys) != "[stdout.log]" {
 		t.Errorf("the bucket has %v", keys)
 	}
 	page, err := other.Page(t.Context(), prefix, "stdout", 13, 0, true)
@@ -251,19 +218,19 @@ func TestSegmentsWhileRunning(t *testing.T) {
 	}
 }
 
-func otherProcess(t *testing.T, b bucket) *storage.Logs {
+func otherProcess(t *testing.T, b storagetest.Bucket) *logs.Store {
 	t.Helper()
 	config := storagetest.S3Config(t)
-	config.LogBucket = b.name
-	logs, _, _ := openLogsAt(t, config, b)
-	return logs
+	config.LogBucket = b.Name
+	store, _, _ := openLogsAt(t, config, b)
+	return store
 }
 
 func TestFollowerMissesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
-	logs, _, b := openLogs(t)
+	store, _, b := openLogs(t)
 	follower := otherProcess(t, b)
-	w := create(t, logs, "stdout", 1<<20)
+	w := create(t, store, "stdout", 1<<20)
 	var written strings.Builder
 	done := make(chan error, 1)
 	go func() {
@@ -315,16 +282,16 @@ func TestFollowerMissesAndRepeatsNothing(t *testing.T) {
 
 func TestBytesThatAreNotText(t *testing.T) {
 	t.Parallel()
-	logs, _, b := openLogs(t)
-	w := create(t, logs, "stderr", 0)
+	store, _, b := openLogs(t)
+	w := create(t, store, "stderr", 0)
 	write(t, w, "a\x00b\xff\xfe\x1b[31mc")
 	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.read(prefix + "stderr.log")); got != "a\x00b\xff\xfe\x1b[31mc" {
+	if got := string(b.Read(prefix + "stderr.log")); got != "a\x00b\xff\xfe\x1b[31mc" {
 		t.Errorf("stored %q", got)
 	}
-	page, err := logs.Page(t.Context(), prefix, "stderr", 0, 0, false)
+	page, err := store.Page(t.Context(), prefix, "stderr", 0, 0, false)
 	if want := (attune.LogPage{Content: "a\x00b\uFFFD\x1b[31mc", NextOffset: 11, TotalSize: 11}); err != nil || page != want {
 		t.Errorf("page is %+v, %v, want %+v", page, err, want)
 	}
@@ -332,29 +299,15 @@ func TestBytesThatAreNotText(t *testing.T) {
 
 func TestOneWriterForEachStream(t *testing.T) {
 	t.Parallel()
-	logs, _, _ := openLogs(t)
-	w := create(t, logs, "stdout", 0)
-	if _, err := logs.Create(prefix, "stdout", 0); err == nil {
+	store, _, _ := openLogs(t)
+	w := create(t, store, "stdout", 0)
+	if _, err := store.Create(prefix, "stdout", 0); err == nil {
 		t.Error("two write one stream")
 	}
-	if err := w.Discard(); err != nil {
+	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := create(t, logs, "stdout", 0).Close(t.Context()); err != nil {
+	if _, err := create(t, store, "stdout", 0).Close(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestDiscardLeavesNothing(t *testing.T) {
-	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := create(t, logs, "stdout", 0)
-	write(t, w, "never mind")
-	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
-	if err := w.Discard(); err != nil {
-		t.Fatal(err)
-	}
-	if keys, files := b.keys(prefix), spooled(t, spool); len(keys) != 0 || files != 0 {
-		t.Errorf("left are %v and %d files", keys, files)
 	}
 }

@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"errors"
@@ -9,41 +9,43 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"attune/internal/inodes"
+	"attune/storage/s3"
 )
 
-// DefaultLogBytes is the cap of a stream that has none of its own.
-const DefaultLogBytes = 10 << 20
+// DefaultStreamBytes is the cap of a stream that has none of its own.
+const DefaultStreamBytes = 10 << 20
 
 // maxUploads bounds how many streams talk to S3 at once: each holds the buffers of a request, however many streams
 // there are.
 const maxUploads = 8
 
-// Logs writes and reads the output streams of executions and installations (contract 5).
-type Logs struct {
-	objects *Objects
+// Store writes and reads the output streams of executions and installations (contract 5).
+type Store struct {
+	bucket  *s3.Bucket
 	spool   string
 	uploads chan struct{}
 
 	mu sync.Mutex
 	// active are the streams that this process writes, by prefix and name, and busy the spool files in use.
-	active map[string]*LogWriter
+	active map[string]*Writer
 	busy   map[string]bool
 }
 
-// OpenLogs uses the folder spool, which it makes when missing, as the buffer between streams and S3. Only one process at
+// Open uses the folder spool, which it makes when missing, as the buffer between streams and S3. Only one process at
 // a time may use it.
-func OpenLogs(objects *Objects, spool string) (*Logs, error) {
+func Open(bucket *s3.Bucket, spool string) (*Store, error) {
 	if err := makeSpool(spool); err != nil {
 		return nil, fmt.Errorf("make log spool: %w", err)
 	}
-	return &Logs{
-		objects: objects,
+	return &Store{
+		bucket:  bucket,
 		spool:   spool,
 		uploads: make(chan struct{}, maxUploads),
-		active:  make(map[string]*LogWriter),
+		active:  make(map[string]*Writer),
 		busy:    make(map[string]bool),
 	}, nil
 }
@@ -65,14 +67,14 @@ func makeSpool(dir string) error {
 }
 
 // newSpoolPath is where another spool file may be made.
-func (l *Logs) newSpoolPath() string {
-	id := newID()
+func (l *Store) newSpoolPath() string {
+	id := uuid.Must(uuid.NewV7()).String()
 	return filepath.Join(l.spool, id[len(id)-2:], id+spoolSuffix)
 }
 
 // Free is how many bytes the spool's file system has left. A stream that finds it full is cut, so that whoever begins
 // streams looks first.
-func (l *Logs) Free() (int64, error) {
+func (l *Store) Free() (int64, error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(l.spool, &stat); err != nil {
 		return 0, fmt.Errorf("look at the log spool: %w", err)
@@ -97,17 +99,17 @@ const attemptFolder = "attempt-"
 func InstallationPrefix(pack, id string) string { return "installations/" + pack + "/" + id + "/" }
 
 // Create begins a stream, such as "stdout", of which the first capacity bytes and the end are kept; 0 takes
-// DefaultLogBytes. The caller closes it.
-func (l *Logs) Create(prefix, stream string, capacity int64) (*LogWriter, error) {
+// DefaultStreamBytes. The caller closes it.
+func (l *Store) Create(prefix, stream string, capacity int64) (*Writer, error) {
 	return l.CreateAttempt(prefix, 1, stream, capacity)
 }
 
 // CreateAttempt is Create for an attempt of an execution, counted from 1, whose prefix it is given. While it is written,
 // the segments of the first attempt lie at that prefix and those of any other at its AttemptPrefix. So an earlier attempt
 // that is stored late, after a crash or an outage, cannot touch what a later one has written.
-func (l *Logs) CreateAttempt(prefix string, attempt int, stream string, capacity int64) (*LogWriter, error) {
+func (l *Store) CreateAttempt(prefix string, attempt int, stream string, capacity int64) (*Writer, error) {
 	if capacity <= 0 {
-		capacity = DefaultLogBytes
+		capacity = DefaultStreamBytes
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +122,7 @@ func (l *Logs) CreateAttempt(prefix string, attempt int, stream string, capacity
 	if err != nil {
 		return nil, err
 	}
-	w := newLogWriter(l, spool)
+	w := newWriter(l, spool)
 	l.active[prefix+stream] = w
 	l.busy[spool.file.Name()] = true
 	return w, nil
@@ -135,7 +137,7 @@ func segmentsPrefix(prefix string, attempt int) string {
 }
 
 // move lets readers find a stream that has ended at another prefix: the one that it had may be another attempt's now.
-func (l *Logs) move(w *LogWriter, prefix string) {
+func (l *Store) move(w *Writer, prefix string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.active[w.prefix+w.spool.Stream] == w {
@@ -146,7 +148,7 @@ func (l *Logs) move(w *LogWriter, prefix string) {
 }
 
 // retire lets readers turn to what is stored of a stream.
-func (l *Logs) retire(w *LogWriter) {
+func (l *Store) retire(w *Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.active[w.prefix+w.spool.Stream] == w {
@@ -154,7 +156,7 @@ func (l *Logs) retire(w *LogWriter) {
 	}
 }
 
-func (l *Logs) writer(prefix, stream string) *LogWriter {
+func (l *Store) writer(prefix, stream string) *Writer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.active[prefix+stream]

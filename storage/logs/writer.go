@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"context"
@@ -13,13 +13,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"attune"
+	"attune/storage/s3"
 )
 
-// LogSummary is what became of a stream.
-type LogSummary struct {
+// Summary is what became of a stream.
+type Summary struct {
 	// Size is what is stored, Total what was written.
 	Size  int64 `json:"size"`
 	Total int64 `json:"total"`
@@ -29,9 +28,9 @@ type LogSummary struct {
 	SHA256 string `json:"sha256"`
 }
 
-// LogWriter is one stream that is being written. Write may be called by one goroutine while others read pages.
-type LogWriter struct {
-	logs *Logs
+// Writer is one stream that is being written. Write may be called by one goroutine while others read pages.
+type Writer struct {
+	store *Store
 	// prefix is where readers find the stream; it may become another at the end.
 	prefix  string
 	segment segmentUploader
@@ -40,19 +39,19 @@ type LogWriter struct {
 	spool  *spool
 	closed bool
 	// summary is End's, unless the spool was unread for a reason.
-	summary LogSummary
+	summary Summary
 	unread  error
 }
 
-func newLogWriter(l *Logs, s *spool) *LogWriter {
-	w := &LogWriter{logs: l, prefix: s.Prefix, spool: s}
+func newWriter(l *Store, s *spool) *Writer {
+	w := &Writer{store: l, prefix: s.Prefix, spool: s}
 	w.segment.start(w)
 	return w
 }
 
 // Write takes everything, in constant memory, and waits for the local disk at most, never for S3. A disk that refuses
 // does not stop the stream either: the rest is counted and the stored log says so.
-func (w *LogWriter) Write(p []byte) (int, error) {
+func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -66,63 +65,44 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close is End and Store at the place that the stream was created with. Only the first call does this.
-func (w *LogWriter) Close(ctx context.Context) (LogSummary, error) { return w.CloseAt(ctx, w.prefix) }
-
-// CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
-// is its AttemptPrefix.
-func (w *LogWriter) CloseAt(ctx context.Context, prefix string) (LogSummary, error) {
-	summary, err := w.End(prefix)
+// Close is End and Upload below the prefix that the stream was created with.
+func (w *Writer) Close(ctx context.Context) (Summary, error) {
+	summary, err := w.End(w.prefix)
 	if errors.Is(err, os.ErrClosed) {
 		return summary, err
 	}
-	return summary, errors.Join(err, w.Store(ctx))
+	return summary, errors.Join(err, w.Upload(ctx))
 }
 
 // End lets no more writes in and says what will be stored below prefix. It does not wait for S3. Readers in this process find
-// the whole stream from here on; until Store has stored it, a process that starts after a crash can Resume it, or Recover it.
-// Only the first call does this, and Store comes after it, whatever it says.
-func (w *LogWriter) End(prefix string) (LogSummary, error) {
+// the whole stream from here on; until Upload has stored it, a process that starts after a crash can Resume it, or Recover it.
+// Only the first call does this, and Upload comes after it, whatever it says.
+func (w *Writer) End(prefix string) (Summary, error) {
 	if !w.end() {
-		return LogSummary{}, os.ErrClosed
+		return Summary{}, os.ErrClosed
 	}
 	var moved error
 	if prefix != w.spool.Prefix { // which an earlier process may have changed
 		moved = w.spool.redirect(prefix)
 	}
-	w.logs.move(w, prefix)
+	w.store.move(w, prefix)
 	w.summary, w.unread = w.spool.summary(w.spool.content())
 	return w.summary, errors.Join(w.unread, moved)
 }
 
-// Store stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does not
+// Upload stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does not
 // answer it tries again until ctx ends; then it returns the error, and the spool stays for Recover.
-func (w *LogWriter) Store(ctx context.Context) error {
+func (w *Writer) Upload(ctx context.Context) error {
 	w.segment.stop(ctx)
 	if w.unread != nil {
 		return w.drop(false)
 	}
-	err := w.logs.storeInTime(ctx, w.spool, w.summary, w.segment.began)
+	err := w.store.storeInTime(ctx, w.spool, w.summary, w.segment.began)
 	return errors.Join(err, w.drop(err == nil))
 }
 
-// Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
-func (w *LogWriter) Discard() error {
-	if !w.end() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), segmentTimeout)
-	defer cancel()
-	w.segment.stop(ctx)
-	var err error
-	if w.segment.began {
-		err = w.logs.removeSegments(ctx, w.spool)
-	}
-	return errors.Join(err, w.drop(true))
-}
-
 // end lets no more writes in; it is true once.
-func (w *LogWriter) end() bool {
+func (w *Writer) end() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	first := !w.closed
@@ -131,11 +111,11 @@ func (w *LogWriter) end() bool {
 }
 
 // drop closes the spool, and removes it when nothing of it is needed.
-func (w *LogWriter) drop(remove bool) error {
+func (w *Writer) drop(remove bool) error {
 	w.mu.Lock() // a page may be reading
 	defer w.mu.Unlock()
-	defer w.logs.giveBack(w.spool.file.Name())
-	w.logs.retire(w)
+	defer w.store.giveBack(w.spool.file.Name())
+	w.store.retire(w)
 	err := w.spool.close()
 	if remove {
 		err = errors.Join(err, w.spool.remove())
@@ -145,7 +125,7 @@ func (w *LogWriter) drop(remove bool) error {
 
 // read reads what is there so far of a stream whose writer is active, and all of it when it has ended; ok is false when the
 // writer has given it up.
-func (w *LogWriter) read(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
+func (w *Writer) read(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	content := w.spool.head()
@@ -164,13 +144,13 @@ const truncatedKey = "Attune-Truncated"
 
 // store puts a finished stream where it belongs, and removes its segments where there may be any. It tries once and may
 // be repeated; the spool stays.
-func (l *Logs) store(ctx context.Context, s *spool, summary LogSummary, segmented bool) error {
+func (l *Store) store(ctx context.Context, s *spool, summary Summary, segmented bool) error {
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
 	content := s.content()
-	err := l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), minio.PutObjectOptions{
-		ContentType:  "text/plain; charset=utf-8",
-		UserMetadata: map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
+	err := l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), s3.PutOptions{
+		ContentType: "text/plain; charset=utf-8",
+		Metadata:    map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
 	})
 	if err != nil || !segmented {
 		return err
@@ -179,17 +159,17 @@ func (l *Logs) store(ctx context.Context, s *spool, summary LogSummary, segmente
 }
 
 // removeSegments removes those of this attempt; no other attempt ever has its own in the same place.
-func (l *Logs) removeSegments(ctx context.Context, s *spool) error {
-	return l.objects.removePrefix(ctx, l.objects.config.LogBucket, s.Segments+s.Stream+"/")
+func (l *Store) removeSegments(ctx context.Context, s *spool) error {
+	return l.bucket.RemovePrefix(ctx, s.Segments+s.Stream+"/")
 }
 
 // summary reads content once.
-func (s *spool) summary(content *io.SectionReader) (LogSummary, error) {
+func (s *spool) summary(content *io.SectionReader) (Summary, error) {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, content); err != nil {
-		return LogSummary{}, fmt.Errorf("read log spool: %w", err)
+		return Summary{}, fmt.Errorf("read log spool: %w", err)
 	}
-	return LogSummary{
+	return Summary{
 		Size: content.Size(), Total: s.total, Truncated: s.truncated(), SHA256: hex.EncodeToString(hash.Sum(nil)),
 	}, nil
 }
@@ -202,7 +182,7 @@ const (
 )
 
 // storeInTime repeats store while S3 does not answer, until ctx ends.
-func (l *Logs) storeInTime(ctx context.Context, s *spool, summary LogSummary, segmented bool) error {
+func (l *Store) storeInTime(ctx context.Context, s *spool, summary Summary, segmented bool) error {
 	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
 		err := l.store(ctx, s, summary, segmented)
 		if attune.CodeOf(err) != attune.CodeUnavailable {
@@ -217,12 +197,12 @@ func (l *Logs) storeInTime(ctx context.Context, s *spool, summary LogSummary, se
 }
 
 // upload waits for its turn among maxUploads.
-func (l *Logs) upload(ctx context.Context, key string, r io.Reader, size int64, opts minio.PutObjectOptions) error {
+func (l *Store) upload(ctx context.Context, key string, r io.Reader, size int64, opts s3.PutOptions) error {
 	select {
 	case l.uploads <- struct{}{}:
 		defer func() { <-l.uploads }()
 	case <-ctx.Done():
-		return objectError("wait to store "+key, context.Cause(ctx))
+		return s3.Translate("wait to store "+key, context.Cause(ctx))
 	}
-	return objectError("store "+key, l.objects.put(ctx, l.objects.config.LogBucket, key, r, size, opts))
+	return l.bucket.Put(ctx, key, r, size, opts)
 }

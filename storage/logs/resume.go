@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 
 // Resume goes on with a stream that an earlier process began with CreateAttempt, and has not released. Where there is none,
 // it begins it. What that process laid down of the attempt's outcome is removed: it was not recorded, and another may be.
-func (l *Logs) Resume(prefix string, attempt int, stream string, capacity int64) (*LogWriter, error) {
+func (l *Store) Resume(prefix string, attempt int, stream string, capacity int64) (*Writer, error) {
 	paths, err := l.spooled()
 	if err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ func (s *spool) documents(prefix string, attempt int) bool {
 	return ours && (!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(s.Document, AttemptPrefix(prefix, attempt)))
 }
 
-func (l *Logs) resume(prefix string, s *spool) *LogWriter {
-	w := &LogWriter{logs: l, prefix: prefix, spool: s}
+func (l *Store) resume(prefix string, s *spool) *Writer {
+	w := &Writer{store: l, prefix: prefix, spool: s}
 	w.segment.resumed = true
 	w.segment.start(w)
 	w.segment.grown(s.written)

@@ -1,110 +1,42 @@
-package storage_test
+package logs_test
 
 import (
 	"context"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
-// proxy stands before S3 and can be cut.
-type proxy struct {
-	target, address string
-	mu              sync.Mutex
-	listener        net.Listener
-	conns           []net.Conn
-	group           sync.WaitGroup
-}
-
-func newProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	p := &proxy{target: target, address: "127.0.0.1:0"}
-	p.open(t)
-	t.Cleanup(func() {
-		p.cut()
-		p.group.Wait()
-	})
-	return p
-}
-
-func (p *proxy) open(t *testing.T) {
-	t.Helper()
-	listener, err := net.Listen("tcp", p.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.listener, p.address = listener, listener.Addr().String()
-	p.group.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			p.join(client)
-		}
-	})
-}
-
-func (p *proxy) join(client net.Conn) {
-	server, err := net.Dial("tcp", p.target)
-	if err != nil {
-		_ = client.Close()
-		return
-	}
-	p.mu.Lock()
-	p.conns = append(p.conns, client, server)
-	p.mu.Unlock()
-	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
-		p.group.Go(func() {
-			_, _ = io.Copy(pair[0], pair[1])
-			_ = pair[0].Close()
-			_ = pair[1].Close()
-		})
-	}
-}
-
-// cut breaks what is connected and refuses what comes.
-func (p *proxy) cut() {
-	_ = p.listener.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		_ = c.Close()
-	}
-	p.conns = nil
-}
-
-func openBehindProxy(t *testing.T) (*storage.Logs, string, bucket, *proxy) {
+func openBehindProxy(t *testing.T) (*logs.Store, string, storagetest.Bucket, *storagetest.Proxy) {
 	t.Helper()
 	config := storagetest.S3Config(t)
-	b := bucket{t, storagetest.S3Client(t, config), config.LogBucket}
+	b := storagetest.OpenBucket(t, config, config.LogBucket)
 	endpoint, err := url.Parse(config.Endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProxy(t, endpoint.Host)
-	config.Endpoint = "http://" + p.address
-	logs, spool, _ := openLogsAt(t, config, b)
-	return logs, spool, b, p
+	p := storagetest.NewProxy(t, endpoint.Host)
+	config.Endpoint = "http://" + p.Address
+	store, spool, _ := openLogsAt(t, config, b)
+	return store, spool, b, p
 }
 
 func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
 	t.Parallel()
-	logs, spool, b, p := openBehindProxy(t)
-	w := create(t, logs, "stdout", 1<<20)
+	store, spool, b, p := openBehindProxy(t)
+	w := create(t, store, "stdout", 1<<20)
 	write(t, w, "before\n")
-	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
-	p.cut()
+	eventually(t, "a segment", func() bool { return len(b.Keys(prefix)) == 1 })
+	p.Cut()
 	begin := time.Now()
 	flood := strings.Repeat("0123456789abcde\n", 128<<10) // 2 MiB: it goes past the cap
 	write(t, w, flood)
@@ -112,7 +44,7 @@ func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
 		t.Errorf("the outage held the writer up for %s", took)
 	}
 	// Who asks the process that writes still sees the stream.
-	page, err := logs.Page(t.Context(), prefix, "stdout", 0, 9, true)
+	page, err := store.Page(t.Context(), prefix, "stdout", 0, 9, true)
 	if err != nil || page.Content != "before\n01" {
 		t.Errorf("page is %+v, %v", page, err)
 	}
@@ -125,61 +57,61 @@ func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
 	if !summary.Truncated || summary.Total != int64(len(flood)+7) {
 		t.Errorf("summary is %+v", summary)
 	}
-	if err := logs.Recover(t.Context()); attune.CodeOf(err) != attune.CodeUnavailable {
+	if err := store.Recover(t.Context()); attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Errorf("recover says %v while S3 is away", err)
 	}
 	if n := spooled(t, spool); n != 1 {
 		t.Fatalf("%d files are in the spool", n)
 	}
-	p.open(t)
-	if err := logs.Recover(t.Context()); err != nil {
+	p.Open()
+	if err := store.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := int64(len(b.read(prefix + "stdout.log"))); got != summary.Size {
+	if got := int64(len(b.Read(prefix + "stdout.log"))); got != summary.Size {
 		t.Errorf("stored %d bytes, the summary said %d", got, summary.Size)
 	}
-	if keys := b.keys(prefix); len(keys) != 1 || spooled(t, spool) != 0 {
+	if keys := b.Keys(prefix); len(keys) != 1 || spooled(t, spool) != 0 {
 		t.Errorf("left are %v and %d files", keys, spooled(t, spool))
 	}
 }
 
 func TestOutageLeavesNoDocumentBehind(t *testing.T) {
 	t.Parallel()
-	logs, spool, b, p := openBehindProxy(t)
-	p.cut()
+	store, spool, b, p := openBehindProxy(t)
+	p.Cut()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	result, err := logs.SpoolResult(prefix, []byte(`{"n": 1}`))
+	result, err := store.SpoolResult(prefix, []byte(`{"n": 1}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := logs.SpoolManifest(prefix, storage.Manifest{Execution: "e"})
+	manifest, err := store.SpoolManifest(prefix, logs.Manifest{Execution: "e"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := result.Store(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
+	if err := result.Upload(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Fatalf("storing a result says %v", err)
 	}
 	manifest.Leave()
 	left := io.NewSectionReader(strings.NewReader("beforehello"), 6, 5)
-	file, output, err := logs.SpoolOutput(prefix, "notes/a b.txt", left)
+	file, output, err := store.SpoolOutput(prefix, "notes/a b.txt", left)
 	want := attune.OutputFile{
 		Name: "notes/a b.txt", Size: 5, SHA256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
 	}
 	if err != nil || file != want {
 		t.Fatalf("an output file is %+v, %v", file, err)
 	}
-	if err := output.Store(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
+	if err := output.Upload(ctx); attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Fatalf("storing an output file says %v", err)
 	}
-	p.open(t)
-	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
+	p.Open()
+	if err := store.Recover(t.Context()); err != nil || spooled(t, spool) != 0 {
 		t.Fatalf("recover says %v and leaves %d files", err, spooled(t, spool))
 	}
-	if content := b.read(prefix + "output/notes/a b.txt"); string(content) != "hello" {
+	if content := b.Read(prefix + "output/notes/a b.txt"); string(content) != "hello" {
 		t.Errorf("the output file has %q", content)
 	}
-	if result, manifest := b.read(prefix+"result.json"), b.read(prefix+"manifest.json"); string(result) != `{"n": 1}` ||
+	if result, manifest := b.Read(prefix+"result.json"), b.Read(prefix+"manifest.json"); string(result) != `{"n": 1}` ||
 		!strings.Contains(string(manifest), `"execution": "e"`) {
 		t.Errorf("stored %s and %s", result, manifest)
 	}
@@ -187,10 +119,10 @@ func TestOutageLeavesNoDocumentBehind(t *testing.T) {
 
 func TestOutageThatEndsInTime(t *testing.T) {
 	t.Parallel()
-	logs, _, b, p := openBehindProxy(t)
-	w := create(t, logs, "stdout", 0)
+	store, _, b, p := openBehindProxy(t)
+	w := create(t, store, "stdout", 0)
 	write(t, w, "patience")
-	p.cut()
+	p.Cut()
 	closed := make(chan error, 1)
 	go func() {
 		_, err := w.Close(t.Context())
@@ -201,21 +133,21 @@ func TestOutageThatEndsInTime(t *testing.T) {
 		t.Fatalf("close returned during the outage: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	p.open(t)
+	p.Open()
 	if err := <-closed; err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.read(prefix + "stdout.log")); got != "patience" {
+	if got := string(b.Read(prefix + "stdout.log")); got != "patience" {
 		t.Errorf("stored %q", got)
 	}
 }
 
 func TestRecoverAfterACrash(t *testing.T) {
 	t.Parallel()
-	logs, spool, b := openLogs(t)
-	w := create(t, logs, "stdout", 0)
+	store, spool, b := openLogs(t)
+	w := create(t, store, "stdout", 0)
 	write(t, w, "written before the crash")
-	eventually(t, "a segment", func() bool { return len(b.keys(prefix)) == 1 })
+	eventually(t, "a segment", func() bool { return len(b.Keys(prefix)) == 1 })
 	// The next process finds what a killed one leaves: the spool as it stood, and a file it had only begun.
 	next := t.TempDir()
 	files, err := filepath.Glob(filepath.Join(spool, "*", "*"))
@@ -232,30 +164,30 @@ func TestRecoverAfterACrash(t *testing.T) {
 		}
 	}
 	config := storagetest.S3Config(t)
-	config.LogBucket = b.name
-	objects, err := storage.OpenObjects(t.Context(), config)
+	config.LogBucket = b.Name
+	objects, err := s3.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(objects.Close)
-	recovering, err := storage.OpenLogs(objects, next)
+	recovering, err := logs.Open(objects.Logs(), next)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := recovering.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.read(prefix + "stdout.log")); got != "written before the crash" {
+	if got := string(b.Read(prefix + "stdout.log")); got != "written before the crash" {
 		t.Errorf("stored %q", got)
 	}
-	if keys := b.keys(prefix); len(keys) != 1 || spooled(t, next) != 0 {
+	if keys := b.Keys(prefix); len(keys) != 1 || spooled(t, next) != 0 {
 		t.Errorf("left are %v and %d files", keys, spooled(t, next))
 	}
 	// What is being written is nobody else's business.
-	if err := logs.Recover(t.Context()); err != nil || spooled(t, spool) != 1 {
+	if err := store.Recover(t.Context()); err != nil || spooled(t, spool) != 1 {
 		t.Errorf("recover took an open stream: %v", err)
 	}
-	if err := w.Discard(); err != nil {
+	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // Recover stores the streams that are left in the spool because an earlier process died or S3 did not answer when they
 // were closed. Call it at the start and from time to time. It stops at the first sign that S3 is away.
-func (l *Logs) Recover(ctx context.Context) error {
+func (l *Store) Recover(ctx context.Context) error {
 	paths, err := l.spooled()
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (l *Logs) Recover(ctx context.Context) error {
 }
 
 // spooled are the paths of all spool files, those in use too.
-func (l *Logs) spooled() ([]string, error) {
+func (l *Store) spooled() ([]string, error) {
 	paths, err := filepath.Glob(filepath.Join(l.spool, "*", "*"+spoolSuffix))
 	if err != nil {
 		return nil, fmt.Errorf("list log spool: %w", err)
@@ -49,7 +49,7 @@ func (l *Logs) spooled() ([]string, error) {
 	return append(earlier, paths...), nil
 }
 
-func (l *Logs) recover(ctx context.Context, path string) error {
+func (l *Store) recover(ctx context.Context, path string) error {
 	spool, err := openSpool(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it was finished since it was listed
@@ -75,7 +75,7 @@ func (l *Logs) recover(ctx context.Context, path string) error {
 	return spool.remove()
 }
 
-func (l *Logs) recoverStream(ctx context.Context, s *spool) error {
+func (l *Store) recoverStream(ctx context.Context, s *spool) error {
 	summary, err := s.summary(s.content())
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (l *Logs) recoverStream(ctx context.Context, s *spool) error {
 
 // KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an attempt
 // that died with its process is tried again: Recover would store it as the last one.
-func (l *Logs) KeepAttempt(prefix string, attempt int) error {
+func (l *Store) KeepAttempt(prefix string, attempt int) error {
 	paths, err := l.spooled()
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func keepAttempt(path, prefix string, attempt int) error {
 }
 
 // take reserves a spool file, unless it is in use.
-func (l *Logs) take(path string) bool {
+func (l *Store) take(path string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.busy[path] {
@@ -128,7 +128,7 @@ func (l *Logs) take(path string) bool {
 	return true
 }
 
-func (l *Logs) giveBack(path string) {
+func (l *Store) giveBack(path string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.busy, path)

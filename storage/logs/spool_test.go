@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
 
@@ -31,7 +32,7 @@ func TestSpoolKeepsWhatTheContractSays(t *testing.T) {
 			rapid.Just(capacity), rapid.Just(capacity+tailBytes),
 		), 0, 8).Draw(t, "sizes")
 
-		s, err := createSpool(filepath.Join(dir, newID()), spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
+		s, err := createSpool(filepath.Join(dir, uuid.NewString()), spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,7 @@ func TestPartialRune(t *testing.T) {
 
 func TestSpoolOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	s, err := createSpool(filepath.Join(t.TempDir(), newID()), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
+	s, err := createSpool(filepath.Join(t.TempDir(), uuid.NewString()), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

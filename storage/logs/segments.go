@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/minio/minio-go/v7"
+	"attune/storage/s3"
 )
 
 const (
@@ -42,7 +42,7 @@ type segmentUploader struct {
 	resumed bool
 }
 
-func (u *segmentUploader) start(w *LogWriter) {
+func (u *segmentUploader) start(w *Writer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	*u = segmentUploader{
 		resumed: u.resumed, began: u.resumed,
@@ -77,7 +77,7 @@ func (u *segmentUploader) grown(written int64) {
 	}
 }
 
-func (u *segmentUploader) run(ctx context.Context, w *LogWriter) {
+func (u *segmentUploader) run(ctx context.Context, w *Writer) {
 	begin := time.Now()
 	backoff := retryPauseMin
 	for {
@@ -122,7 +122,7 @@ func (u *segmentUploader) pause(d time.Duration, interrupt <-chan struct{}) bool
 	return false
 }
 
-func (u *segmentUploader) caughtUp(w *LogWriter) bool {
+func (u *segmentUploader) caughtUp(w *Writer) bool {
 	select {
 	case <-u.stopping:
 		return true // Close stores the whole stream
@@ -132,9 +132,9 @@ func (u *segmentUploader) caughtUp(w *LogWriter) bool {
 }
 
 // catchUp learns how far an earlier process came.
-func (u *segmentUploader) catchUp(ctx context.Context, w *LogWriter) error {
+func (u *segmentUploader) catchUp(ctx context.Context, w *Writer) error {
 	sent := int64(0)
-	earlier := pageReader{logs: w.logs, below: w.spool.Segments, stream: w.spool.Stream}
+	earlier := pageReader{store: w.store, below: w.spool.Segments, stream: w.spool.Stream}
 	for s, err := range earlier.segments(ctx, "") {
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (u *segmentUploader) catchUp(ctx context.Context, w *LogWriter) error {
 }
 
 // send stores the next segment.
-func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
+func (u *segmentUploader) send(ctx context.Context, w *Writer) error {
 	offset := u.sent.Load()
 	size := min(w.written()-offset, segmentBytes)
 	u.began = true
@@ -157,8 +157,8 @@ func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 	if u.resumed {
 		return u.catchUp(ctx, w)
 	}
-	err := w.logs.upload(ctx, segmentKey(s.Segments, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
-		minio.PutObjectOptions{ContentType: "text/plain; charset=utf-8"})
+	err := w.store.upload(ctx, segmentKey(s.Segments, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
+		s3.PutOptions{ContentType: "text/plain; charset=utf-8"})
 	if err == nil {
 		u.sent.Add(size)
 	}
@@ -166,7 +166,7 @@ func (u *segmentUploader) send(ctx context.Context, w *LogWriter) error {
 }
 
 // written is the length of the head so far.
-func (w *LogWriter) written() int64 {
+func (w *Writer) written() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.spool.written

@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"errors"
@@ -51,7 +51,7 @@ func (s *spool) receive(pipe int) (int64, error) {
 
 // ReadFrom takes everything from r to its end, as Write does. Of a pipe, every byte is in the spool as soon as it is not in
 // the pipe any more.
-func (w *LogWriter) ReadFrom(r io.Reader) (total int64, err error) {
+func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 	pipe, ok := r.(syscall.Conn)
 	if !ok {
 		return io.Copy(struct{ io.Writer }{w}, r)
@@ -83,7 +83,7 @@ func (w *LogWriter) ReadFrom(r io.Reader) (total int64, err error) {
 	}
 }
 
-func (w *LogWriter) receive(pipe int) (int64, error) {
+func (w *Writer) receive(pipe int) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {

@@ -1,4 +1,4 @@
-package storage
+package logs
 
 import (
 	"bytes"
@@ -13,9 +13,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"attune"
+	"attune/storage/s3"
 )
 
 // Manifest is manifest.json: what became of an execution, for people with an S3 client and nothing else.
@@ -34,13 +33,13 @@ type Manifest struct {
 	// Outputs lie below output/.
 	Outputs []attune.OutputFile `json:"outputs,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
-	Streams map[attune.Stream]LogSummary `json:"streams"`
+	Streams map[attune.Stream]Summary `json:"streams"`
 }
 
-// Document is an object that goes to the bucket after what it tells of. Until Store it is in the spool, where Recover finds
+// Document is an object that goes to the bucket after what it tells of. Until Upload it is in the spool, where Recover finds
 // it after a crash.
 type Document struct {
-	logs             *Logs
+	store            *Store
 	key, contentType string
 	// content is what is sent; nil where it is read from the spool.
 	content *io.SectionReader
@@ -49,7 +48,7 @@ type Document struct {
 }
 
 // SpoolManifest begins manifest.json. The document is there also beside an error, which says that the disk did not take it.
-func (l *Logs) SpoolManifest(prefix string, m Manifest) (*Document, error) {
+func (l *Store) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
@@ -58,12 +57,12 @@ func (l *Logs) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 }
 
 // SpoolResult begins result.json, which must be JSON, as SpoolManifest does.
-func (l *Logs) SpoolResult(prefix string, result []byte) (*Document, error) {
+func (l *Store) SpoolResult(prefix string, result []byte) (*Document, error) {
 	return l.spoolJSON(prefix+"result.json", result)
 }
 
 // SpoolOutput begins a file that an execution left, as SpoolManifest does; without the disk there is none.
-func (l *Logs) SpoolOutput(prefix, name string, content *io.SectionReader) (attune.OutputFile, *Document, error) {
+func (l *Store) SpoolOutput(prefix, name string, content *io.SectionReader) (attune.OutputFile, *Document, error) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(content, 0, content.Size())); err != nil {
 		return attune.OutputFile{}, nil, fmt.Errorf("read output file %s: %w", name, err)
@@ -81,13 +80,13 @@ const (
 	jsonType     = "application/json"
 )
 
-func (l *Logs) spoolJSON(key string, text []byte) (*Document, error) {
+func (l *Store) spoolJSON(key string, text []byte) (*Document, error) {
 	return l.spoolDocument(key, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
 }
 
 // spoolDocument writes the header last: Recover removes a file that has none.
-func (l *Logs) spoolDocument(key, contentType string, content *io.SectionReader) (*Document, error) {
-	d := &Document{logs: l, key: key, contentType: contentType, content: content}
+func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader) (*Document, error) {
+	d := &Document{store: l, key: key, contentType: contentType, content: content}
 	header, err := spoolHeader{Document: key, ContentType: contentType}.encode()
 	if err != nil {
 		return d, err
@@ -111,9 +110,9 @@ func (l *Logs) spoolDocument(key, contentType string, content *io.SectionReader)
 	return d, nil
 }
 
-// Store sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Store or Leave is
+// Upload sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Upload or Leave is
 // called, once.
-func (d *Document) Store(ctx context.Context) error {
+func (d *Document) Upload(ctx context.Context) error {
 	err := d.send(ctx)
 	if err == nil && d.path != "" {
 		err = os.Remove(d.path)
@@ -124,28 +123,27 @@ func (d *Document) Store(ctx context.Context) error {
 
 func (d *Document) send(ctx context.Context) error {
 	if d.content != nil {
-		return d.logs.send(ctx, d.key, d.contentType, d.content)
+		return d.store.send(ctx, d.key, d.contentType, d.content)
 	}
 	spool, err := openSpool(d.path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.logs.sendSpooled(ctx, spool), spool.close())
+	return errors.Join(d.store.sendSpooled(ctx, spool), spool.close())
 }
 
 // Leave leaves the document to Recover.
 func (d *Document) Leave() {
 	if d.path != "" {
-		d.logs.giveBack(d.path)
+		d.store.giveBack(d.path)
 	}
 }
 
 // sendSpooled sends a document from its file in the spool.
-func (l *Logs) sendSpooled(ctx context.Context, s *spool) error {
+func (l *Store) sendSpooled(ctx context.Context, s *spool) error {
 	return l.send(ctx, s.Document, cmp.Or(s.ContentType, jsonType), io.NewSectionReader(s.file, headerBytes, s.total))
 }
 
-func (l *Logs) send(ctx context.Context, key, contentType string, content *io.SectionReader) error {
-	err := l.objects.put(ctx, l.objects.config.LogBucket, key, content, content.Size(), minio.PutObjectOptions{ContentType: contentType})
-	return objectError("store "+key, err)
+func (l *Store) send(ctx context.Context, key, contentType string, content *io.SectionReader) error {
+	return l.bucket.Put(ctx, key, content, content.Size(), s3.PutOptions{ContentType: contentType})
 }

@@ -1,18 +1,17 @@
-package storage
+package logs
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"errors"
+	"iter"
 	"path"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/minio/minio-go/v7"
-
 	"attune"
+	"attune/storage/s3"
 )
 
 // Sizes of a log page.
@@ -24,12 +23,12 @@ const (
 // Page reads a piece of a stream, also while it is being written; a stream that nobody wrote is empty. limit is
 // DefaultPageBytes when 0 and at most MaxPageBytes. An offset behind the end becomes the end. running tells that more
 // may follow, so that a character whose bytes have not all arrived is left for the next page.
-func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit int64, running bool) (attune.LogPage, error) {
+func (l *Store) Page(ctx context.Context, prefix, stream string, offset, limit int64, running bool) (attune.LogPage, error) {
 	if limit <= 0 {
 		limit = DefaultPageBytes
 	}
 	r := pageReader{
-		logs: l, prefix: prefix, stream: stream, running: running, offset: max(offset, 0),
+		store: l, prefix: prefix, stream: stream, running: running, offset: max(offset, 0),
 		limit: min(max(limit, utf8.UTFMax), MaxPageBytes), // less than a character could never move on
 	}
 	if w := l.writer(prefix, stream); w != nil {
@@ -41,7 +40,7 @@ func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit in
 	for range 3 {
 		for _, read := range []func(context.Context) (attune.LogPage, error){r.fromObject, r.fromSegments} {
 			page, err := read(ctx)
-			if err == nil || !isMissing(err) {
+			if err == nil || !errors.Is(err, s3.ErrMissing) {
 				return page, err
 			}
 		}
@@ -51,10 +50,10 @@ func (l *Logs) Page(ctx context.Context, prefix, stream string, offset, limit in
 
 // AwaitStored returns when a stream that has ended can be read whole: another process may still be about to store it. It waits
 // until ctx ends at most.
-func (l *Logs) AwaitStored(ctx context.Context, prefix, stream string) {
+func (l *Store) AwaitStored(ctx context.Context, prefix, stream string) {
 	for l.writer(prefix, stream) == nil {
-		_, err := l.objects.client.StatObject(ctx, l.objects.config.LogBucket, prefix+stream+".log", minio.StatObjectOptions{})
-		if !isMissing(err) {
+		_, err := l.bucket.Stat(ctx, prefix+stream+".log")
+		if !errors.Is(err, s3.ErrMissing) {
 			return // it is there, or the reader meets the error
 		}
 		select {
@@ -68,9 +67,9 @@ func (l *Logs) AwaitStored(ctx context.Context, prefix, stream string) {
 // storedPause is the time between two looks for a stream that is about to be stored.
 const storedPause = 50 * time.Millisecond
 
-// pageReader is one request for a page. Its from methods fail with isMissing where there is nothing to read.
+// pageReader is one request for a page. Its from methods fail with s3.ErrMissing where there is nothing to read.
 type pageReader struct {
-	logs           *Logs
+	store          *Store
 	prefix, stream string
 	// below is the prefix of the attempt whose segments are read.
 	below         string
@@ -79,15 +78,15 @@ type pageReader struct {
 }
 
 func (r *pageReader) fromObject(ctx context.Context) (attune.LogPage, error) {
-	o, key := r.logs.objects, r.prefix+r.stream+".log"
-	info, err := o.client.StatObject(ctx, o.config.LogBucket, key, minio.StatObjectOptions{})
+	key := r.prefix + r.stream + ".log"
+	info, err := r.store.bucket.Stat(ctx, key)
 	if err != nil {
-		return attune.LogPage{}, objectError("find log", err)
+		return attune.LogPage{}, err
 	}
 	offset := min(r.offset, info.Size)
 	piece, err := r.read(ctx, nil, key, offset, min(r.limit, info.Size-offset))
 	r.running = false
-	return r.page(piece, info.Size, info.UserMetadata[truncatedKey] == "true"), err
+	return r.page(piece, info.Size, info.Metadata[truncatedKey] == "true"), err
 }
 
 // fromSegments reads those of the newest attempt that has any.
@@ -98,7 +97,7 @@ func (r *pageReader) fromSegments(ctx context.Context) (attune.LogPage, error) {
 	}
 	if attempt > 1 {
 		r.below = segmentsPrefix(r.prefix, attempt)
-		if page, err := r.fromSegmentsBelow(ctx); err == nil || !isMissing(err) {
+		if page, err := r.fromSegmentsBelow(ctx); err == nil || !errors.Is(err, s3.ErrMissing) {
 			return page, err
 		}
 	}
@@ -108,12 +107,10 @@ func (r *pageReader) fromSegments(ctx context.Context) (attune.LogPage, error) {
 
 // newestAttempt is the highest number that an attempt's folder has; 0 when there is none.
 func (r *pageReader) newestAttempt(ctx context.Context) (newest int, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the listing when it has failed
-	o, folders := r.logs.objects, r.prefix+attemptFolder
-	for folder := range o.client.ListObjectsIter(ctx, o.config.LogBucket, minio.ListObjectsOptions{Prefix: folders}) {
-		if folder.Err != nil {
-			return 0, objectError("list attempts", folder.Err)
+	folders := r.prefix + attemptFolder
+	for folder, err := range r.store.bucket.List(ctx, folders, s3.ListOptions{}) {
+		if err != nil {
+			return 0, err
 		}
 		attempt, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(folder.Key, folders), "/"))
 		if err == nil {
@@ -129,7 +126,7 @@ func (r *pageReader) fromSegmentsBelow(ctx context.Context) (attune.LogPage, err
 	}
 	// No segment that begins before this one reaches to the offset.
 	page, err := r.fromSegmentsBehind(ctx, segmentKey(r.below, r.stream, r.offset-segmentBytes))
-	if isMissing(err) {
+	if errors.Is(err, s3.ErrMissing) {
 		// The offset may lie far behind the end; only the whole list tells where that is.
 		return r.fromSegmentsBehind(ctx, "")
 	}
@@ -147,7 +144,7 @@ func (r *pageReader) fromSegmentsBehind(ctx context.Context, after string) (attu
 		next := r.offset + int64(len(piece))
 		if want := min(r.limit-int64(len(piece)), s.end()-next); want > 0 {
 			if s.offset > next {
-				return attune.LogPage{}, errVanished
+				return attune.LogPage{}, s3.ErrMissing
 			}
 			if piece, err = r.read(ctx, piece, s.key, next-s.offset, want); err != nil {
 				return attune.LogPage{}, err
@@ -155,13 +152,10 @@ func (r *pageReader) fromSegmentsBehind(ctx context.Context, after string) (attu
 		}
 	}
 	if total == 0 {
-		return attune.LogPage{}, errVanished
+		return attune.LogPage{}, s3.ErrMissing
 	}
 	return r.page(piece, total, false), nil
 }
-
-// errVanished: segments that were there are gone, since the stream has been finished.
-var errVanished = minio.ErrorResponse{Code: minio.NoSuchKey}
 
 type segment struct {
 	key          string
@@ -171,16 +165,11 @@ type segment struct {
 func (s segment) end() int64 { return s.offset + s.size }
 
 // segments lists those that come behind the key after, in order.
-func (r *pageReader) segments(ctx context.Context, after string) func(func(segment, error) bool) {
+func (r *pageReader) segments(ctx context.Context, after string) iter.Seq2[segment, error] {
 	return func(yield func(segment, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends the listing when the caller has enough
-		o := r.logs.objects
-		for object := range o.client.ListObjectsIter(ctx, o.config.LogBucket, minio.ListObjectsOptions{
-			Prefix: r.below + r.stream + "/", StartAfter: after,
-		}) {
-			if object.Err != nil {
-				yield(segment{}, objectError("list log segments", object.Err))
+		for object, err := range r.store.bucket.List(ctx, r.below+r.stream+"/", s3.ListOptions{After: after}) {
+			if err != nil {
+				yield(segment{}, err)
 				return
 			}
 			offset, err := strconv.ParseInt(strings.TrimSuffix(path.Base(object.Key), ".log"), 10, 64)
@@ -196,23 +185,9 @@ func (r *pageReader) segments(ctx context.Context, after string) func(func(segme
 
 // read appends size bytes of an object to piece.
 func (r *pageReader) read(ctx context.Context, piece []byte, key string, offset, size int64) ([]byte, error) {
-	if size == 0 {
-		return piece, nil
-	}
-	var opts minio.GetObjectOptions
-	if err := opts.SetRange(offset, offset+size-1); err != nil {
-		return nil, fmt.Errorf("read log: %w", err)
-	}
-	o := r.logs.objects
-	object, err := o.client.GetObject(ctx, o.config.LogBucket, key, opts)
-	if err != nil {
-		return nil, objectError("read log", err)
-	}
-	defer func() { _ = object.Close() }() // everything wanted has been read
 	old := len(piece)
 	piece = append(piece, make([]byte, size)...)
-	_, err = io.ReadFull(object, piece[old:])
-	return piece, objectError("read log", err)
+	return piece, r.store.bucket.ReadAt(ctx, key, piece[old:], offset)
 }
 
 // page makes text of the bytes at the offset. A character that they only begin is left for the next page.
