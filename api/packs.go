@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 // packInput names a pack in the path.
@@ -148,7 +148,7 @@ func (s *server) getInstallationLog(ctx context.Context, in *installationLogInpu
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Logs.Page(ctx, storage.InstallationPrefix(installation.Pack, installation.ID), storage.InstallationStream,
+	page, err := s.Logs.Page(ctx, logs.InstallationPrefix(installation.Pack, installation.ID), logs.InstallationStream,
 		in.Offset, in.Limit, !installation.Status.Terminal())
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	"attune"
 	"attune/api"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 type uploaded struct {
@@ -91,7 +91,7 @@ func TestInstallationLog(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	installation := s.install(packFiles("weather", "1.0.0"))
-	writer, err := s.logs.Create(storage.InstallationPrefix("weather", installation.ID), storage.InstallationStream, 0)
+	writer, err := s.logs.Create(logs.InstallationPrefix("weather", installation.ID), logs.InstallationStream, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

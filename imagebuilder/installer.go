@@ -14,6 +14,8 @@ import (
 	"attune"
 	"attune/imagebuilder/pack"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 )
 
 const (
@@ -29,8 +31,8 @@ type Installer struct {
 	// Worker is the name under which installations are claimed.
 	Worker  string
 	DB      *storage.DB
-	Objects *storage.Objects
-	Logs    *storage.Logs
+	Objects *s3.Store
+	Logs    *logs.Store
 	Builder *Builder
 	// StagingDir holds one archive while it is built.
 	StagingDir string
@@ -87,7 +89,7 @@ func (in *Installer) drain(ctx context.Context) error {
 // install builds one installation and records how it ended. Its error is about the recording, not the build.
 func (in *Installer) install(ctx context.Context, i attune.Installation, m attune.Manifest) error {
 	log := in.Log.With("pack", i.Pack, "version", i.Version, "installation", i.ID)
-	stream, err := in.Logs.Create(storage.InstallationPrefix(i.Pack, i.ID), storage.InstallationStream, installLogBytes)
+	stream, err := in.Logs.Create(logs.InstallationPrefix(i.Pack, i.ID), logs.InstallationStream, installLogBytes)
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,9 @@ import (
 	"attune"
 )
 
-const (
-	// InstallationChannel is notified, without a payload, when an installation may be waiting or an image may have lost
-	// its pack.
-	InstallationChannel = "attune_installations"
-	// InstallationStream is the only stream of an installation's log.
-	InstallationStream = "install"
-)
+// InstallationChannel is notified, without a payload, when an installation may be waiting or an image may have lost its
+// pack.
+const InstallationChannel = "attune_installations"
 
 // Installations are the attempts to turn an archive into an image, and the manifests of those archives. A worker builds
 // them: see Claim, SetPhase, Succeed and Fail.
