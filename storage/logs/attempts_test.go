@@ -238,7 +238,8 @@ func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	segment := prefix + "stdout/00000000000000000000.log"
-	if _, err := b.Client.PutObject(t.Context(), b.Name, segment, strings.NewReader("old"), 3, minio.PutObjectOptions{}); err != nil {
+	_, err = b.Client.PutObject(t.Context(), b.Name, segment, strings.NewReader("old"), 3, minio.PutObjectOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	recovered(t, store, spool)
