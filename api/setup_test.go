@@ -21,6 +21,8 @@ import (
 	"attune/imagebuilder"
 	"attune/scheduler"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
@@ -29,8 +31,8 @@ type service struct {
 	t       *testing.T
 	db      *storage.DB
 	queue   *scheduler.Queue
-	objects *storage.Objects
-	logs    *storage.Logs
+	objects *s3.Store
+	logs    *logs.Store
 	staging string
 	url     string
 	// admin is a token without limits.
@@ -45,7 +47,7 @@ func setup(t *testing.T, options ...option) *service {
 	t.Helper()
 	s := &service{t: t, db: storagetest.OpenDB(t), objects: storagetest.OpenObjects(t), staging: t.TempDir(), log: &syncBuffer{}}
 	var err error
-	if s.logs, err = storage.OpenLogs(s.objects, t.TempDir()); err != nil {
+	if s.logs, err = logs.Open(s.objects.Logs(), t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	s.admin = s.token(attune.RoleAdmin)

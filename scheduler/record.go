@@ -10,25 +10,25 @@ import (
 
 	"attune"
 	"attune/sandbox"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 // record is what an execution leaves in the log bucket.
 type record struct {
-	logs           *storage.Logs
+	logs           *logs.Store
 	prefix         string
-	stdout, stderr *storage.LogWriter
-	manifest       storage.Manifest
+	stdout, stderr *logs.Writer
+	manifest       logs.Manifest
 	// result, outputs and document are those that end laid into the spool; there may be no result.
-	result, document *storage.Document
-	outputs          []*storage.Document
+	result, document *logs.Document
+	outputs          []*logs.Document
 }
 
 // storeTimeout bounds how long a finished execution waits for object storage; past it, the spool keeps the log.
 const storeTimeout = 15 * time.Second
 
 // openStream is Logs.CreateAttempt, or Logs.Resume for an attempt that is attached.
-type openStream func(prefix string, attempt int, stream string, capacity int64) (*storage.LogWriter, error)
+type openStream func(prefix string, attempt int, stream string, capacity int64) (*logs.Writer, error)
 
 // openRecord opens the two streams of an attempt.
 func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Action, open openStream) (*record, error) {
@@ -36,7 +36,7 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 	r := &record{
 		logs:   s.Logs,
 		prefix: s.prefix(c),
-		manifest: storage.Manifest{
+		manifest: logs.Manifest{
 			Execution: c.ID, Action: c.Action, PackVersion: c.PackVersion, ImageDigest: c.ImageDigest, Attempts: c.Attempt,
 		},
 	}
@@ -57,7 +57,7 @@ func (s *Sandboxes) openRecord(ctx context.Context, c Claim, action attune.Actio
 // stand at the top.
 func (r *record) end(o Outcome, exit sandbox.Exit, again bool) error {
 	if again {
-		r.prefix = storage.AttemptPrefix(r.prefix, r.manifest.Attempts)
+		r.prefix = logs.AttemptPrefix(r.prefix, r.manifest.Attempts)
 	}
 	stdout, outErr := r.stdout.End(r.prefix)
 	stderr, errErr := r.stderr.End(r.prefix)
@@ -66,7 +66,7 @@ func (r *record) end(o Outcome, exit sandbox.Exit, again bool) error {
 		r.manifest.StartedAt, r.manifest.FinishedAt = &exit.StartedAt, &exit.FinishedAt
 	}
 	r.manifest.Usage = o.Usage
-	r.manifest.Streams = map[attune.Stream]storage.LogSummary{attune.Stdout: stdout, attune.Stderr: stderr}
+	r.manifest.Streams = map[attune.Stream]logs.Summary{attune.Stdout: stdout, attune.Stderr: stderr}
 	var resultErr, manifestErr error
 	if result := trimmed(exit.Result); o.Reason != attune.ReasonInvalidResult && result != nil {
 		r.result, resultErr = r.logs.SpoolResult(r.prefix, result)
@@ -95,14 +95,14 @@ func (r *record) store(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	var stores errgroup.Group
-	stores.Go(func() error { return r.stdout.Store(ctx) })
-	stores.Go(func() error { return r.stderr.Store(ctx) })
+	stores.Go(func() error { return r.stdout.Upload(ctx) })
+	stores.Go(func() error { return r.stderr.Upload(ctx) })
 	if r.result != nil {
-		stores.Go(func() error { return r.result.Store(ctx) })
+		stores.Go(func() error { return r.result.Upload(ctx) })
 	}
 	stores.Go(func() (err error) {
 		for _, o := range r.outputs {
-			err = errors.Join(err, o.Store(ctx))
+			err = errors.Join(err, o.Upload(ctx))
 		}
 		return err
 	})
@@ -114,6 +114,6 @@ func (r *record) store(ctx context.Context) error {
 		r.document.Leave()
 		return err
 	default:
-		return r.document.Store(ctx)
+		return r.document.Upload(ctx)
 	}
 }

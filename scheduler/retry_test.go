@@ -10,7 +10,7 @@ import (
 	"attune"
 	"attune/sandbox/sandboxtest"
 	"attune/sandbox/sandboxtest/probe"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 // exits ends at once with a status.
@@ -199,7 +199,7 @@ func TestWorkerTriesAgain(t *testing.T) {
 	if e.Status != attune.StatusCompleted || e.Attempt != 3 || len(e.Attempts) != 2 || *e.Attempts[0].ExitCode != 2 || *e.Attempts[1].ExitCode != 1 {
 		t.Fatalf("it ended as %+v", e)
 	}
-	prefix := storage.ExecutionPrefix("ops", "a", e.CreatedAt, e.ID)
+	prefix := logs.ExecutionPrefix("ops", "a", e.CreatedAt, e.ID)
 	for place, want := range map[string]string{prefix: "third", prefix + "attempt-1/": "first", prefix + "attempt-2/": "second"} {
 		if page, err := b.logs.Page(t.Context(), place, "stdout", 0, 100, false); err != nil || page.Content != want {
 			t.Errorf("at %s is %+v, %v; want %q", place, page, err, want)

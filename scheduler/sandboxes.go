@@ -13,6 +13,7 @@ import (
 	"attune"
 	"attune/sandbox"
 	"attune/storage"
+	"attune/storage/logs"
 )
 
 // Images tells which images are on this host.
@@ -27,8 +28,8 @@ type Sandboxes struct {
 	// Pool has sandboxes made ahead; without one, each is made when it is needed.
 	Pool   *sandbox.Pool
 	Images Images
-	Logs   *storage.Logs
-	// LogBytes is the cap of a stream whose action sets none; 0 takes storage.DefaultLogBytes.
+	Logs   *logs.Store
+	// LogBytes is the cap of a stream whose action sets none; 0 takes logs.DefaultStreamBytes.
 	LogBytes int64
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
@@ -76,7 +77,7 @@ func attemptName(c Claim) string { return fmt.Sprintf("%s-%d", c.ID, c.Attempt) 
 // prefix is where an execution's objects lie.
 func (s *Sandboxes) prefix(c Claim) string {
 	_, name, _ := attune.SplitActionRef(c.Action)
-	return storage.ExecutionPrefix(c.Pack, name, c.CreatedAt, c.ID)
+	return logs.ExecutionPrefix(c.Pack, name, c.CreatedAt, c.ID)
 }
 
 // Immediate implements Executor: secrets are fetched and the image is looked for, first.

@@ -18,7 +18,7 @@ import (
 	"attune/sandbox"
 	"attune/sandbox/sandboxtest"
 	"attune/sandbox/sandboxtest/probe"
-	"attune/storage"
+	"attune/storage/logs"
 	"attune/storage/storagetest"
 )
 
@@ -30,7 +30,7 @@ func (has anyImage) Has(context.Context, string) (bool, error) { return bool(has
 // bench is a queue with a worker whose sandboxes are functions.
 type bench struct {
 	*Queue
-	logs      *storage.Logs
+	logs      *logs.Store
 	runtime   *sandboxtest.Fake
 	config    WorkerConfig
 	sandboxes *Sandboxes
@@ -133,7 +133,7 @@ func TestWorkerTakesAnExecutionToItsEnd(t *testing.T) {
 	if !strings.Contains(string(document), `"secrets":{"key":"very secret"}`) {
 		t.Error("the document lacks the secret")
 	}
-	prefix := storage.ExecutionPrefix("ops", "greet", e.CreatedAt, e.ID)
+	prefix := logs.ExecutionPrefix("ops", "greet", e.CreatedAt, e.ID)
 	for stream, want := range map[string]string{"stdout": "hello", "stderr": "careful"} {
 		if page, err := b.logs.Page(t.Context(), prefix, stream, 0, 100, false); err != nil || page.Content != want {
 			t.Errorf("%s is %+v, %v", stream, page, err)
@@ -310,7 +310,7 @@ func TestFullDiskLeavesTheQueueAlone(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	crowded, err := storage.OpenLogs(storagetest.OpenObjects(t), dir)
+	crowded, err := logs.Open(storagetest.OpenObjects(t).Logs(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,14 @@ import (
 
 	"attune/scheduler"
 	"attune/storage"
+	"attune/storage/logs"
 )
 
 // Cleaner makes the partitions of the days to come and drops old days with their logs. Days are those of submission, in UTC
 // by the database's clock.
 type Cleaner struct {
 	DB   *storage.DB
-	Logs *storage.Logs
+	Logs *logs.Store
 	// Age is how long an execution is kept; it goes with the whole of its day. 0 sets no bound.
 	Age time.Duration
 	// Count is the number of executions that are kept at least: older days go, whatever Age says. 0 sets no bound.
