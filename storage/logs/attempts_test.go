@@ -3,6 +3,7 @@ package logs_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,12 @@ func createAttempt(t *testing.T, store *logs.Store, attempt int) *logs.Writer {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// closeAttempt ends and stores an attempt that will be tried again.
+func closeAttempt(ctx context.Context, w *logs.Writer, attempt int) (logs.Summary, error) {
+	summary, err := w.End(logs.AttemptPrefix(prefix, attempt))
+	return summary, errors.Join(err, w.Upload(ctx))
 }
 
 // wantKeys waits until these objects and no others are there.
@@ -80,7 +87,7 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 	w := createAttempt(t, store, 1)
 	write(t, w, "first")
 	wantKeys(t, b, "stdout/00000000000000000000.log")
-	summary, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 1))
+	summary, err := closeAttempt(t.Context(), w, 1)
 	if err != nil || summary.Size != 5 {
 		t.Fatalf("closed with %+v, %v", summary, err)
 	}
@@ -92,7 +99,7 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
 	wantPage(t, store, prefix, "second", true)
 	wantPage(t, other, prefix, "second", true)
-	if _, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 2)); err != nil {
+	if _, err := closeAttempt(t.Context(), w, 2); err != nil {
 		t.Fatal(err)
 	}
 	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout.log")
@@ -122,7 +129,7 @@ func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	wantKeys(t, b, "stdout/00000000000000000000.log")
 	p.Cut()
 	unavailable(t, func(ctx context.Context) (logs.Summary, error) {
-		return first.CloseAt(ctx, logs.AttemptPrefix(prefix, 1))
+		return closeAttempt(ctx, first, 1)
 	})
 	// The process dies here. What comes after it knows the target from the spool alone.
 	next, left := reborn(t, spool, b)
@@ -185,21 +192,6 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 				t.Errorf("the open stream went elsewhere: %v", b.Keys(prefix))
 			}
 		})
-	}
-}
-
-func TestDiscardOfALaterAttempt(t *testing.T) {
-	t.Parallel()
-	store, spool, b := openLogs(t)
-	w := createAttempt(t, store, 2)
-	write(t, w, "never mind")
-	wantKeys(t, b, "attempt-2/stdout/00000000000000000000.log")
-	if err := w.Discard(); err != nil {
-		t.Fatal(err)
-	}
-	wantKeys(t, b)
-	if n := spooled(t, spool); n != 0 {
-		t.Errorf("%d files are left in the spool", n)
 	}
 }
 

@@ -67,14 +67,14 @@ func TestEndedStreamIsRecovered(t *testing.T) {
 	write(t, second, "second")
 	wantPage(t, store, prefix, "second", true)
 	wantPage(t, store, again, "first", false)
-	if err := second.Discard(); err != nil {
+	if _, err := second.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
 	next, place := reborn(t, spool, b)
 	recovered(t, next, place)
 	wantPage(t, next, again, "first", false)
-	wantKeys(t, b, "attempt-1/manifest.json", "attempt-1/stdout.log")
+	wantKeys(t, b, "attempt-1/manifest.json", "attempt-1/stdout.log", "stdout.log")
 	manifest.Leave()
 	if err := w.Upload(t.Context()); err != nil {
 		t.Fatal(err)

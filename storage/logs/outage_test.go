@@ -187,7 +187,7 @@ func TestRecoverAfterACrash(t *testing.T) {
 	if err := store.Recover(t.Context()); err != nil || spooled(t, spool) != 1 {
 		t.Errorf("recover took an open stream: %v", err)
 	}
-	if err := w.Discard(); err != nil {
+	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -65,13 +65,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close is End and Upload at the place that the stream was created with. Only the first call does this.
-func (w *Writer) Close(ctx context.Context) (Summary, error) { return w.CloseAt(ctx, w.prefix) }
-
-// CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
-// is its AttemptPrefix.
-func (w *Writer) CloseAt(ctx context.Context, prefix string) (Summary, error) {
-	summary, err := w.End(prefix)
+// Close is End and Upload below the prefix that the stream was created with.
+func (w *Writer) Close(ctx context.Context) (Summary, error) {
+	summary, err := w.End(w.prefix)
 	if errors.Is(err, os.ErrClosed) {
 		return summary, err
 	}
@@ -103,21 +99,6 @@ func (w *Writer) Upload(ctx context.Context) error {
 	}
 	err := w.store.storeInTime(ctx, w.spool, w.summary, w.segment.began)
 	return errors.Join(err, w.drop(err == nil))
-}
-
-// Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
-func (w *Writer) Discard() error {
-	if !w.end() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), segmentTimeout)
-	defer cancel()
-	w.segment.stop(ctx)
-	var err error
-	if w.segment.began {
-		err = w.store.removeSegments(ctx, w.spool)
-	}
-	return errors.Join(err, w.drop(true))
 }
 
 // end lets no more writes in; it is true once.

@@ -304,24 +304,10 @@ func TestOneWriterForEachStream(t *testing.T) {
 	if _, err := store.Create(prefix, "stdout", 0); err == nil {
 		t.Error("two write one stream")
 	}
-	if err := w.Discard(); err != nil {
+	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := create(t, store, "stdout", 0).Close(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestDiscardLeavesNothing(t *testing.T) {
-	t.Parallel()
-	store, spool, b := openLogs(t)
-	w := create(t, store, "stdout", 0)
-	write(t, w, "never mind")
-	eventually(t, "a segment", func() bool { return len(b.Keys(prefix)) == 1 })
-	if err := w.Discard(); err != nil {
-		t.Fatal(err)
-	}
-	if keys, files := b.Keys(prefix), spooled(t, spool); len(keys) != 0 || files != 0 {
-		t.Errorf("left are %v and %d files", keys, files)
 	}
 }
