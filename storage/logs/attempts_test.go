@@ -124,12 +124,12 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	t.Parallel()
 	store, spool, b, p := openBehindProxy(t)
-	first := createAttempt(t, store, 1)
-	write(t, first, "first")
+	w := createAttempt(t, store, 1)
+	write(t, w, "first")
 	wantKeys(t, b, "stdout/00000000000000000000.log")
 	p.Cut()
 	unavailable(t, func(ctx context.Context) (logs.Summary, error) {
-		return closeAttempt(ctx, first, 1)
+		return closeAttempt(ctx, w, 1)
 	})
 	// The process dies here. What comes after it knows the target from the spool alone.
 	next, left := reborn(t, spool, b)
@@ -147,7 +147,8 @@ func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	p.Open()
 	recovered(t, store, spool) // of the process that did not die; the first attempt is stored once more
 	wantKeys(t, b, "attempt-1/stdout.log", "stdout.log")
-	if first, last := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log"); string(first) != "first" || string(last) != "second" {
+	first, last := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log")
+	if string(first) != "first" || string(last) != "second" {
 		t.Errorf("stored %q and %q", first, last)
 	}
 }
@@ -181,7 +182,7 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 			if got := string(b.Read(prefix + test.want)); got != "before the crash" {
 				t.Errorf("stored %q", got)
 			}
-			// What is being written is nobody else's business.
+			// A stream that is being written is left alone.
 			if err := store.KeepAttempt(prefix, 2); err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +208,8 @@ func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(spool, "a.spool"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Client.PutObject(t.Context(), b.Name, prefix+"stdout/00000000000000000000.log", strings.NewReader("old"), 3, minio.PutObjectOptions{})
+	_, err = b.Client.PutObject(t.Context(), b.Name, prefix+"stdout/00000000000000000000.log",
+		strings.NewReader("old"), 3, minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
