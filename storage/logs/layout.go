@@ -2,7 +2,6 @@ package logs
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -29,6 +28,9 @@ func AttemptPrefix(prefix string, attempt int) string {
 	return fmt.Sprintf("%s%s%d/", prefix, attemptFolder, attempt)
 }
 
+// InstallationStream is the only stream of an installation.
+const InstallationStream = "install"
+
 // InstallationPrefix is the prefix of the log of an installation.
 func InstallationPrefix(pack, id string) string { return "installations/" + pack + "/" + id + "/" }
 
@@ -46,12 +48,6 @@ func segmentFolder(prefix, stream string) string { return prefix + stream + "/" 
 // segmentKey names the piece of a running stream that begins at offset; names sort as offsets do.
 func segmentKey(prefix, stream string, offset int64) string {
 	return fmt.Sprintf("%s%020d%s", segmentFolder(prefix, stream), offset, logSuffix)
-}
-
-// isOfAttempt reports whether key is an object of the attempt, whether it was to be tried again or not.
-func isOfAttempt(key, prefix string, attempt int) bool {
-	name, ours := strings.CutPrefix(key, prefix)
-	return ours && (!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(key, AttemptPrefix(prefix, attempt)))
 }
 
 // truncatedKey is the metadata of a stored stream that lacks bytes.

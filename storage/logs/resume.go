@@ -3,6 +3,7 @@ package logs
 import (
 	"errors"
 	"os"
+	"strings"
 )
 
 // Resume goes on with a stream that an earlier process began with CreateAttempt and did not store. Where there is none,
@@ -42,10 +43,10 @@ func (l *Store) takeStream(prefix string, attempt int, stream string) (found *sp
 		case errors.Is(err, os.ErrNotExist), errors.Is(err, errNoHeader):
 			err = nil
 		case err != nil:
-		case found == nil && s.isStream(prefix, attempt, stream):
+		case found == nil && s.Stream == stream && s.isStreamOf(prefix, attempt):
 			found = s
 			continue
-		case isOfAttempt(s.Document, prefix, attempt):
+		case s.isDocumentOf(prefix, attempt):
 			err = errors.Join(s.close(), s.remove())
 		default:
 			err = s.close()
@@ -58,6 +59,14 @@ func (l *Store) takeStream(prefix string, attempt int, stream string) (found *sp
 	return found, nil
 }
 
-func (s *spool) isStream(prefix string, attempt int, stream string) bool {
-	return s.Document == "" && s.Stream == stream && s.Segments == segmentsPrefix(prefix, attempt)
+// isStreamOf reports whether the file is a stream of the attempt.
+func (s *spool) isStreamOf(prefix string, attempt int) bool {
+	return s.Document == "" && s.Segments == segmentsPrefix(prefix, attempt)
+}
+
+// isDocumentOf reports whether the file is a document of the attempt, whether it was to be tried again or not.
+func (s *spool) isDocumentOf(prefix string, attempt int) bool {
+	name, ours := strings.CutPrefix(s.Document, prefix)
+	return ours &&
+		(!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(s.Document, AttemptPrefix(prefix, attempt)))
 }

@@ -75,7 +75,7 @@ func (w *Writer) Close(ctx context.Context) (Summary, error) {
 
 // End lets no more writes in and says what will be stored below prefix. It does not wait for S3. From here on, readers
 // in this process find the whole stream; until Upload has stored it, a process that starts after a crash can Resume or
-// Recover it. Only the first call does this. Upload must follow, whatever End returns.
+// Recover it. Only the first call does this. Upload or Leave must follow, whatever End returns.
 func (w *Writer) End(prefix string) (Summary, error) {
 	if !w.end() {
 		return Summary{}, os.ErrClosed
@@ -90,7 +90,8 @@ func (w *Writer) End(prefix string) (Summary, error) {
 }
 
 // Upload stores a stream that has ended as one object, removes its segments, and gives up the spool. While S3 does not
-// answer it tries again until ctx ends. Then it returns the error, and the spool stays for Recover.
+// answer it tries again until ctx ends. Then it returns the error, and the spool stays for Recover. Either Upload or
+// Leave is called, once.
 func (w *Writer) Upload(ctx context.Context) error {
 	w.segment.stop(ctx)
 	if w.unread != nil {
@@ -98,6 +99,14 @@ func (w *Writer) Upload(ctx context.Context) error {
 	}
 	err := w.store.storeInTime(ctx, w.spool, w.summary, w.segment.began)
 	return errors.Join(err, w.drop(err == nil))
+}
+
+// Leave leaves a stream in the spool, for Recover to store.
+func (w *Writer) Leave() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	w.segment.stop(ended)
+	return w.drop(false)
 }
 
 // end lets no more writes in and reports whether this call is the first.

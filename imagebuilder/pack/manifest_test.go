@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"encoding/json"
@@ -224,7 +224,7 @@ func TestWrongAction(t *testing.T) {
 		head + "resources: {memory: lots, tmp: [1]}\n":           {":3: resources.memory: must be a size such as 256Mi", ":3: resources.tmp: must be a size such as 256Mi, is a list"},
 		head + "resources: {cpu: 0, pids: 1, log: 1Ki}\n":        {"resources.cpu: must be a number from 0.01 to 128", "resources.log: must be from 128 KiB to 1 GiB", "resources.pids: must be a whole number"},
 		head + "resources: {cpu: 500}\n":                         {"resources.cpu: must be a number from 0.01 to 128"},
-		head + "runtime: docker\n":                               {":3: runtime: must be one of runc, crun, runsc"},
+		head + "runtime: docker\n":                               {":3: runtime: must be one of runc, runsc"},
 		head + "resources: {tmp_files: 1, open_files: 1}\n":      {"resources.tmp_files: must be a whole number from 64 to 1048576", "resources.open_files: must be a whole number from 64 to 65536"},
 		head + "resources: {cpu: half}\n":                        {"resources.cpu: must be a number from 0.01 to 128, or thousandths"},
 		head + "resources: {tmp: 1000000.5}\n":                   {"resources.tmp: must be from 1 MiB"},
