@@ -52,7 +52,7 @@ func onOff(on bool) string {
 // There are three statements for it. Two give nothing where a limit stands above single queues, so they may be used on a guess;
 // look tells whether the guess was right. One of these costs the least where few wait: quiet expects that, and where it was
 // wrong somebody is left behind.
-func (q *Queue) admit(ctx context.Context, life storage.Life, n int, quiet, begin bool) (claims []Claim, left int, err error) {
+func (q *Queue) admit(ctx context.Context, life workerLife, n int, quiet, begin bool) (claims []Claim, left int, err error) {
 	sql := admitPlainSQL
 	if q.layered.Load() {
 		sql = admitSQL
@@ -61,7 +61,7 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int, quiet, begi
 	}
 	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
 	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, storage.LockAdmission, onOff(begin))
+	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, lockAdmission, onOff(begin))
 	number := rand.Int64N(maxNumber) //nolint:gosec // it must be another one each time, and may be guessed
 	batch.Queue(sql, life.Name, life.ID, n, number, begin).Query(func(rows pgx.Rows) (err error) {
 		claims, left, err = scanAdmission(rows, n)

@@ -10,7 +10,7 @@ import (
 // still runs goes on; what else had begun is abandoned, once its sandbox is known to be gone, for its outcome cannot be known
 // and started code is never silently run again.
 func (w *Worker) recover(ctx context.Context) error {
-	if err := w.DB.Workers.Register(ctx, w.life); err != nil {
+	if err := w.Queue.register(ctx, w.life); err != nil {
 		return err
 	}
 	w.beaten = time.Now()

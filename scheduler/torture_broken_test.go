@@ -14,13 +14,12 @@ import (
 
 	"attune"
 	"attune/scheduler/history"
-	"attune/storage"
 )
 
 // The checker is worth something only if it catches an admission that is wrong. These are ours with one thing changed.
 
 // brokenAdmission gives a worker slots within a transaction.
-type brokenAdmission func(context.Context, pgx.Tx, storage.Life) ([]Claim, error)
+type brokenAdmission func(context.Context, pgx.Tx, workerLife) ([]Claim, error)
 
 // changed is admitSQL with one part replaced.
 func changed(t *testing.T, part, by string) string {
@@ -33,8 +32,8 @@ func changed(t *testing.T, part, by string) string {
 
 // lockFirst is right, unless the statement is wrong.
 func lockFirst(sql string) brokenAdmission {
-	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission); err != nil {
+	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
 			return nil, err
 		}
 		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, rand.Int64N(maxNumber), false)
@@ -46,11 +45,11 @@ func lockWhileCounting(t *testing.T) brokenAdmission {
 	const count = `select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' ` +
 		`group by queue_id, action, pack`
 	sql := changed(t, count, `select * from json_to_recordset($6::json) as x(queue_id integer, action text, pack text, slots integer)`)
-	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
+	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
 		var taken string
 		err := tx.QueryRow(ctx, `with lock as materialized (select pg_advisory_xact_lock($1, 0))
 			select coalesce(json_agg(taken), '[]')::text from lock left join (`+count+`) taken on true where taken is not null`,
-			storage.LockAdmission).Scan(&taken)
+			lockAdmission).Scan(&taken)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +144,7 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule) (all []history.
 }
 
 // toil is a worker without a conscience.
-func toil(ctx context.Context, t *testing.T, q *Queue, life storage.Life, admit brokenAdmission) {
+func toil(ctx context.Context, t *testing.T, q *Queue, life workerLife, admit brokenAdmission) {
 	b := newBook(q, life.Name)
 	for pause(ctx, time.Millisecond) {
 		var claims []Claim

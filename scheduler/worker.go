@@ -76,7 +76,7 @@ var (
 // Worker takes executions from the queue and runs them.
 type Worker struct {
 	WorkerConfig
-	life storage.Life
+	life workerLife
 	book *book
 	// share is how many it is given, and ends, with one statement.
 	share int
@@ -121,7 +121,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	c.Log = c.Log.With("worker", c.Name)
 	w := &Worker{
 		WorkerConfig: c,
-		life:         storage.Life{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
+		life:         workerLife{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
 		book:         newBook(c.Queue, c.Name),
 		running:      make(map[int64]context.CancelCauseFunc),
 		ended:        make(chan struct{}, 1),
@@ -286,10 +286,10 @@ func (w *Worker) gather(ctx context.Context) {
 
 // beat renews the lease, and looks after what others may have left, a few times within each lease.
 func (w *Worker) beat(ctx context.Context) error {
-	if time.Since(w.beaten) < storage.Lease/3 {
+	if time.Since(w.beaten) < lease/3 {
 		return nil
 	}
-	if err := w.DB.Workers.Heartbeat(ctx, w.life); err != nil {
+	if err := w.Queue.heartbeat(ctx, w.life); err != nil {
 		return err
 	}
 	w.beaten = time.Now()

@@ -133,7 +133,8 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
-		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, StagingDir: staging, Log: log,
+		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,
+		StagingDir: staging, Log: log,
 	}
 	return h, err
 }
