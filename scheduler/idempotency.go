@@ -10,8 +10,8 @@ import (
 	"attune/storage"
 )
 
-// IdempotencyKey makes a submission repeatable: a second one with the same Token and Key within IdempotencyPeriod queues
-// nothing and returns what the first one made. With another Digest it is CodeInvalid.
+// IdempotencyKey makes a submission repeatable: a second one with the same Token and Key within IdempotencyPeriod
+// queues nothing and returns what the first one made. With another Digest it is CodeInvalid.
 type IdempotencyKey struct {
 	// Token is the id of the API token of the request; keys of different tokens are unrelated.
 	Token string
@@ -24,8 +24,8 @@ type IdempotencyKey struct {
 // IdempotencyPeriod is how long a key is remembered.
 const IdempotencyPeriod = 24 * time.Hour
 
-// find returns what an earlier submission with the key made, nil when there is none. It comes before anything is checked that
-// may have changed since: the removal of a pack does not undo what was queued.
+// find returns what an earlier submission with the key made, nil when there is none. It comes before anything is
+// checked that may have changed since: the removal of a pack does not undo what was queued.
 func (k *IdempotencyKey) find(ctx context.Context, db storage.Querier) ([]attune.Execution, error) {
 	if k == nil {
 		return nil, nil
@@ -43,8 +43,8 @@ func (k *IdempotencyKey) find(ctx context.Context, db storage.Querier) ([]attune
 	return k.executions(ctx, db, digest, ids)
 }
 
-// reserve takes the key for the submission of this transaction, and returns nil; or it returns what an earlier submission
-// made. Of several at the same time one passes; the others wait here for its end.
+// reserve takes the key for the submission of this transaction, and returns nil; or it returns what an earlier
+// submission made. Of several at the same time one passes; the others wait here for its end.
 func (k *IdempotencyKey) reserve(ctx context.Context, tx pgx.Tx) ([]attune.Execution, error) {
 	if k == nil {
 		return nil, nil

@@ -18,8 +18,8 @@ type Submission struct {
 	Parameters json.RawMessage
 }
 
-// Submit puts an execution at the end of its queue and returns it with its position. When it returns without an error the
-// execution is durable, and it will reach exactly one terminal state.
+// Submit puts an execution at the end of its queue and returns it with its position. When it returns without an error
+// the execution is durable, and it will reach exactly one terminal state.
 //
 // Errors for people: CodeNotFound (the action), CodeInvalid (parameters, or a secret that is declared and not set),
 // CodeRejected (a policy; RetryAfter says when to come back).
@@ -65,8 +65,8 @@ func (q *Queue) SubmitOnce(ctx context.Context, key IdempotencyKey, s Submission
 	return made, err
 }
 
-// SubmitBatch queues all submissions or none, in their order. With a key, unless it is nil, it is repeatable. The Field of
-// each problem begins with "executions.<index>.".
+// SubmitBatch queues all submissions or none, in their order. With a key, unless it is nil, it is repeatable. The
+// Field of each problem begins with "executions.<index>.".
 func (q *Queue) SubmitBatch(ctx context.Context, key *IdempotencyKey, all []Submission) (made []attune.Execution, err error) {
 	if made, err := key.find(ctx, q.db.Pool()); made != nil || err != nil {
 		return made, err
@@ -112,8 +112,8 @@ type entry struct {
 	parameters json.RawMessage
 }
 
-// check validates what can be known before anything is queued, and fills in the defaults of parameters. fresh says that what
-// is remembered of the action was found outdated.
+// check validates what can be known before anything is queued, and fills in the defaults of parameters. fresh says
+// that what is remembered of the action was found outdated.
 func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, error) {
 	action, err := q.actions.get(ctx, s.Action, fresh)
 	if err != nil {

@@ -10,8 +10,9 @@ import (
 	"attune/storage"
 )
 
-// enqueueByPolicy queues entries, all or none, with everything that policies have to say: quotas, max_waiting and methods. It
-// returns errOutdated when one of them must be checked anew. What was made under the key before is returned instead.
+// enqueueByPolicy queues entries, all or none, with everything that policies have to say: quotas, max_waiting and
+// methods. It returns errOutdated when one of them must be checked anew. What was made under the key before is
+// returned instead.
 func (q *Queue) enqueueByPolicy(ctx context.Context, key *IdempotencyKey, all []entry) (made []attune.Execution, err error) {
 	var cancelled []string
 	var before []attune.Execution
@@ -100,7 +101,8 @@ func enterAll(ctx context.Context, tx pgx.Tx, all []entry) ([]attune.Execution, 
 	return made, nil
 }
 
-// supersede ends the oldest executions of an entry's queue, where its policy says so, so that as many are left as have slots.
+// supersede ends the oldest executions of an entry's queue, where its policy says so, so that as many are left as have
+// slots.
 func supersede(ctx context.Context, tx pgx.Tx, gates []submissionGate, e entry) ([]string, error) {
 	i := slices.IndexFunc(gates, func(g submissionGate) bool {
 		return g.Scope == e.action.Ref && g.Method == attune.MethodCancelOldest && g.Slots != nil
