@@ -30,8 +30,8 @@ type Output struct {
 }
 
 // ReadOutputs finds the files in what the runner has collected: name, NUL, size, NUL, content, one after the other. The
-// host cannot trust any of it. ReadOutputs stops at what it cannot read, and skips files with a name that is not safe or
-// that clashes with another.
+// host cannot trust any of it. ReadOutputs stops at what it cannot read, and skips files with a name that is not safe
+// or that clashes with another.
 func ReadOutputs(collected io.ReaderAt, size int64) (outputs []Output) {
 	room := int64(MaxOutputBytes)
 	for at := int64(0); at < size && len(outputs) < MaxOutputFiles; {

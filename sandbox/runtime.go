@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// Runtime makes sandboxes on this host, for one owner. Its methods may be called concurrently. Every implementation passes
-// the suite in sandboxtest.
+// Runtime makes sandboxes on this host, for one owner. Its methods may be called concurrently. Every implementation
+// passes the suite in sandboxtest.
 type Runtime interface {
 	// Create makes a sandbox and starts its process, which waits for its document on stdin. It fails where the id is in
 	// use, and with ErrUnsupported where the host lacks what the Spec asks for. What a failed call leaves, Remove finds.
@@ -16,10 +16,10 @@ type Runtime interface {
 	// whole document: Run goes on with the output that is not read yet, and takes no document. Timeout still counts from
 	// the delivery. A sandbox that has ended is found, too.
 	//
-	// ErrNotStarted says that the execution was certainly given no sandbox, so that nothing of its action's code has begun:
-	// the host would have a record of it. Records survive the death of a process, but not always that of the kernel. So
-	// after a boot of the host, and wherever it is uncertain, the error is ErrGone: the execution may have been given a
-	// sandbox, and none can go on. Later processes get ErrGone, too, until Forget.
+	// ErrNotStarted says that the execution was certainly given no sandbox, so that nothing of its action's code has
+	// begun: the host would have a record of it. Records survive the death of a process, but not always that of the
+	// kernel. So after a boot of the host, and wherever it is uncertain, the error is ErrGone: the execution may have been
+	// given a sandbox, and none can go on. Later processes get ErrGone, too, until Forget.
 	//
 	// A process calls Attach for all executions that earlier processes had begun, before its first Reconcile.
 	Attach(ctx context.Context, execution string) (Sandbox, string, error)

@@ -37,7 +37,8 @@ func wantFound(t *testing.T, a *assignments, execution string, want error) {
 	}
 }
 
-// TestMissingRecordProvesNothingAfterABoot: what a process wrote is there when it has died, and may not be when its kernel has.
+// TestMissingRecordProvesNothingAfterABoot: what a process wrote is there when it has died, and may not be when its
+// kernel has.
 func TestMissingRecordProvesNothingAfterABoot(t *testing.T) {
 	t.Parallel()
 	config := stateFolder(t)
