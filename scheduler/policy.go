@@ -11,7 +11,7 @@ import (
 func (q *Queue) SetPolicy(ctx context.Context, scope attune.Scope, p attune.Policy) (attune.ScopedPolicy, error) {
 	set, err := q.db.Policies.Set(ctx, scope, p)
 	if err == nil {
-		q.signalLook() // a gate may be wider now
+		q.signalAll() // a gate may be wider now
 	}
 	return set, err
 }
@@ -20,7 +20,7 @@ func (q *Queue) SetPolicy(ctx context.Context, scope attune.Scope, p attune.Poli
 func (q *Queue) DeletePolicy(ctx context.Context, scope attune.Scope) error {
 	err := q.db.Policies.Delete(ctx, scope)
 	if err == nil {
-		q.signalLook()
+		q.signalAll()
 	}
 	return err
 }

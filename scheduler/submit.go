@@ -37,7 +37,7 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (attune.Execution, err
 			return attune.Execution{}, err
 		}
 		if at != nil && at.MayExpire {
-			q.signalLook()
+			q.signalAll()
 		} else if at != nil {
 			q.signal()
 		}

@@ -36,7 +36,7 @@ func (q *Queue) enqueueByPolicy(ctx context.Context, once *Once, all []entry) (m
 		return nil, storage.Translate("enqueue executions", err)
 	}
 	if !repeated {
-		q.signalLook()
+		q.signalAll()
 		q.waiters.tell(cancelled...)
 	}
 	return made, nil
