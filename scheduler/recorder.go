@@ -102,19 +102,24 @@ func (r *recorder) flushSingly(ctx context.Context, all []record) ([]struct{}, e
 // delay ends an attempt that is followed by another. False says that it is not: its end was asked for, or it is not the
 // worker's any more.
 func (q *Queue) delay(ctx context.Context, worker string, to record) (bool, error) {
-	failure, usage, outputs, err := to.documents()
+	args, err := to.delayArgs(worker)
 	if err != nil {
 		return false, err
 	}
-	tag, err := q.db.Pool().Exec(ctx, delaySQL.text, delaySQL.args(pgx.NamedArgs{
-		"worker": worker, "slot": to.Slot, "claim": to.Number, "age": to.age(), "pause": to.RetryAfter.Seconds(),
-		"status": to.Status, "reason": to.Reason, "code": to.ExitCode, "failure": failure, "usage": usage, "outputs": outputs,
-	})...)
+	tag, err := q.db.Pool().Exec(ctx, delaySQL.text, args...)
 	if err != nil {
 		return false, storage.Translate("delay execution", err)
 	}
 	q.signalDeadline()
 	return tag.RowsAffected() == 1, nil
+}
+
+func (r record) delayArgs(worker string) ([]any, error) {
+	failure, usage, outputs, err := r.documents()
+	return delaySQL.args(pgx.NamedArgs{
+		"worker": worker, "slot": r.Slot, "claim": r.Number, "age": r.age(), "pause": r.RetryAfter.Seconds(),
+		"status": r.Status, "reason": r.Reason, "code": r.ExitCode, "failure": failure, "usage": usage, "outputs": outputs,
+	}), err
 }
 
 // age is how many seconds ago the code began, nil when it did not: the database has a clock of its own.
