@@ -23,13 +23,15 @@ import (
 	"attune/imagebuilder"
 	"attune/scheduler"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 )
 
 // Config is what the API needs of its surroundings.
 type Config struct {
 	DB      *storage.DB
-	Objects *storage.Objects
-	Logs    *storage.Logs
+	Objects *s3.Store
+	Logs    *logs.Store
 	Queue   *scheduler.Queue
 	// StagingDir holds uploads while they are checked. It must exist; everything in it is removed again.
 	StagingDir string

@@ -10,6 +10,7 @@ import (
 
 	"attune"
 	"attune/storage"
+	"attune/storage/logs"
 )
 
 type executionInput struct {
@@ -184,7 +185,7 @@ type logPlace struct {
 // request.
 func logOf(e attune.Execution, attempt int) (logPlace, error) {
 	_, name, _ := attune.SplitActionRef(e.Action)
-	place := logPlace{prefix: storage.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}
+	place := logPlace{prefix: logs.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}
 	if attempt == 0 || attempt == e.Attempt {
 		place.running = !e.Status.Terminal()
 		if e.FinishedAt != nil && e.StartedAt != nil {
@@ -196,7 +197,7 @@ func logOf(e attune.Execution, attempt int) (logPlace, error) {
 	if i < 0 {
 		return logPlace{}, notFound("attempt", strconv.Itoa(attempt))
 	}
-	place.prefix = storage.AttemptPrefix(place.prefix, attempt)
+	place.prefix = logs.AttemptPrefix(place.prefix, attempt)
 	if e.Attempts[i].StartedAt != nil {
 		place.ended = e.Attempts[i].FinishedAt
 	}

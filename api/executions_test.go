@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 func TestExecutionLife(t *testing.T) {
@@ -199,7 +199,7 @@ func TestExecutionLog(t *testing.T) {
 		t.Errorf("got %+v before it ran", page)
 	}
 
-	writer, err := s.logs.Create(storage.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID), "stdout", 0)
+	writer, err := s.logs.Create(logs.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID), "stdout", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestExecutionLogOfAnAttempt(t *testing.T) {
 	s := setup(t)
 	s.install(packFiles("weather", "1.0.0"))
 	e := s.submit("weather.hello")
-	top := storage.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID)
+	top := logs.ExecutionPrefix("weather", "hello", e.CreatedAt, e.ID)
 	for i, text := range []string{"it broke\n", "it worked\n"} {
 		writer, err := s.logs.CreateAttempt(top, i+1, "stdout", 0)
 		if err != nil {
@@ -259,7 +259,10 @@ func TestExecutionLogOfAnAttempt(t *testing.T) {
 		if _, err := writer.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := writer.CloseAt(t.Context(), []string{storage.AttemptPrefix(top, 1), top}[i]); err != nil {
+		if _, err := writer.End([]string{logs.AttemptPrefix(top, 1), top}[i]); err != nil {
+			t.Fatal(err)
+		}
+		if err := writer.Upload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"attune"
 	"attune/imagebuilder"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 // packInput names a pack in the path.
@@ -149,7 +149,7 @@ func (s *server) getInstallationLog(ctx context.Context, in *installationLogInpu
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Logs.Page(ctx, storage.InstallationPrefix(installation.Pack, installation.ID), imagebuilder.LogStream,
+	page, err := s.Logs.Page(ctx, logs.InstallationPrefix(installation.Pack, installation.ID), imagebuilder.LogStream,
 		in.Offset, in.Limit, !installation.Status.Terminal())
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"attune"
 	"attune/api"
 	"attune/imagebuilder"
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 type uploaded struct {
@@ -92,7 +92,7 @@ func TestInstallationLog(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	installation := s.install(packFiles("weather", "1.0.0"))
-	writer, err := s.logs.Create(storage.InstallationPrefix("weather", installation.ID), imagebuilder.LogStream, 0)
+	writer, err := s.logs.Create(logs.InstallationPrefix("weather", installation.ID), imagebuilder.LogStream, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

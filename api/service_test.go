@@ -17,7 +17,7 @@ import (
 
 	"attune"
 	"attune/api"
-	"attune/storage"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
@@ -39,7 +39,7 @@ func TestHealth(t *testing.T) {
 func TestReadinessNamesWhatIsDown(t *testing.T) {
 	t.Parallel()
 	config := storagetest.S3Config(t)
-	objects, err := storage.OpenObjects(t.Context(), config)
+	objects, err := s3.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,8 @@ import (
 	"attune/imagebuilder"
 	"attune/scheduler"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
@@ -30,8 +32,8 @@ import (
 type service struct {
 	t       *testing.T
 	db      *storage.DB
-	objects *storage.Objects
-	logs    *storage.Logs
+	objects *s3.Store
+	logs    *logs.Store
 	staging string
 	url     string
 	// admin is a token without limits.
@@ -46,7 +48,7 @@ func setup(t *testing.T, options ...option) *service {
 	t.Helper()
 	s := &service{t: t, db: storagetest.OpenDB(t), objects: storagetest.OpenObjects(t), staging: t.TempDir(), log: &syncBuffer{}}
 	var err error
-	if s.logs, err = storage.OpenLogs(s.objects, t.TempDir()); err != nil {
+	if s.logs, err = logs.Open(s.objects.Logs(), t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	s.admin = s.token(attune.RoleAdmin)

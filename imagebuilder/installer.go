@@ -13,6 +13,8 @@ import (
 
 	"attune"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 )
 
 // InstallChannel is notified, without a payload, when an installation may be waiting or an image may have lost its pack.
@@ -33,8 +35,8 @@ type Installer struct {
 	// Worker is the name under which installations are claimed.
 	Worker  string
 	DB      *storage.DB
-	Objects *storage.Objects
-	Logs    *storage.Logs
+	Objects *s3.Store
+	Logs    *logs.Store
 	Builder *Builder
 	// StagingDir holds one archive while it is built.
 	StagingDir string
@@ -91,7 +93,7 @@ func (in *Installer) drain(ctx context.Context) error {
 // install builds one installation and records how it ended. Its error is about the recording, not the build.
 func (in *Installer) install(ctx context.Context, i attune.Installation, m attune.Manifest) error {
 	log := in.Log.With("pack", i.Pack, "version", i.Version, "installation", i.ID)
-	stream, err := in.Logs.Create(storage.InstallationPrefix(i.Pack, i.ID), LogStream, installLogBytes)
+	stream, err := in.Logs.Create(logs.InstallationPrefix(i.Pack, i.ID), LogStream, installLogBytes)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Network gives build containers their way to package indexes; sandbox.Network is one. It must lead to the public
+// Network gives build containers their way to package indexes; the one in sandbox/containerd/network. It must lead to the public
 // internet, and neither to the host nor to private addresses that were not allowed.
 type Network interface {
 	// Attach makes a network namespace for an id and returns its path.

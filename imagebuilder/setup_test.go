@@ -12,12 +12,13 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"attune/sandbox/containerd/network"
+
 	containerdimages "github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/google/uuid"
 
 	"attune"
-	"attune/sandbox"
 )
 
 // shared is one builder with a base image, for the tests that do not look at what else is in its namespace: unpacking
@@ -25,7 +26,7 @@ import (
 var shared struct {
 	once    sync.Once
 	builder *Builder
-	network *sandbox.Network
+	network *network.Network
 	err     error
 	dir     string
 }
@@ -77,7 +78,7 @@ func sharedBuilder(t *testing.T) *Builder {
 		if shared.dir, shared.err = os.MkdirTemp("", "attune-imagebuilder-"); shared.err != nil {
 			return
 		}
-		shared.network, shared.err = sandbox.OpenNetwork(sandbox.NetworkConfig{
+		shared.network, shared.err = network.Open(network.Config{
 			BinDir:   env(t, "ATTUNE_TEST_BIN_DIR"),
 			StateDir: filepath.Join(shared.dir, "network"),
 			// The addresses that networks have on this host: a test serves an index there.

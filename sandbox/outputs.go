@@ -3,16 +3,12 @@ package sandbox
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // Bounds of what is kept of $ATTUNE_OUTPUT. The runners have them, too, and say what they leave out.
@@ -21,8 +17,8 @@ const (
 	MaxOutputBytes = 64 << 20
 	// MaxOutputName is in bytes.
 	MaxOutputName = 255
-	// maxCollectedBytes has room for the names as well.
-	maxCollectedBytes = MaxOutputBytes + 1<<20
+	// MaxCollectedBytes has room for the names as well.
+	MaxCollectedBytes = MaxOutputBytes + 1<<20
 )
 
 // Output is a file that was left in $ATTUNE_OUTPUT.
@@ -72,26 +68,4 @@ func (o Output) fits(others []Output) bool {
 		}
 	}
 	return true
-}
-
-// readOutputs reads the names of what was collected; what is in the files is read when it is wanted.
-func readOutputs(path string) ([]Output, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, fmt.Errorf("look for output files: %w", err)
-	}
-	return ReadOutputs(laterFile(path), info.Size()), nil
-}
-
-// laterFile is a file of ours that is opened for each read: most runs leave nothing to read.
-type laterFile string
-
-// ReadAt implements io.ReaderAt.
-func (f laterFile) ReadAt(p []byte, offset int64) (int, error) {
-	file, err := os.OpenFile(string(f), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return 0, fmt.Errorf("open output file: %w", err)
-	}
-	defer file.Close()
-	return file.ReadAt(p, offset)
 }

@@ -1,6 +1,3 @@
-// Package sandbox runs one execution in one container, and nothing of an execution outlives it.
-//
-// Callers see Runtime and the plain types beside it; containerd stays behind them.
 package sandbox
 
 import (
@@ -37,6 +34,9 @@ type Runtime interface {
 	// Remove kills and removes a sandbox and all that belongs to it. It is idempotent, and nil when there is none.
 	Remove(ctx context.Context, id string) error
 }
+
+// ErrUnsupported is the error of a specification that asks for what this host has not got.
+var ErrUnsupported = errors.New("not supported on this host")
 
 // ErrGone is what Attach returns when an execution has no sandbox that could go on.
 var ErrGone = errors.New("the execution has no sandbox that could go on")

@@ -16,7 +16,7 @@ var sandboxID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,63}$`)
 
 // Validate tells what is wrong with the specification. Every Runtime refuses what does not pass.
 func (s *Spec) Validate() error {
-	if err := validID(s.ID); err != nil {
+	if err := ValidateID(s.ID); err != nil {
 		return err
 	}
 	if err := digest.Digest(s.ImageDigest).Validate(); err != nil {
@@ -50,7 +50,8 @@ func (in *Input) Validate() error {
 	return nil
 }
 
-func validID(id string) error {
+// ValidateID reports what is wrong with a sandbox's id.
+func ValidateID(id string) error {
 	if !sandboxID.MatchString(id) {
 		return fmt.Errorf("sandbox id %q is not of letters, digits and dashes", id)
 	}

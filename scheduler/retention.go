@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"attune/storage"
+	"attune/storage/logs"
 )
 
 // Retention keeps history lean: it makes the partitions of the days to come and drops old days with their logs. Days are
 // those of submission, in UTC by the database's clock. What is not over stays, however old it is.
 type Retention struct {
 	DB   *storage.DB
-	Logs *storage.Logs
+	Logs *logs.Store
 	// Age is how long an execution is kept; it goes with the whole of its day. 0 sets no bound.
 	Age time.Duration
 	// Count is how many executions are kept at least: older days go, whatever Age says. 0 sets no bound.

@@ -17,7 +17,8 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
@@ -67,12 +68,12 @@ func newShelf(t *testing.T) *shelf {
 		transport.CloseIdleConnections()
 	})
 	config.Endpoint = door.URL
-	objects, err := storage.OpenObjects(t.Context(), config)
+	objects, err := s3.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(objects.Close)
-	logs, err := storage.OpenLogs(objects, t.TempDir())
+	logs, err := logs.Open(objects.Logs(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func (s *shelf) tried(e attune.Execution) {
 func (s *shelf) put(e attune.Execution, name string) {
 	s.Helper()
 	text := "text"
-	key := storage.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID) + name
+	key := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID) + name
 	_, err := s.client.PutObject(s.Context(), s.bucket, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
 	if err != nil {
 		s.Fatal(err)
@@ -160,7 +161,7 @@ func (s *shelf) get(id string) attune.Execution {
 // objects counts what an execution has in the bucket.
 func (s *shelf) objects(e attune.Execution) (n int) {
 	s.Helper()
-	prefix := storage.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID)
+	prefix := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID)
 	for object := range s.client.ListObjectsIter(s.Context(), s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if object.Err != nil {
 			s.Fatal(object.Err)

@@ -70,20 +70,33 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
+// eventually asks until the answer is yes.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	timeout := time.After(15 * time.Second)
+	for !ok() {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-timeout:
+			t.Fatalf("it never happened: %s", what)
+		}
+	}
+}
+
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	own, err := url.Parse(storagetest.DatabaseURL(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newProxy(t, own.Host)
-	own.Host = p.address
+	p := storagetest.NewProxy(t, own.Host)
+	own.Host = p.Address
 	db := storagetest.ReopenDB(t, own.String())
-	p.cut()
+	p.Cut()
 	_, err = db.Packs.Get(t.Context(), "any")
 	code(t, err, attune.CodeUnavailable)
 	code(t, db.Ping(t.Context()), attune.CodeUnavailable)
-	p.open(t)
+	p.Open()
 	eventually(t, "the pool recovers", func() bool { return db.Ping(t.Context()) == nil })
 
 	cancelled, cancel := context.WithCancel(t.Context())

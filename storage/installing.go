@@ -22,7 +22,7 @@ func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Insta
 	for {
 		claimed, manifest, err := s.claim(ctx, worker)
 		switch {
-		case IsUnique(err):
+		case isUnique(err):
 			// Another worker has just taken an installation of the same pack; the next look sees that.
 		case errors.Is(err, pgx.ErrNoRows):
 			return nil, attune.Manifest{}, nil

@@ -112,3 +112,11 @@ func (l *Listener) subscribe(ctx context.Context, config *pgx.ConnConfig, subscr
 		signal(l.signals[n.Channel])
 	}
 }
+
+// signal never blocks: a signal that waits to be received stands for this one too.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -9,6 +9,8 @@ import (
 type Sample struct {
 	// Time is wall time, CPU the processor time of this process and of PostgreSQL.
 	Time, CPU time.Duration
+	// P99 is the time that one operation in a hundred exceeds, where each was timed.
+	P99 time.Duration
 }
 
 // Rate is operations per second.
@@ -40,18 +42,23 @@ func (c *Clock) Stop(operations int) error {
 	return err
 }
 
-// StopAt is Stop for operations that were timed one by one: the median of them is the sample.
+// StopAt is Stop for operations that were timed one by one: the sample is their median and their P99.
 func (c *Clock) StopAt(times []time.Duration) error {
 	err := c.Stop(len(times))
-	c.sample.Time = median(times)
+	c.sample.Time, c.sample.P99 = Median(times), P99(times)
 	return err
 }
 
 // Sample is what the last run took.
 func (c *Clock) Sample() Sample { return c.sample }
 
-// median of at least one value.
-func median[T float64 | time.Duration](values []T) T {
+// P99 is the value that one in a hundred exceeds, of at least one.
+func P99(times []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(times))[(len(times)*99+99)/100-1]
+}
+
+// Median is the value in the middle, of at least one.
+func Median[T float64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {

@@ -23,12 +23,13 @@ type Comparison struct {
 	Times bool
 	// Pairs is how many runs there are of each side, rounded up to an even number.
 	Pairs int
-	// Target tells whether a ratio is good enough; nil where nothing is promised.
+	// Target is what the ratio is to reach; nil where nothing is promised.
 	Target *Target
 }
 
-// Target is what a ratio is to reach.
+// Target is what a value is to reach.
 type Target struct {
+	// Must is what is promised; 0 promises nothing.
 	Must, Goal float64
 	// AtMost: smaller is better.
 	AtMost bool
@@ -37,6 +38,8 @@ type Target struct {
 // Result is the answer.
 type Result struct {
 	Comparison
+	// runs are in the order in which they were taken: A B B A, and again, and one more of A.
+	runs []Sample
 	// Ratios are those of the pairs, smallest first.
 	Ratios []float64
 	// ControlA and ControlB are the ratios of two runs of the same side, the first through the second, in the middle.
@@ -46,57 +49,59 @@ type Result struct {
 }
 
 // Run compares. The order is A B B A and again, so that each pair has its runs side by side and each side goes first as
-// often as second. Two runs of one side that follow each other are the control: they say what the machine makes of a ratio
-// that is truly 1.
+// often as second. Two runs of one side that follow each other are the control: they say what the machine makes of a
+// ratio that is truly 1.
 func (c Comparison) Run(ctx context.Context, clock *Clock) (Result, error) {
-	var a, b []Sample
-	once := func(s Side, samples *[]Sample) error {
-		if err := s.Run(ctx, clock); err != nil {
-			return fmt.Errorf("%s: %s: %w", c.Name, s.Name, err)
+	var runs []Sample
+	take := func(sides ...Side) error {
+		for _, s := range sides {
+			if err := s.Run(ctx, clock); err != nil {
+				return fmt.Errorf("%s: %s: %w", c.Name, s.Name, err)
+			}
+			runs = append(runs, clock.Sample())
 		}
-		*samples = append(*samples, clock.Sample())
 		return nil
 	}
-	// What is slow the first time, on either side, is not what the question is about.
-	for _, s := range []Side{c.A, c.B} {
-		if err := once(s, new([]Sample)); err != nil {
+	if err := take(c.A, c.B); err != nil {
+		return Result{}, err
+	}
+	runs = nil // What is slow the first time, on either side, is not what the question is about.
+	for pairs := 0; pairs < c.Pairs; pairs += 2 {
+		if err := take(c.A, c.B, c.B, c.A); err != nil {
 			return Result{}, err
 		}
 	}
-	for len(a) < c.Pairs {
-		for _, next := range []struct {
-			side    Side
-			samples *[]Sample
-		}{{c.A, &a}, {c.B, &b}, {c.B, &b}, {c.A, &a}} {
-			if err := once(next.side, next.samples); err != nil {
-				return Result{}, err
-			}
-		}
-	}
-	// One more of A, so that the last quadruple has a control of it, too.
-	var last []Sample
-	if err := once(c.A, &last); err != nil {
+	// One more of A, so that the last four have a control of it, too.
+	if err := take(c.A); err != nil {
 		return Result{}, err
 	}
-	return c.evaluate(a, b, last[0]), nil
+	return c.evaluate(runs), nil
 }
 
-func (c Comparison) evaluate(a, b []Sample, last Sample) Result {
-	r := Result{Comparison: c, MedianA: medianSample(a), MedianB: medianSample(b)}
-	for i := range a {
-		r.Ratios = append(r.Ratios, c.ratio(a[i], b[i]))
+// Tail is the answer, out of the same runs, to the same question about the P99 of each.
+func (r Result) Tail(name, title string, target *Target) Result {
+	c := r.Comparison
+	c.Name, c.Title, c.Target = name, title, target
+	tails := make([]Sample, len(r.runs))
+	for i, s := range r.runs {
+		tails[i].Time = s.P99
+	}
+	return c.evaluate(tails)
+}
+
+func (c Comparison) evaluate(runs []Sample) Result {
+	var a, b []Sample
+	var controlsA, controlsB []float64
+	r := Result{Comparison: c, runs: runs}
+	for i := 0; i+4 < len(runs); i += 4 {
+		a1, b1, b2, a2, next := runs[i], runs[i+1], runs[i+2], runs[i+3], runs[i+4]
+		a, b = append(a, a1, a2), append(b, b1, b2)
+		r.Ratios = append(r.Ratios, c.ratio(a1, b1), c.ratio(a2, b2))
+		controlsA, controlsB = append(controlsA, c.ratio(a2, next)), append(controlsB, c.ratio(b1, b2))
 	}
 	slices.Sort(r.Ratios)
-	var controlsA, controlsB []float64
-	for i := 0; i+1 < len(a); i += 2 {
-		next := last
-		if i+2 < len(a) {
-			next = a[i+2]
-		}
-		controlsA = append(controlsA, c.ratio(a[i+1], next))
-		controlsB = append(controlsB, c.ratio(b[i], b[i+1]))
-	}
-	r.ControlA, r.ControlB = median(controlsA), median(controlsB)
+	r.ControlA, r.ControlB = Median(controlsA), Median(controlsB)
+	r.MedianA, r.MedianB = medianSample(a), medianSample(b)
 	return r
 }
 
@@ -108,7 +113,7 @@ func (c Comparison) ratio(a, b Sample) float64 {
 }
 
 // Median is the answer.
-func (r Result) Median() float64 { return median(r.Ratios) }
+func (r Result) Median() float64 { return Median(r.Ratios) }
 
 // Min is the smallest ratio of a pair.
 func (r Result) Min() float64 { return r.Ratios[0] }
@@ -119,7 +124,7 @@ func (r Result) Max() float64 { return r.Ratios[len(r.Ratios)-1] }
 // Bounds of the controls of a result that says something.
 const minControl, maxControl = 0.9, 1.1
 
-// Usable tells whether the machine was quiet enough.
+// Usable reports whether the machine was quiet enough.
 func (r Result) Usable() bool {
 	return min(r.ControlA, r.ControlB) >= minControl && max(r.ControlA, r.ControlB) <= maxControl
 }
@@ -130,6 +135,6 @@ func medianSample(samples []Sample) Sample {
 	for i, s := range samples {
 		times[i], used[i] = float64(s.Time), float64(s.CPU)
 	}
-	m.Time, m.CPU = time.Duration(median(times)), time.Duration(median(used))
+	m.Time, m.CPU = time.Duration(Median(times)), time.Duration(Median(used))
 	return m
 }

@@ -93,8 +93,9 @@ func (p *Postgres) Settings(ctx context.Context) (text string, err error) {
 	err = p.query(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `select 'PostgreSQL ' || current_setting('server_version') || ': ' ||
 			string_agg(name || '=' || current_setting(name), ', ' order by ordinality)
-			from unnest(array['fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'data_checksums', 'shared_buffers',
-				'max_wal_size', 'checkpoint_timeout', 'autovacuum', 'jit', 'max_connections']) with ordinality as s (name)`).Scan(&text)
+			from unnest(array['fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'data_checksums',
+				'shared_buffers', 'max_wal_size', 'checkpoint_timeout', 'autovacuum', 'jit', 'max_connections'])
+			with ordinality as s (name)`).Scan(&text)
 	})
 	return text, err
 }

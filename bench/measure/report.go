@@ -30,7 +30,8 @@ func WriteTable(w io.Writer, results []Result) error {
 			if side.median.CPU > 0 {
 				cpu = fmt.Sprintf("%.3f ms", milliseconds(side.median.CPU))
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%s\t\t\t\n", r.Title, side.name, side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), cpu)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%s\t\t\t\n", r.Title, side.name,
+				side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), cpu)
 		}
 	}
 	return table.Flush()
@@ -44,9 +45,11 @@ func WriteLines(w io.Writer, results []Result) error {
 		if !r.Usable() {
 			value = "unusable"
 		}
-		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n", r.Name, value, r.MedianA.Rate(), r.MedianB.Rate())
+		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n",
+			r.Name, value, r.MedianA.Rate(), r.MedianB.Rate())
 		if err == nil && r.MedianA.CPU > 0 {
-			_, err = fmt.Fprintf(w, "%[1]s_cpu_a %.4[2]f ms\n%[1]s_cpu_b %.4[3]f ms\n", r.Name, milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
+			_, err = fmt.Fprintf(w, "%[1]s_cpu_a %.4[2]f ms\n%[1]s_cpu_b %.4[3]f ms\n",
+				r.Name, milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
 		}
 		if err != nil {
 			return err
@@ -63,6 +66,8 @@ func (r Result) verdict() string {
 		return ""
 	case r.Target.reached(r.Median(), r.Target.Goal):
 		return "goal"
+	case r.Target.Must == 0:
+		return ""
 	case r.Target.reached(r.Median(), r.Target.Must):
 		return "met"
 	default:
@@ -78,10 +83,14 @@ func (t Target) reached(value, bound float64) bool {
 }
 
 func (t Target) text(bound float64) string {
-	if t.AtMost {
+	switch {
+	case bound == 0:
+		return "–"
+	case t.AtMost:
 		return fmt.Sprintf("≤ %g", bound)
+	default:
+		return fmt.Sprintf("≥ %g", bound)
 	}
-	return fmt.Sprintf("≥ %g", bound)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -8,8 +8,8 @@ package main
 import (
 	"os"
 
-	"attune/sandbox/shim"
-	_ "attune/sandbox/shim/early" // takes over in what becomes a container
+	"attune/sandbox/containerd/shim"
+	_ "attune/sandbox/containerd/shim/early" // takes over in what becomes a container
 )
 
 func main() { os.Exit(shim.Main(os.Args[1:])) }

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"attune/sandbox"
+	"attune/sandbox/hostcheck"
 )
 
 // doctorCommand looks at this host as a worker would. It asks no service and changes nothing.
@@ -32,13 +32,13 @@ func (c *doctorCommand) Run(ctx context.Context, s *session) error {
 	if err := own.setDefaults(); err != nil {
 		return err
 	}
-	return s.printReport(sandbox.Diagnose(ctx, sandbox.Config{
-		Address: c.ContainerdAddress, BinDir: own.BinDir, StateDir: c.DataDir,
+	return s.printReport(hostcheck.Diagnose(ctx, hostcheck.Config{
+		Address: c.ContainerdAddress, BinDir: own.BinDir, DataDir: c.DataDir,
 	}))
 }
 
 // printReport ends with a failure when nothing can run.
-func (s *session) printReport(report sandbox.Report) error {
+func (s *session) printReport(report hostcheck.Report) error {
 	if s.JSON {
 		document, err := json.Marshal(report)
 		if err != nil {
@@ -58,7 +58,7 @@ func (s *session) printReport(report sandbox.Report) error {
 }
 
 // printChecks gives people the mends in a table of their own, for they are long; programs get a line for each point.
-func (s *session) printChecks(checks []sandbox.Check) {
+func (s *session) printChecks(checks []hostcheck.Check) {
 	points := table{header: []string{"POINT", "STATE", "FOUND"}}
 	mends := table{header: []string{"POINT", "TO MEND IT"}}
 	for _, c := range checks {

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"attune/sandbox"
+	"attune/sandbox/hostcheck"
 )
 
 func TestDoctorPrintsEachPointWithItsMend(t *testing.T) {
 	t.Parallel()
-	report := sandbox.Report{Level: sandbox.LevelNone, Checks: []sandbox.Check{
-		{Name: "kernel", State: sandbox.CheckOK, Found: "6.12"},
-		{Name: "core dumps", State: sandbox.CheckMissing, Found: "a program gets them", Mend: "sysctl -w kernel.core_pattern=core"},
+	report := hostcheck.Report{Level: hostcheck.LevelNone, Checks: []hostcheck.Check{
+		{Name: "kernel", State: hostcheck.CheckOK, Found: "6.12"},
+		{Name: "core dumps", State: hostcheck.CheckMissing, Found: "a program gets them", Mend: "sysctl -w kernel.core_pattern=core"},
 	}}
 	var out bytes.Buffer
 	s := &session{stdout: &out, getenv: func(string) string { return "" }}
@@ -38,11 +38,11 @@ func TestDoctorAsJSON(t *testing.T) {
 	var out bytes.Buffer
 	s := &session{stdout: &out}
 	s.JSON = true
-	if err := s.printReport(sandbox.Report{Level: sandbox.LevelFull, Checks: []sandbox.Check{{Name: "root", State: sandbox.CheckOK, Found: "yes"}}}); err != nil {
+	if err := s.printReport(hostcheck.Report{Level: hostcheck.LevelFull, Checks: []hostcheck.Check{{Name: "root", State: hostcheck.CheckOK, Found: "yes"}}}); err != nil {
 		t.Error(err)
 	}
-	var got sandbox.Report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Level != sandbox.LevelFull || len(got.Checks) != 1 {
+	var got hostcheck.Report
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Level != hostcheck.LevelFull || len(got.Checks) != 1 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

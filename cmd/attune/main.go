@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
-	"attune/storage"
+	"attune/storage/logs"
 )
 
 // commands is the command line: what stands here is what `attune --help` shows, in this order.
@@ -72,7 +72,7 @@ func run(ctx context.Context, s *session, args []string) int {
 			{Key: "client", Title: "Client"},
 			{Key: "connection", Title: "Connection and output"},
 		}),
-		kong.Vars{"log_cap": strconv.Itoa(storage.DefaultLogBytes)},
+		kong.Vars{"log_cap": strconv.Itoa(logs.DefaultStreamBytes)},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)

@@ -12,6 +12,8 @@ import (
 
 	"attune/migrations"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 )
 
 // storeFlags say where PostgreSQL and S3 are and how secrets are sealed. The database URL and the S3 keys hold secrets and
@@ -33,8 +35,8 @@ Read from the environment only, because arguments are seen by everybody on the h
 // stores are the connections that server and worker share.
 type stores struct {
 	db      *storage.DB
-	objects *storage.Objects
-	logs    *storage.Logs
+	objects *s3.Store
+	logs    *logs.Store
 }
 
 // addresses are what is read from the environment or learned from private daemons.
@@ -74,7 +76,7 @@ func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
 		db.Close()
 		return nil, err
 	}
-	objects, err := storage.OpenObjects(ctx, storage.S3Config{
+	objects, err := s3.Open(ctx, s3.Config{
 		Endpoint: a.s3Endpoint, AccessKey: a.s3AccessKey, SecretKey: a.s3SecretKey, Region: f.S3Region,
 		LogBucket: f.S3LogBucket, PackBucket: f.S3PackBucket,
 	})
@@ -82,7 +84,7 @@ func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
 		db.Close()
 		return nil, err
 	}
-	logs, err := storage.OpenLogs(objects, filepath.Join(f.DataDir, "spool"))
+	logs, err := logs.Open(objects.Logs(), filepath.Join(f.DataDir, "spool"))
 	if err != nil {
 		db.Close()
 		return nil, err

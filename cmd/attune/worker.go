@@ -17,6 +17,8 @@ import (
 	"attune"
 	"attune/imagebuilder"
 	"attune/sandbox"
+	"attune/sandbox/containerd"
+	"attune/sandbox/containerd/network"
 	"attune/scheduler"
 )
 
@@ -138,7 +140,7 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 
 // openContainerd opens what speaks to containerd; close lets go of it in reverse order.
 func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, name string, log *slog.Logger) (*imagebuilder.Builder, sandbox.Runtime, error) {
-	network, err := sandbox.OpenNetwork(sandbox.NetworkConfig{
+	egress, err := network.Open(network.Config{
 		BinDir: hf.BinDir, StateDir: filepath.Join(f.DataDir, "network"), AllowCIDRs: hf.AllowCIDRs,
 	})
 	if err != nil {
@@ -147,19 +149,20 @@ func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, n
 	h.closers = append(h.closers, func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
-		return network.Close(ctx)
+		return egress.Close(ctx)
 	})
 	builder, err := imagebuilder.New(ctx, imagebuilder.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: network,
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: egress,
 		PythonIndex: hf.PythonIndex, NPMRegistry: hf.NPMRegistry, DebianMirror: hf.DebianMirror, Log: log,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	h.closers = append(h.closers, builder.Close)
-	runtime, err := sandbox.New(ctx, sandbox.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"), BinDir: hf.BinDir, Shim: sandbox.FindShim(hf.BinDir),
-		Runtime: hf.Runtime, Network: network, Logger: log,
+	runtime, err := containerd.New(ctx, containerd.Config{
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"),
+		BinDir: hf.BinDir, Shim: containerd.FindShim(hf.BinDir),
+		Runtime: hf.Runtime, Network: egress, Logger: log,
 	})
 	if err != nil {
 		return nil, nil, err

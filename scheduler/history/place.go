@@ -85,8 +85,8 @@ func (c *checker) judgeStatus(m move, t Transaction) {
 	from, to := m.from.row["status"], m.to.row["status"]
 	switch m.from.table + ">" + m.to.table {
 	case ">finished":
-		if status := endOf(m.id, t)["status"]; status != "rejected" && !enters(m.id, t) {
-			c.violate(RulePlace, "execution %s is %s and was never submitted", m.id, status)
+		if !enters(m.id, t) {
+			c.violate(RulePlace, "execution %s is %s and was never submitted", m.id, endOf(m.id, t)["status"])
 		}
 	case "waiting>slots":
 		switch to {

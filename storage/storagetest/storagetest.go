@@ -18,6 +18,8 @@ import (
 
 	"attune/migrations"
 	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 )
 
 // OpenDB opens a new database with the newest schema.
@@ -94,9 +96,9 @@ func Sealer(tb testing.TB) *storage.Sealer {
 }
 
 // OpenObjects opens two new buckets.
-func OpenObjects(tb testing.TB) *storage.Objects {
+func OpenObjects(tb testing.TB) *s3.Store {
 	tb.Helper()
-	objects, err := storage.OpenObjects(tb.Context(), S3Config(tb))
+	objects, err := s3.Open(tb.Context(), S3Config(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -105,10 +107,10 @@ func OpenObjects(tb testing.TB) *storage.Objects {
 }
 
 // S3Config names two buckets that do not exist yet, and removes them with all that is in them when the test ends.
-func S3Config(tb testing.TB) storage.S3Config {
+func S3Config(tb testing.TB) s3.Config {
 	tb.Helper()
 	id := unique()
-	config := storage.S3Config{
+	config := s3.Config{
 		Endpoint:   variable(tb, "ATTUNE_TEST_S3_ENDPOINT"),
 		AccessKey:  variable(tb, "AWS_ACCESS_KEY_ID"),
 		SecretKey:  variable(tb, "AWS_SECRET_ACCESS_KEY"),
@@ -127,7 +129,7 @@ func S3Config(tb testing.TB) storage.S3Config {
 }
 
 // S3Client is a plain client, for tests that look at the buckets as people would.
-func S3Client(tb testing.TB, config storage.S3Config) *minio.Client {
+func S3Client(tb testing.TB, config s3.Config) *minio.Client {
 	tb.Helper()
 	endpoint, err := url.Parse(config.Endpoint)
 	if err != nil {
@@ -170,13 +172,13 @@ func removeBucket(ctx context.Context, client *minio.Client, bucket string) erro
 }
 
 // OpenLogs opens logs with a spool of their own in new buckets.
-func OpenLogs(tb testing.TB) *storage.Logs {
+func OpenLogs(tb testing.TB) *logs.Store {
 	tb.Helper()
-	logs, err := storage.OpenLogs(OpenObjects(tb), tb.TempDir())
+	store, err := logs.Open(OpenObjects(tb).Logs(), tb.TempDir())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return logs
+	return store
 }
 
 func variable(tb testing.TB, name string) string {

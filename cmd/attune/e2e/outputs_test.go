@@ -9,7 +9,8 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"attune"
-	"attune/storage"
+	"attune/storage/logs"
+	"attune/storage/s3"
 	"attune/storage/storagetest"
 )
 
@@ -44,7 +45,7 @@ func outputsAreKept(t *testing.T, s *service) {
 			if diff := cmp.Diff(want, e.Outputs); diff != "" || e.ExitCode == nil || *e.ExitCode != 3 {
 				t.Errorf("it is %s (%s) and has (-want +got):\n%s", e.Status, e.Reason, diff)
 			}
-			key := storage.ExecutionPrefix("left", action, e.CreatedAt, e.ID) + "output/deep/a b.txt"
+			key := logs.ExecutionPrefix("left", action, e.CreatedAt, e.ID) + "output/deep/a b.txt"
 			within(t, "the bucket has it", func() bool {
 				object, err := objects.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
 				if err != nil {
@@ -68,7 +69,7 @@ func (s *service) logBucket(t *testing.T) (string, *minio.Client) {
 		name, value, _ := strings.Cut(setting, "=")
 		settings[name] = value
 	}
-	return settings["ATTUNE_S3_LOG_BUCKET"], storagetest.S3Client(t, storage.S3Config{
+	return settings["ATTUNE_S3_LOG_BUCKET"], storagetest.S3Client(t, s3.Config{
 		Endpoint: settings["ATTUNE_S3_ENDPOINT"], AccessKey: settings["AWS_ACCESS_KEY_ID"], SecretKey: settings["AWS_SECRET_ACCESS_KEY"],
 	})
 }

@@ -1,0 +1,134 @@
+package containerd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"attune/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// earlier is what another process has left of a run: begun, or ended where there is an exit.
+type earlier struct {
+	assignment
+	idBase uint32
+	exit   *sandbox.Exit
+}
+
+// Attach implements Runtime.
+func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox, string, error) {
+	id, err := c.assigned(execution)
+	if err != nil {
+		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
+	}
+	s := &container{Runtime: c, spec: sandbox.Spec{ID: id}, files: runFiles{c.runDir(id)}, stdio: &stdio{}}
+	if s.earlier, err = s.files.readEarlier(); err != nil {
+		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
+	}
+	s.undo.add(func(context.Context) error { s.ids.release(s.earlier.idBase); return nil })
+	s.undo.steps = append(s.undo.steps, c.folder(id).steps...)
+	s.undo.add(s.removal.run)
+	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
+	s.removal.steps = append(s.removal.steps, c.outside(id).steps...)
+	if _, there := c.live.LoadOrStore(id, s); there {
+		return nil, "", fmt.Errorf("attach sandbox %s: it is attached", id)
+	}
+	s.ids.keep(s.earlier.idBase)
+	if s.earlier.exit != nil {
+		return s, id, nil
+	}
+	if err := s.attach(context.WithoutCancel(ctx)); err != nil {
+		s.ids.release(s.earlier.idBase)
+		c.live.Delete(id)
+		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
+	}
+	return s, id, nil
+}
+
+// attach takes its streams and waits for its end, as who made it did.
+func (s *container) attach(life context.Context) (err error) {
+	if s.stdio, err = openOutputs(s.files); err != nil {
+		return err
+	}
+	group := s.cgroupPath(s.spec.ID)
+	if s.oom, err = s.groups.WatchOOM(group); err != nil {
+		s.stdio.abandon()
+		return err
+	}
+	s.removal.add(func(context.Context) error { s.oom.Close(); return nil })
+	s.await(life)
+	if kills, err := s.groups.OOMKills(group); err == nil && kills > 0 {
+		s.signal(life, syscall.SIGKILL) // nobody was there to do it
+	}
+	return nil
+}
+
+// readEarlier reads what the folder tells about the run.
+func (f runFiles) readEarlier() (*earlier, error) {
+	e := &earlier{exit: &sandbox.Exit{}}
+	if err := readJSON(f.assignment(), &e.assignment); err != nil {
+		return nil, err
+	}
+	var result unix.Stat_t
+	if err := unix.Stat(f.result(), &result); err != nil {
+		return nil, fmt.Errorf("look for its ids: %w", err)
+	}
+	e.idBase = result.Uid - nobody
+	err := readJSON(f.exit(), e.exit)
+	if err == nil {
+		return e, nil
+	}
+	if !errors.Is(err, sandbox.ErrGone) {
+		return nil, err
+	}
+	e.exit = nil
+	if _, err := os.Stat(f.delivered()); err != nil {
+		return nil, fmt.Errorf("%w: it lacks a part of its document", sandbox.ErrGone)
+	}
+	return e, nil
+}
+
+// keepExit notes how a run ended, but for what it left in files, which stay where they are.
+func (f runFiles) keepExit(exit sandbox.Exit) error {
+	text, err := json.Marshal(exit)
+	if err != nil {
+		return fmt.Errorf("encode exit: %w", err)
+	}
+	if err := os.WriteFile(f.exit(), text, 0o600); err != nil {
+		return fmt.Errorf("write exit: %w", err)
+	}
+	return nil
+}
+
+// readJSON reads a file that a process may have died on: ErrGone where it is not there or not whole.
+func readJSON(path string, value any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sandbox.ErrGone
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", filepath.Base(path), err)
+	}
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("%w: %s is not whole", sandbox.ErrGone, filepath.Base(path))
+	}
+	return nil
+}
+
+// Forget implements Runtime.
+func (c *Runtime) Forget(execution string) {
+	id, err := c.assigned(execution)
+	if err != nil {
+		return // its sandbox was removed wholly
+	}
+	if s, live := c.live.Load(id); live {
+		s.(*container).leave(context.Background())
+	}
+}

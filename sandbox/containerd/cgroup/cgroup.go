@@ -1,0 +1,115 @@
+package cgroup
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Hierarchy is how this host keeps control groups.
+type Hierarchy struct {
+	// V2 is true where the unified hierarchy has the controllers. A hybrid host counts as version 1.
+	V2 bool
+	// mount is the folder that all hierarchies are mounted in, or the one.
+	mount string
+	// memory is the mount that has the memory controller.
+	memory string
+	// roots are all mounts a sandbox may have a group in.
+	roots []string
+	// SwapLimit: version 1 can limit memory and swap together.
+	SwapLimit bool
+}
+
+// Mount is where hosts mount control groups.
+const Mount = "/sys/fs/cgroup"
+
+// Find reads what is mounted below a folder, and refuses a host without what limits a sandbox.
+func Find(mount string) (Hierarchy, error) {
+	if controllers, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")); err == nil {
+		for _, controller := range []string{"memory", "pids", "cpu"} {
+			if !slices.Contains(strings.Fields(string(controllers)), controller) {
+				return Hierarchy{}, fmt.Errorf("cgroup version 2 has no %s controller at %s", controller, mount)
+			}
+		}
+		return Hierarchy{V2: true, mount: mount, memory: mount, roots: []string{mount}}, nil
+	}
+	entries, err := os.ReadDir(mount)
+	if err != nil {
+		return Hierarchy{}, fmt.Errorf("find cgroups: %w", err)
+	}
+	found := Hierarchy{mount: mount}
+	for _, entry := range entries {
+		root := filepath.Join(mount, entry.Name())
+		if entry.IsDir() {
+			found.roots = append(found.roots, root)
+		}
+		if _, err := os.Stat(root + "/memory.oom_control"); err == nil && entry.IsDir() {
+			found.memory = root
+		}
+	}
+	for _, controller := range []string{"memory", "pids", "cpu", "freezer", "devices"} {
+		if _, err := os.Stat(filepath.Join(mount, controller)); err != nil {
+			return Hierarchy{}, fmt.Errorf("the %s controller is not mounted below %s", controller, mount)
+		}
+	}
+	_, err = os.Stat(found.memory + "/memory.memsw.limit_in_bytes")
+	found.SwapLimit = err == nil
+	return found, nil
+}
+
+// OOMKills is how many processes of a group the kernel has killed because the group was out of memory.
+func (h Hierarchy) OOMKills(path string) (int, error) {
+	file := "memory.oom_control"
+	if h.V2 {
+		file = "memory.events"
+	}
+	text, err := os.ReadFile(filepath.Join(h.memory, path, file))
+	if err != nil {
+		return 0, fmt.Errorf("read out-of-memory counter: %w", err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if count, ok := strings.CutPrefix(lines.Text(), "oom_kill "); ok {
+			return strconv.Atoi(count)
+		}
+	}
+	return 0, fmt.Errorf("%s of %s has no oom_kill", file, path)
+}
+
+// Empty tells whether no process is in a group. A sandbox cannot make groups below its own.
+func (h Hierarchy) Empty(path string) (bool, error) {
+	pids, err := os.ReadFile(filepath.Join(h.memory, path, "cgroup.procs"))
+	if err != nil {
+		return false, fmt.Errorf("look for processes: %w", err)
+	}
+	return len(pids) == 0, nil
+}
+
+// Remove takes away what is left of a group; the runtime has normally done so. It fails while a process is in it.
+func (h Hierarchy) Remove(path string) error {
+	var errs []error
+	for _, root := range h.roots {
+		if err := os.Remove(filepath.Join(root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// SetFullWeight gives a group the share of the processor that groups have by default.
+func (h Hierarchy) SetFullWeight(path string) error {
+	file, weight := "cpu.shares", "1024"
+	if h.V2 {
+		file, weight = "cpu.weight", "100"
+	}
+	if err := os.WriteFile(filepath.Join(h.folder("cpu"), path, file), []byte(weight), 0); err != nil {
+		return fmt.Errorf("give sandbox its weight: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package cgroup
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"attune"
+)
+
+// Usage is what a group has taken so far. It can be read as long as the group is there, with or without processes.
+func (h Hierarchy) Usage(path string) (attune.Usage, error) {
+	read := counters{h, path, nil}
+	if h.V2 {
+		return attune.Usage{
+			CPUSeconds:       seconds(read.number("cpu", "cpu.stat", "usage_usec"), 1e6),
+			ThrottledSeconds: seconds(read.number("cpu", "cpu.stat", "throttled_usec"), 1e6),
+			PeakMemoryBytes:  read.number("memory", "memory.peak", ""), // Linux 5.19 or newer
+		}, read.err
+	}
+	return attune.Usage{
+		CPUSeconds:       seconds(read.number("cpuacct", "cpuacct.usage", ""), 1e9),
+		ThrottledSeconds: seconds(read.number("cpu", "cpu.stat", "throttled_time"), 1e9),
+		PeakMemoryBytes:  read.number("memory", "memory.max_usage_in_bytes", ""),
+	}, read.err
+}
+
+// PidsRefused is how often a group was refused another process because it had as many as it may. Both versions count it
+// in the same words.
+func (h Hierarchy) PidsRefused(path string) (int64, error) {
+	read := counters{h, path, nil}
+	n := read.number("pids", "pids.events", "max")
+	return n, read.err
+}
+
+// Memory is what a group takes at this moment, in bytes.
+func (h Hierarchy) Memory(path string) (int64, error) {
+	file := "memory.usage_in_bytes"
+	if h.V2 {
+		file = "memory.current"
+	}
+	read := counters{h, path, nil}
+	return read.number("memory", file, ""), read.err
+}
+
+func seconds(count int64, unit float64) float64 { return float64(count) / unit }
+
+// counters reads what the kernel counts of one group, until it meets an error.
+type counters struct {
+	hierarchy Hierarchy
+	path      string
+	err       error
+}
+
+// number is a counter: the whole file, or behind a word at the beginning of a line. One that this kernel does not keep
+// is 0.
+func (r *counters) number(controller, file, word string) int64 {
+	if r.err != nil {
+		return 0
+	}
+	text, err := os.ReadFile(filepath.Join(r.hierarchy.folder(controller), r.path, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		r.err = fmt.Errorf("read %s: %w", file, err)
+		return 0
+	}
+	value, found := string(bytes.TrimSpace(text)), word == ""
+	for lines := bufio.NewScanner(bytes.NewReader(text)); !found && lines.Scan(); {
+		value, found = strings.CutPrefix(lines.Text(), word+" ")
+	}
+	if !found {
+		return 0
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		r.err = fmt.Errorf("read %s: %w", file, err)
+	}
+	return n
+}
+
+// folder is where a controller keeps its groups.
+func (h Hierarchy) folder(controller string) string {
+	if h.V2 {
+		return h.mount
+	}
+	return filepath.Join(h.mount, controller)
+}

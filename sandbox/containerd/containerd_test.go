@@ -1,0 +1,402 @@
+package containerd_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"attune"
+	"attune/sandbox"
+	"attune/sandbox/containerd"
+	"attune/sandbox/containerd/network"
+	"attune/sandbox/sandboxtest"
+)
+
+func TestContainerd(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	suite := func(name string, h host, runtime attune.Runtime) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sandboxtest.Suite(t, func(t *testing.T) sandboxtest.Subject {
+				own := h
+				own.config.Owner, own.config.StateDir = strings.ReplaceAll(t.Name(), "/", "-"), t.TempDir()
+				// Whoever closes removes the parent when it is empty, which must not be while another makes a group in it.
+				own.config.CgroupParent += "-" + strings.ToLower(rand.Text()[:8])
+				subject := own.subject(own.open(t))
+				subject.With = runtime
+				return subject
+			})
+		})
+	}
+	for _, runtime := range h.open(t).Runtimes() {
+		suite(string(runtime), h, runtime)
+	}
+	plain := newHost(t)
+	plain.config.Shim = ""
+	suite("runc by containerd's shim", plain, attune.RuntimeRunc)
+}
+
+// TestTimersAreOnTime: the daemons may sleep longer than they ask for, and a sandbox inherits nothing of that.
+func TestTimersAreOnTime(t *testing.T) {
+	t.Parallel()
+	for name, shim := range map[string]string{"our own shim": variable(t, "ATTUNE_TEST_SHIM"), "containerd's shim": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			h.config.Shim = shim
+			s := h.subject(h.open(t))
+			if _, slack := look(t, s, s.Spec("timers", "cat", "/proc/self/timerslack_ns")); slack != "50000\n" {
+				t.Errorf("a sleep may be late by %q ns", slack)
+			}
+		})
+	}
+}
+
+func TestUnsupportedIsSaid(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	runtime := h.open(t)
+	s := h.subject(runtime)
+	egress := s.Spec("egress", "echo")
+	egress.Network = attune.NetworkEgress
+	if _, err := runtime.Create(t.Context(), egress); !errors.Is(err, sandbox.ErrUnsupported) {
+		t.Errorf("without a network: %v", err)
+	}
+	for _, other := range attune.Runtimes() {
+		if slices.Contains(runtime.Runtimes(), other) {
+			continue
+		}
+		spec := s.Spec("other", "echo")
+		spec.Runtime = other
+		if _, err := runtime.Create(t.Context(), spec); !errors.Is(err, sandbox.ErrUnsupported) || !strings.Contains(err.Error(), string(other)) {
+			t.Errorf("without %s: %v", other, err)
+		}
+		h.config.Runtime = other
+		if _, err := containerd.New(t.Context(), h.config); !errors.Is(err, sandbox.ErrUnsupported) {
+			t.Errorf("%s by default: %v", other, err)
+		}
+	}
+}
+
+// look runs the probe in a sandbox of its own and returns what it printed.
+func look(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec) (sandbox.Exit, string) {
+	t.Helper()
+	return lookFor(t, s, spec, s.Input(spec.ID))
+}
+
+func lookFor(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.Input) (sandbox.Exit, string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	in.Stdout, in.Stderr = &out, &complaints
+	exit, err := s.Run(t.Context(), spec, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exit, out.String() + complaints.String()
+}
+
+func TestInside(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	t.Run("parts", func(t *testing.T) {
+		for name, part := range map[string]func(*testing.T, sandboxtest.Subject){
+			"no privileges":         hasNoPrivileges,
+			"fixed environment":     hasFixedEnvironment,
+			"writable places":       writesOnlyToTmp,
+			"tmp is full in time":   tmpIsLimited,
+			"files are limited":     filesAreLimited,
+			"processes are limited": processesAreLimited,
+			"memory is limited":     memoryIsLimited,
+			"forbidden calls":       nothingOf("syscalls"),
+			"forbidden paths":       nothingOf("paths"),
+			"forbidden rights":      nothingOf("rights"),
+			"no network":            hasNoNetwork,
+			"daemons die, too":      daemonsDie,
+			"usage is counted":      usageIsCounted,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				part(t, s)
+			})
+		}
+	})
+}
+
+func hasNoPrivileges(t *testing.T, s sandboxtest.Subject) {
+	_, out := look(t, s, s.Spec("privileges", "cat", "/proc/self/status", "/proc/self/uid_map", "/proc/self/limits"))
+	for _, want := range []string{
+		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
+		"CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Uid:\t65534\t65534",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in the status:\n%s", want, out)
+		}
+	}
+	var inside, outside, size uint32
+	_, mapping, _ := strings.Cut(out, "         0 ")
+	if _, err := fmt.Sscan("0 "+mapping, &inside, &outside, &size); err != nil || outside < 1<<20 || size != 1<<16 {
+		t.Errorf("ids are mapped to %d+%d (%v)", outside, size, err)
+	}
+	if core := strings.Join(strings.Fields(out[strings.Index(out, "Max core"):])[:6], " "); core != "Max core file size 0 0" {
+		t.Errorf("core limit is %q", core)
+	}
+}
+
+func hasFixedEnvironment(t *testing.T, s sandboxtest.Subject) {
+	_, out := look(t, s, s.Spec("environment", "environment"))
+	if strings.Contains(out, "FROM_IMAGE") || !strings.Contains(out, "cwd "+sandbox.PackDir+" uid 65534 gid 65534") {
+		t.Errorf("the image has its way:\n%s", out)
+	}
+}
+
+func writesOnlyToTmp(t *testing.T, s sandboxtest.Subject) {
+	places := []string{"/", "/etc", "/run", "/run/attune", "/proc", "/dev", sandbox.PackDir}
+	_, out := look(t, s, s.Spec("places", append([]string{"write", "/tmp"}, places...)...))
+	want := "/tmp true\n"
+	for _, place := range places {
+		want += place + " false\n"
+	}
+	if out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+}
+
+func filesAreLimited(t *testing.T, s sandboxtest.Subject) {
+	spec := s.Spec("files", "inodes", "/tmp")
+	spec.Resources.TmpFiles, spec.Resources.OpenFiles = 500, 100
+	in := s.Input("files")
+	in.Timeout = 500 * time.Millisecond
+	// The folder itself is one of them.
+	if _, out := lookFor(t, s, spec, in); !strings.HasPrefix(out, "499 ") {
+		t.Errorf("a /tmp of 500 files took %q", out)
+	}
+	spec = s.Spec("limits", "cat", "/proc/self/limits")
+	spec.Resources.OpenFiles = 100
+	if _, out := look(t, s, spec); !strings.Contains(strings.Join(strings.Fields(out), " "), "Max open files 100 100 files") {
+		t.Errorf("100 open files became\n%s", out)
+	}
+}
+
+func tmpIsLimited(t *testing.T, s sandboxtest.Subject) {
+	if _, out := look(t, s, s.Spec("fill", "fill", "/tmp")); !strings.Contains(out, "no space left on device") || !strings.HasPrefix(out, "1") {
+		t.Errorf("filling /tmp of 16 MiB said %q", out)
+	}
+}
+
+func processesAreLimited(t *testing.T, s sandboxtest.Subject) {
+	if exit, out := look(t, s, s.Spec("fork", "fork")); out != "refused true\n" || exit.Code != 0 || !exit.OutOfPids {
+		t.Errorf("exit %+v, said %q", exit, out)
+	}
+}
+
+func memoryIsLimited(t *testing.T, s sandboxtest.Subject) {
+	for _, mode := range []string{"memory", "child-memory"} {
+		began := time.Now()
+		exit, _ := look(t, s, s.Spec(mode, mode))
+		if !exit.OutOfMemory || exit.Code == 0 || exit.TimedOut || time.Since(began) > 30*time.Second {
+			t.Errorf("%s ended with %+v", mode, exit)
+		}
+	}
+}
+
+// nothingOf has the probe try all that a mode knows; it prints what worked.
+func nothingOf(mode string) func(*testing.T, sandboxtest.Subject) {
+	return func(t *testing.T, s sandboxtest.Subject) {
+		if _, out := look(t, s, s.Spec(mode, mode)); out != "tried\n" {
+			t.Errorf("let through:\n%s", out)
+		}
+	}
+}
+
+func hasNoNetwork(t *testing.T, s sandboxtest.Subject) {
+	if _, out := look(t, s, s.Spec("interfaces", "interfaces")); strings.TrimSpace(out) != "lo true" && strings.TrimSpace(out) != "lo false" {
+		t.Errorf("interfaces are\n%s", out)
+	}
+}
+
+func daemonsDie(t *testing.T, s sandboxtest.Subject) {
+	in := s.Input("daemon")
+	in.Timeout = 500 * time.Millisecond
+	began := time.Now()
+	if exit, _ := lookFor(t, s, s.Spec("daemon", "daemon"), in); !exit.TimedOut || exit.Code != 137 || time.Since(began) > 20*time.Second {
+		t.Errorf("exit %+v after %v", exit, time.Since(began))
+	}
+}
+
+func usageIsCounted(t *testing.T, s sandboxtest.Subject) {
+	// A fifth of a processor for 0.4 s of work: it is held back, also where others leave it little more.
+	spec := s.Spec("work", "work", "400ms", "48")
+	spec.Resources.CPU = 0.2
+	exit, out := look(t, s, spec)
+	if out != "true 48\n" || exit.Usage == nil {
+		t.Fatalf("exit %+v, said %q", exit, out)
+	}
+	u := *exit.Usage
+	if level := s.Runtime.(*containerd.Runtime).Level(); u.Isolation != level || level == "" {
+		t.Errorf("isolation is %q on a host with %q", u.Isolation, level)
+	}
+	if u.CPUSeconds < 0.4 || u.CPUSeconds > 1.2 || u.ThrottledSeconds < 0.1 || u.PeakMemoryBytes < 48<<20 || u.PeakMemoryBytes > spec.Resources.MemoryBytes {
+		t.Errorf("it took %+v", u)
+	}
+	if exit, _ = look(t, s, s.Spec("idle", "exit", "3")); exit.Usage == nil || exit.Usage.CPUSeconds <= 0 || exit.Usage.CPUSeconds > 0.35 ||
+		exit.Usage.PeakMemoryBytes > 40<<20 || exit.OutOfPids {
+		t.Errorf("one that only ends: %+v, took %+v", exit, exit.Usage)
+	}
+}
+
+// TestDocumentStaysSecret looks for what was fed on stdin wherever the host could have kept it, while the run holds it.
+func TestDocumentStaysSecret(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	canary := []byte("canary-" + rand.Text())
+	in := s.Input("canary")
+	in.Stdin, in.Grace = canary, time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	said, says := io.Pipe()
+	in.Stdout = says
+	var search sync.WaitGroup
+	search.Go(func() {
+		defer cancel()
+		holding := make([]byte, len("holding 33"))
+		if _, err := io.ReadFull(said, holding); err != nil || string(holding) != fmt.Sprint("holding ", len(canary)) {
+			t.Errorf("it said %q, %v", holding, err)
+		}
+		record, err := h.client.ContainerService().Get(t.Context(), "canary")
+		if err != nil || bytes.Contains(record.Spec.GetValue(), canary) {
+			t.Errorf("record: %v, or it has the secret", err)
+		}
+		for _, dir := range []string{h.config.StateDir, filepath.Dir(h.config.Address)} {
+			searchFiles(t, dir, canary)
+		}
+		searchProcesses(t, canary)
+	})
+	if exit, err := s.Run(ctx, s.Spec("canary", "hold"), in); err != nil || exit.Code != 143 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	_ = says.Close()
+	search.Wait()
+}
+
+func searchProcesses(t *testing.T, canary []byte) {
+	t.Helper()
+	for _, name := range []string{"environ", "cmdline"} {
+		paths, err := filepath.Glob("/proc/[0-9]*/" + name)
+		if err != nil || len(paths) == 0 {
+			t.Errorf("%d processes, %v", len(paths), err)
+		}
+		for _, path := range paths {
+			// Others end while we look.
+			if content, err := os.ReadFile(path); err == nil && bytes.Contains(content, canary) {
+				t.Errorf("%s has the secret", path)
+			}
+		}
+	}
+}
+
+func searchFiles(t *testing.T, dir string, canary []byte) {
+	t.Helper()
+	looked := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || strings.Contains(path, "/rootfs/") {
+			return nil //nolint:nilerr // Others come and go while we look.
+		}
+		if content, err := os.ReadFile(path); err == nil {
+			looked++
+			if bytes.Contains(content, canary) {
+				t.Errorf("%s has the secret", path)
+			}
+		}
+		return nil
+	})
+	if err != nil || looked == 0 {
+		t.Errorf("looked at %d files of %s: %v", looked, dir, err)
+	}
+}
+
+// TestRemoveWhatACrashLeft plays a worker that dies while a sandbox runs, and its next life.
+func TestRemoveWhatACrashLeft(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	started, ended := make(chan struct{}), make(chan error, 1)
+	crashed := h.open(t)
+	go func() {
+		s := h.subject(crashed)
+		in := s.Input("orphan")
+		in.Started = func() { close(started) }
+		_, err := s.Run(ctx, s.Spec("orphan", "stubborn"), in)
+		ended <- err
+	}()
+	<-started
+	next := h.open(t)
+	if ids, err := next.List(t.Context()); err != nil || len(ids) != 1 || ids[0] != "orphan" {
+		t.Fatalf("list is %v, %v", ids, err)
+	}
+	other := h
+	other.config.Owner, other.config.StateDir = "somebody-else", t.TempDir()
+	if err := other.open(t).Remove(t.Context(), "orphan"); err == nil {
+		t.Error("somebody else could remove it")
+	}
+	if err := next.Remove(t.Context(), "orphan"); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := next.List(t.Context()); err != nil || len(ids) != 0 {
+		t.Errorf("after the removal the list is %v, %v", ids, err)
+	}
+	cancel()
+	// However it sees its sandbox vanish, it must not hang.
+	t.Log("the crashed one says:", <-ended)
+}
+
+func TestEgressReachesOnlyWhatItMay(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	dir := t.TempDir()
+	config := network.Config{BinDir: h.config.BinDir, StateDir: dir}
+	closed, err := network.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The host listens on every address; the bridge's own is one of them.
+	listener := listenEverywhere(t)
+	gateway := fmt.Sprintf("%s:%d", closed.Gateway(), listener)
+	dial := func(network *network.Network, id string) string {
+		own := h
+		own.config.Network, own.config.Owner, own.config.StateDir = network, id, t.TempDir()
+		s := own.subject(own.open(t))
+		spec := s.Spec(id, "dial", gateway, "169.254.169.254:80")
+		spec.Network = attune.NetworkEgress
+		_, out := look(t, s, spec)
+		s.AwaitNone(t)
+		return out
+	}
+	if out, want := dial(closed, "closed"), gateway+" false\n169.254.169.254:80 false\n"; out != want {
+		t.Errorf("closed network: got %q, want %q", out, want)
+	}
+	config.AllowCIDRs = []string{closed.Gateway().String() + "/32"}
+	open, err := network.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, want := dial(open, "open"), gateway+" true\n169.254.169.254:80 false\n"; out != want {
+		t.Errorf("with the gateway allowed: got %q, want %q", out, want)
+	}
+	if err := open.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,47 @@
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// keep has a process of its own hold the reading ends of the outputs, until the sandbox is removed. When the sandbox ends, the
+// shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads. Our own shim does that itself.
+func (s *container) keep() error {
+	stdout, stderr, err := s.files.openOutputs()
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = stdout.Close(), stderr.Close() }()
+	keeper := exec.Command(s.sleep, "infinity")
+	keeper.Stdin, keeper.ExtraFiles = stdout, []*os.File{stderr}
+	keeper.Env, keeper.Dir = []string{}, "/"
+	// What a terminal sends to us is not for it.
+	keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := keeper.Start(); err != nil {
+		return fmt.Errorf("start keeper of the outputs: %w", err)
+	}
+	s.removal.add(func(context.Context) error {
+		_ = keeper.Process.Kill()
+		_ = keeper.Wait()
+		return nil
+	})
+	return nil
+}
+
+// endKeepers ends the keeper that an earlier process started for a sandbox. It is known by its stdin.
+func (c *Runtime) endKeepers(id string) error {
+	pipe := runFiles{c.runDir(id)}.stdout()
+	err := killEach(func(process string) bool {
+		to, err := os.Readlink(filepath.Join(process, "fd/0"))
+		return err == nil && to == pipe
+	})
+	if err != nil {
+		return fmt.Errorf("end keeper: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package containerd
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/mount"
+	sandboxes "github.com/containerd/containerd/v2/core/sandbox"
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"attune/internal/timerslack"
+)
+
+const (
+	// shimSockets is short, as the path of a socket must be.
+	shimSockets = "/run/attune"
+	// shimReady is what it prints when it listens, shimKeeps what it prints when its worker is gone and a sandbox is not.
+	shimReady, shimKeeps = "ready\n", "keeps\n"
+	// shimVersion is the version of containerd's task service that the shim serves.
+	shimVersion = 3
+	// shimStartTime is more than it takes to start, shimEndTime to end when it has nothing to keep.
+	shimStartTime, shimEndTime = 10 * time.Second, 5 * time.Second
+)
+
+// ownShim is the process, of this worker's life, that keeps its sandboxes; see package shim. It is started when the first is made,
+// and again when it is found dead. It ends by itself when this process and its last sandbox are gone.
+type ownShim struct {
+	program string
+	// state is where runc keeps the state of its containers, roots where each shim has a folder to mount their file systems in, and
+	// complaints where it writes what goes wrong.
+	state, roots, complaints string
+	log                      *slog.Logger
+
+	mu      sync.Mutex
+	running *shimProcess
+	// watchers wait for the ends of shims and clean up after them.
+	watchers sync.WaitGroup
+}
+
+type shimProcess struct {
+	socket string
+	// alive is the other end of its stdin: it never reads there, but learns that we are gone.
+	alive io.Closer
+	// kept is closed when it says that it has sandboxes still, ended when it is gone.
+	kept, ended chan struct{}
+}
+
+// address is where it listens.
+func (o *ownShim) address() (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running != nil {
+		select {
+		case <-o.running.ended:
+			o.running = nil
+		default:
+		}
+	}
+	if o.running == nil {
+		started, err := o.start()
+		if err != nil {
+			return "", fmt.Errorf("start %s: %w", o.program, err)
+		}
+		o.running = started
+	}
+	return "ttrpc+unix://" + o.running.socket, nil
+}
+
+func (o *ownShim) start() (*shimProcess, error) {
+	if err := os.MkdirAll(shimSockets, 0o700); err != nil {
+		return nil, err
+	}
+	name := strings.ToLower(rand.Text())
+	p := &shimProcess{socket: shimSocket(name), kept: make(chan struct{}), ended: make(chan struct{})}
+	roots := filepath.Join(o.roots, name)
+	if err := os.MkdirAll(roots, 0o711); err != nil {
+		return nil, err
+	}
+	// What a dead one has said must not go with the start of the next.
+	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer complaints.Close()
+	command := exec.Command(o.program, "serve", "-socket", p.socket, "-root", o.state, "-roots", roots)
+	command.Env, command.Dir, command.Stderr = []string{}, "/", complaints
+	// What a terminal sends to us is not for it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if p.alive, err = command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	said, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := timerslack.Start(command); err != nil {
+		return nil, err
+	}
+	late := time.AfterFunc(shimStartTime, func() { _ = command.Process.Kill() })
+	words := bufio.NewReader(said)
+	line, _ := words.ReadString('\n')
+	late.Stop()
+	if line != shimReady {
+		_ = command.Process.Kill()
+		return nil, errors.Join(fmt.Errorf("it did not come up; %s may say why", o.complaints), command.Wait())
+	}
+	o.watchers.Go(func() {
+		if line, _ := words.ReadString('\n'); line == shimKeeps {
+			close(p.kept)
+		}
+		err := command.Wait()
+		_ = os.Remove(p.socket)
+		close(p.ended)
+		if leftErr := unmountRoots(roots); leftErr != nil {
+			o.log.Error("the shim has left something mounted", "error", leftErr)
+		}
+		if err != nil {
+			o.log.Error("the shim has died, and its sandboxes with it", "error", err, "log", o.complaints)
+		}
+	})
+	return p, nil
+}
+
+// close lets it end, and waits for that. With sandboxes left it lives on for them.
+func (o *ownShim) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running == nil {
+		return
+	}
+	_ = o.running.alive.Close()
+	select {
+	case <-o.running.ended:
+		o.watchers.Wait()
+	case <-o.running.kept:
+	case <-time.After(shimEndTime):
+		o.log.Warn("the shim does not end", "log", o.complaints)
+	}
+}
+
+func shimSocket(name string) string { return filepath.Join(shimSockets, name+".sock") }
+
+// clean unmounts what shims of earlier lives left that are dead.
+func (o *ownShim) clean() error {
+	folders, err := os.ReadDir(o.roots)
+	if err != nil {
+		return fmt.Errorf("look for what shims left: %w", err)
+	}
+	var errs []error
+	for _, folder := range folders {
+		conn, err := net.Dial("unix", shimSocket(folder.Name()))
+		if err == nil {
+			errs = append(errs, conn.Close()) // it has sandboxes still, or will clean up itself
+			continue
+		}
+		_ = os.Remove(shimSocket(folder.Name()))
+		errs = append(errs, unmountRoots(filepath.Join(o.roots, folder.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+// unmountRoots removes the folder that a shim had its roots in; it may have done so itself, or somebody else does.
+func unmountRoots(dir string) error {
+	roots, err := os.ReadDir(dir)
+	errs := []error{ignoreNotExist(err)}
+	for _, root := range roots {
+		path := filepath.Join(dir, root.Name())
+		errs = append(errs, mount.UnmountAll(path, unix.MNT_DETACH), ignoreNotExist(os.Remove(path)))
+	}
+	if err := errors.Join(append(errs, ignoreNotExist(os.Remove(dir)))...); err != nil {
+		return fmt.Errorf("unmount what a shim left: %w", err)
+	}
+	return nil
+}
+
+// ignoreNotExist takes the absence of a file that is to be removed for success.
+func ignoreNotExist(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// groupID names what containerd takes for one sandbox of many containers: all of an owner's. That is how it lets them share a shim.
+func groupID(owner string) string {
+	sum := sha256.Sum256([]byte(owner))
+	return "attune-" + hex.EncodeToString(sum[:12])
+}
+
+// makeGroup has containerd know the group, for a shim of our own; an earlier life may have made it.
+func (c *Runtime) makeGroup(ctx context.Context) error {
+	if c.config.Shim == "" {
+		return nil
+	}
+	_, err := c.client.SandboxStore().Create(ctx, sandboxes.Sandbox{ID: groupID(c.config.Owner), Labels: map[string]string{ownerLabel: c.config.Owner}})
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return fmt.Errorf("make containerd's record of the shim: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package containerd
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"attune/sandbox"
+	"attune/sandbox/containerd/cgroup"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"attune"
+)
+
+const (
+	// nobody is the user inside every sandbox, whatever the image says.
+	nobody = 65534
+	// idRangeSize is how many user and group ids a sandbox has of its own.
+	idRangeSize = 1 << 16
+
+	// ociVersion is the oldest that has all that stands here. Some runtimes refuse what is newer than themselves, crun 1.8
+	// everything from 1.1.
+	ociVersion = "1.0.2"
+
+	resolvConfPath = "/etc/resolv.conf"
+	cpuPeriod      = 100_000
+	// oomScore makes the kernel choose a sandbox before the service when the whole host runs short.
+	oomScore = 500
+	devShm   = 16 << 20
+	devSize  = 64 << 10
+	runSize  = 1 << 20
+)
+
+// placement is what the specification takes from the host: the facts that hold for every run, and the places made for
+// this one.
+type placement struct {
+	cgroups    cgroup.Hierarchy
+	cgroupPath string
+	// idBase is the host id that the sandbox's root stands for.
+	idBase uint32
+	// appArmor is the profile to run under, empty on a host without.
+	appArmor string
+	// netns is the path of a network namespace made ahead; empty asks for a new and empty one.
+	netns string
+	// resolvConf, result, failure and collected are files on the host; resolvConf is empty without a network.
+	resolvConf, result, failure, collected string
+}
+
+// ociSpec is everything the container runtime is told. It starts from nothing rather than from a library's default,
+// so that whatever is not written here is not granted.
+func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
+	return &specs.Spec{
+		Version:  ociVersion,
+		Hostname: "attune",
+		// The path is relative to the bundle, where containerd mounts the snapshot.
+		Root:    &specs.Root{Path: "rootfs", Readonly: true},
+		Process: process(spec, at),
+		Mounts:  mounts(spec, at),
+		Linux: &specs.Linux{
+			Namespaces:    namespaces(at),
+			UIDMappings:   idMapping(at.idBase),
+			GIDMappings:   idMapping(at.idBase),
+			CgroupsPath:   at.cgroupPath,
+			Resources:     resources(spec, at.cgroups),
+			MaskedPaths:   maskedPaths(),
+			ReadonlyPaths: readonlyPaths(),
+			// The profile depends on capabilities; there are none, and it comes last for that reason.
+			Seccomp: seccompProfile(),
+		},
+	}
+}
+
+func process(spec sandbox.Spec, at placement) *specs.Process {
+	score := oomScore
+	openFiles := uint64(cmp.Or(spec.Resources.OpenFiles, attune.DefaultOpenFiles))
+	// The largest file that /tmp can hold, for it counts as memory. The result, the failure and what is collected lie on the
+	// host's disk, where nothing else bounds them.
+	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxCollectedBytes))
+	return &specs.Process{
+		User:            specs.User{UID: nobody, GID: nobody},
+		Args:            spec.Args,
+		Env:             environment(spec.Env),
+		Cwd:             sandbox.PackDir,
+		NoNewPrivileges: true,
+		ApparmorProfile: at.appArmor,
+		// Empty, not absent: a runtime may read nil as "leave them as they are".
+		Capabilities: &specs.LinuxCapabilities{
+			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},
+		},
+		Rlimits: []specs.POSIXRlimit{
+			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
+			{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
+			{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
+		},
+		OOMScoreAdj: &score,
+	}
+}
+
+// environment is the same for every run of an action. The runner adds what belongs to the execution, after it has read stdin.
+func environment(own map[string]string) []string {
+	env := []string{
+		"PATH=/opt/attune/venv/bin:/opt/attune/node_modules/.bin:" +
+			"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/tmp",
+		"TMPDIR=/tmp",
+		"LANG=C.UTF-8",
+		"VIRTUAL_ENV=/opt/attune/venv",
+		"ATTUNE_RESULT=" + sandbox.ResultPath,
+		"ATTUNE_FAILURE=" + sandbox.FailurePath,
+		"ATTUNE_COLLECTED=" + sandbox.CollectedPath,
+		"ATTUNE_OUTPUT=" + sandbox.OutputDir,
+	}
+	// A later one takes the place of an earlier one.
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		env = append(env, name+"="+own[name])
+	}
+	return env
+}
+
+func mounts(spec sandbox.Spec, at placement) []specs.Mount {
+	list := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		tmpfs("/dev", devSize, 0, "mode=755", "noexec"),
+		tmpfs("/dev/shm", devShm, 0, "mode=1777", "nodev", "noexec"),
+		tmpfs("/run", runSize, 0, "mode=755", "nodev", "noexec"),
+		tmpfs("/tmp", spec.Resources.TmpBytes, spec.Resources.TmpFiles, "mode=1777", "nodev"),
+		bindFile(at.result, sandbox.ResultPath, "rw"),
+		bindFile(at.failure, sandbox.FailurePath, "rw"),
+		bindFile(at.collected, sandbox.CollectedPath, "rw"),
+	}
+	if at.resolvConf != "" {
+		list = append(list, bindFile(at.resolvConf, resolvConfPath, "ro"))
+	}
+	return list
+}
+
+// tmpfs bounds the number of files as well as their size: empty files cost kernel memory too. Without a number of files
+// it follows from the size.
+func tmpfs(path string, size, inodes int64, options ...string) specs.Mount {
+	inodes = cmp.Or(inodes, min(max(size/4096, 1024), attune.DefaultTmpFiles))
+	return specs.Mount{
+		Destination: path, Type: "tmpfs", Source: "tmpfs",
+		Options: append([]string{
+			"nosuid", "size=" + strconv.FormatInt(size, 10), "nr_inodes=" + strconv.FormatInt(inodes, 10),
+		}, options...),
+	}
+}
+
+func bindFile(source, destination, mode string) specs.Mount {
+	return specs.Mount{
+		Destination: destination, Type: "bind", Source: source,
+		Options: []string{"bind", mode, "nosuid", "nodev", "noexec"},
+	}
+}
+
+// There is no sysfs and no cgroup mount. A sysfs can be mounted only by the owner of the network namespace, which for
+// egress is the host, and no action has business there.
+
+func namespaces(at placement) []specs.LinuxNamespace {
+	return []specs.LinuxNamespace{
+		{Type: specs.UserNamespace}, {Type: specs.PIDNamespace}, {Type: specs.IPCNamespace},
+		{Type: specs.UTSNamespace}, {Type: specs.MountNamespace}, {Type: specs.CgroupNamespace},
+		{Type: specs.NetworkNamespace, Path: at.netns},
+	}
+}
+
+func idMapping(base uint32) []specs.LinuxIDMapping {
+	return []specs.LinuxIDMapping{{ContainerID: 0, HostID: base, Size: idRangeSize}}
+}
+
+func resources(spec sandbox.Spec, on cgroup.Hierarchy) *specs.LinuxResources {
+	want := spec.Resources
+	memory, pids := want.MemoryBytes, want.Pids
+	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
+	res := &specs.LinuxResources{
+		// The runtime adds the harmless ones (null, zero, random, …) to this.
+		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
+		Memory:  &specs.LinuxMemory{Limit: &memory},
+		CPU:     &specs.LinuxCPU{Quota: &quota, Period: &period},
+		Pids:    &specs.LinuxPids{Limit: &pids},
+	}
+	if spec.Ahead {
+		shares := uint64(aheadShares)
+		res.CPU.Shares = &shares
+	}
+	if on.V2 || on.SwapLimit {
+		// Memory and swap together: equal to the memory limit, it means no swap.
+		res.Memory.Swap = &memory
+	}
+	if on.V2 {
+		// One process killed for memory takes all of its sandbox with it. Version 1 has no such switch: see oom.go.
+		res.Unified = map[string]string{"memory.oom.group": "1"}
+	}
+	return res
+}
+
+func maskedPaths() []string {
+	return []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/kallsyms", "/proc/modules",
+		"/sys/firmware", "/sys/devices/virtual/powercap",
+	}
+}
+
+func readonlyPaths() []string {
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+}

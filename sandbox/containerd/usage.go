@@ -1,0 +1,38 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+
+	"attune/sandbox"
+)
+
+// aheadShares is the least weight that there is, in the units of cgroup version 1; the runtime converts it for version 2.
+const aheadShares = 2
+
+// Memory implements Sandbox.
+func (s *container) Memory() (int64, error) {
+	path := s.cgroupPath(s.spec.ID)
+	empty, err := s.groups.Empty(path)
+	if err != nil {
+		return 0, err
+	}
+	if empty {
+		return 0, fmt.Errorf("sandbox %s has ended", s.spec.ID)
+	}
+	return s.groups.Memory(path)
+}
+
+// account notes what the sandbox took, while its group is there. An end is worth more than its figures: where they cannot
+// be read, it goes without.
+func (s *container) account(exit *sandbox.Exit) {
+	path := s.cgroupPath(s.spec.ID)
+	usage, err := s.groups.Usage(path)
+	refused, pidsErr := s.groups.PidsRefused(path)
+	if err := errors.Join(err, pidsErr); err != nil {
+		s.log.Warn("usage not known", "sandbox", s.spec.ID, "error", err)
+		return
+	}
+	usage.Isolation = s.level
+	exit.Usage, exit.OutOfPids = &usage, refused > 0
+}

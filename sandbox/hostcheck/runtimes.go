@@ -1,0 +1,108 @@
+package hostcheck
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/opencontainers/runtime-spec/specs-go/features"
+)
+
+// OwnShim is the program that keeps the sandboxes of runc.
+const OwnShim = "attune-shim"
+
+const runcMend = "install runc 1.2.8, 1.3.3, 1.4 or newer with seccomp: `make deps` builds one, --bin-dir or ATTUNE_BIN_DIR says where it is"
+
+func (m machine) checkRunc(ctx context.Context) Check {
+	path, err := m.tool("runc")
+	if err != nil {
+		return missing("runc", "not found", runcMend)
+	}
+	version, err := checkRunc(ctx, path)
+	if err != nil {
+		return missing("runc", err.Error(), runcMend)
+	}
+	return fine("runc", version+" with seccomp, "+path)
+}
+
+// checkRunc asks the runtime that will be used, by its path, what it is and can do.
+func checkRunc(ctx context.Context, runc string) (version string, err error) {
+	out, err := exec.CommandContext(ctx, runc, "features").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its features: %w", runc, err)
+	}
+	var f features.Features
+	if err := json.Unmarshal(out, &f); err != nil {
+		return "", fmt.Errorf("read the features of %s: %w", runc, err)
+	}
+	version = f.Annotations["org.opencontainers.runc.version"]
+	if err := checkRuncVersion(version); err != nil {
+		return "", err
+	}
+	if f.Linux == nil || f.Linux.Seccomp == nil || f.Linux.Seccomp.Enabled == nil || !*f.Linux.Seccomp.Enabled {
+		return "", fmt.Errorf("%s was built without seccomp", runc)
+	}
+	return version, nil
+}
+
+// checkRuncVersion knows the first release of each line without the mount and procfs races of 2025.
+func checkRuncVersion(text string) error {
+	version, err := semver.NewVersion(text)
+	if err != nil {
+		return fmt.Errorf("runc version %q: %w", text, err)
+	}
+	least := "1.4.0"
+	switch {
+	case version.Major() == 1 && version.Minor() == 2:
+		least = "1.2.8"
+	case version.Major() == 1 && version.Minor() == 3:
+		least = "1.3.3"
+	}
+	if version.LessThan(semver.MustParse(least)) {
+		return fmt.Errorf("runc %s has known ways out of a container", text)
+	}
+	return nil
+}
+
+// checkShim looks for our own shim, without which containerd's does the same at twice the cost.
+func (m machine) checkShim(ctx context.Context) Check {
+	c := Check{Name: OwnShim, State: CheckDegraded, Mend: "lay attune-shim beside attune; `make deps build` builds both"}
+	path, err := m.tool(OwnShim)
+	if err != nil {
+		c.Found = "not found: containerd's own shim makes the sandboxes, and takes twice as long"
+		return c
+	}
+	if err := exec.CommandContext(ctx, path, "-info").Run(); err != nil {
+		c.Found = fmt.Sprintf("%s does not start: %v", path, err)
+		return c
+	}
+	return fine(OwnShim, path)
+}
+
+func (m machine) checkRunsc(ctx context.Context) Check {
+	const mend = "install runsc and containerd-shim-runsc-v1: https://gvisor.dev/docs/user_guide/install/"
+	c := m.checkOptional(ctx, "runsc", mend)
+	if c.State != CheckOK {
+		return c
+	}
+	if _, err := m.tool("containerd-shim-runsc-v1"); err != nil {
+		c.State, c.Found, c.Mend = CheckDegraded, c.Found+" without its shim for containerd", mend
+	}
+	return c
+}
+
+// checkOptional looks for a runtime that only those miss who ask for it.
+func (m machine) checkOptional(ctx context.Context, name, mend string) Check {
+	path, err := m.tool(name)
+	if err != nil {
+		return Check{Name: name, State: CheckAbsent, Found: "not installed; runc does without", Mend: mend}
+	}
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return Check{Name: name, State: CheckDegraded, Found: fmt.Sprintf("%s does not start: %v", path, err), Mend: mend}
+	}
+	return fine(name, strings.TrimPrefix(firstLine(string(out)), name+" version ")+", "+path)
+}
