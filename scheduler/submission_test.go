@@ -122,8 +122,9 @@ func TestCancelOldest(t *testing.T) {
 		t.Errorf("the second one is %s", got.Status)
 	}
 	fourth := submit(t, q, "ops.a")
+	wantAdmitted(t, q, 10) // what is being stopped has its slot still
+	finish(t, q, "w", claims[1], Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested})
 	wantEnd(t, q, held.ID, attune.StatusCancelled, attune.ReasonSuperseded)
-	wantAdmitted(t, q, 10, third) // what is being stopped has its slot still
 	fifth := submit(t, q, "ops.a")
 	wantEnd(t, q, third.ID, attune.StatusCancelled, attune.ReasonSuperseded)
 	wantAdmitted(t, q, 10, fourth)

@@ -138,13 +138,18 @@ func help(url string) error {
 		}()
 	}
 	log := slog.New(slog.DiscardHandler)
+	queue := NewQueue(db, log)
+	ran := make(chan error, 1)
+	go func() { ran <- queue.Run(ctx) }()
 	w, err := NewWorker(WorkerConfig{
-		Name: "helper", Capacity: 3, DB: db, Queue: NewQueue(db, log), Executor: h, PollInterval: 20 * time.Millisecond, Log: log,
+		Name: "helper", Capacity: 3, DB: db, Queue: queue, Executor: h, PollInterval: 20 * time.Millisecond, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	err = w.Run(ctx)
+	stop()
+	return errors.Join(err, <-ran)
 }
 
 // helped is a helper as its parent sees it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,15 +31,6 @@ const Lease = 15 * time.Second
 // clock was set back, and does not count.
 const Alive = `workers.lease_expires_at > clock_timestamp() and workers.lease_expires_at < clock_timestamp() + interval '60 seconds'`
 
-// FewSlots is how many slots an admission gives at most that expects few to wait.
-const FewSlots = 32
-
-// Used is what workers.used may be lowered to, for an expression that names the worker, and under the admission lock. So many
-// slots as FewSlots are always among those that it bounds.
-func Used(worker string) string {
-	return fmt.Sprintf(`greatest(%d, (select max(number) from slots where worker = %s and status <> 'free'))`, FewSlots, worker)
-}
-
 // Register makes a worker known under its name, in place of the process that had it before, with as many slots as it has
 // places. What the earlier one held stays in its slots.
 func (s *Workers) Register(ctx context.Context, life Life) error {
@@ -52,10 +42,10 @@ func (s *Workers) Register(ctx context.Context, life Life) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, LockAdmission); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at, used)
-			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5, `+Used("$1")+`)
+		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
 			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
-				lease_expires_at = clock_timestamp() + $5, used = excluded.used`, life.Name, life.ID, life.Capacity, labels, Lease); err != nil {
+				lease_expires_at = clock_timestamp() + $5`, life.Name, life.ID, life.Capacity, labels, Lease); err != nil {
 			return err
 		}
 		more, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
