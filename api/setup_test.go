@@ -20,7 +20,7 @@ import (
 
 	"attune"
 	"attune/api"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 	"attune/scheduler"
 	"attune/storage"
 	"attune/storage/logs"
@@ -55,7 +55,7 @@ func setup(t *testing.T, options ...option) *service {
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	config := api.Config{
 		DB: s.db, Objects: s.objects, Logs: s.logs, Queue: scheduler.NewQueue(s.db, log),
-		StagingDir: s.staging, Limits: imagebuilder.DefaultLimits(), Version: "1.2.3", Log: log,
+		StagingDir: s.staging, Limits: pack.DefaultLimits(), Version: "1.2.3", Log: log,
 	}
 	for _, change := range options {
 		change(&config)

@@ -10,6 +10,10 @@ import (
 	"attune"
 )
 
+// InstallationChannel is notified, without a payload, when an installation may be waiting or an image may have lost its
+// pack.
+const InstallationChannel = "attune_installations"
+
 // Installations are the attempts to turn an archive into an image, and the manifests of those archives. A worker builds
 // them: see Claim, SetPhase, Succeed and Fail.
 type Installations struct{ pool *pgxpool.Pool }

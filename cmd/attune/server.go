@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"attune/api"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 	"attune/scheduler"
 )
 
@@ -82,7 +82,7 @@ const abandonedUpload = time.Hour
 
 // served is what the API says of this host, and takes.
 type served struct {
-	limits imagebuilder.Limits
+	limits pack.Limits
 	// isolation is the level of sandboxes here, empty without a worker.
 	isolation string
 }
@@ -92,13 +92,13 @@ type ceilingFlags struct {
 	MaxResources string `group:"service" env:"ATTUNE_MAX_RESOURCES" placeholder:"LIMITS" help:"Most that an action may ask for, as in its file: \"memory: 1Gi, pids: 256\". Packs that ask for more are refused."`
 }
 
-func (f ceilingFlags) limits() (imagebuilder.Limits, error) {
-	limits := imagebuilder.DefaultLimits()
+func (f ceilingFlags) limits() (pack.Limits, error) {
+	limits := pack.DefaultLimits()
 	if f.MaxResources == "" {
 		return limits, nil
 	}
 	var err error
-	if limits.Resources, err = imagebuilder.ParseCeilings(f.MaxResources); err != nil {
+	if limits.Resources, err = pack.ParseCeilings(f.MaxResources); err != nil {
 		return limits, fmt.Errorf("--max-resources: %w", err)
 	}
 	return limits, nil

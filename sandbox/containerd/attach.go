@@ -24,7 +24,7 @@ type earlier struct {
 
 // Attach implements Runtime.
 func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox, string, error) {
-	id, err := c.assigned(execution)
+	id, err := c.assignments.find(execution)
 	if err != nil {
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
@@ -122,13 +122,13 @@ func readJSON(path string, value any) error {
 	return nil
 }
 
-// Forget implements Runtime.
+// Forget implements Runtime. The record goes first: the rest of a sandbox without one is an orphan's.
 func (c *Runtime) Forget(execution string) {
-	id, err := c.assigned(execution)
-	if err != nil {
-		return // its sandbox was removed wholly
+	held, readErr := c.assignments.read(execution)
+	if err := c.assignments.remove(execution); err != nil {
+		c.log.Error("execution not forgotten", "execution", execution, "error", err)
 	}
-	if s, live := c.live.Load(id); live {
+	if s, live := c.live.Load(held.Sandbox); readErr == nil && live {
 		s.(*container).leave(context.Background())
 	}
 }

@@ -64,7 +64,6 @@ func (c *Runtime) remains(id string) *teardown {
 func (c *Runtime) folder(id string) *teardown {
 	undo := &teardown{}
 	undo.add(func(context.Context) error { return os.RemoveAll(c.runDir(id)) })
-	undo.add(func(context.Context) error { return c.dismiss(id) })
 	return undo
 }
 
@@ -104,5 +103,8 @@ func (c *Runtime) Reconcile(ctx context.Context) error {
 		c.log.Warn("removing a sandbox that nobody owns", "sandbox", id)
 		group.Go(func() error { return c.Remove(ctx, id) })
 	}
-	return errors.Join(group.Wait(), c.endStrayShims())
+	if err := errors.Join(group.Wait(), c.endStrayShims()); err != nil {
+		return err
+	}
+	return c.assignments.settle()
 }

@@ -72,6 +72,8 @@ type Runtime struct {
 	ids      idRanges
 	log      *slog.Logger
 
+	assignments *assignments
+
 	client    *client.Client
 	records   containers.Store
 	snapshots snapshots.Snapshotter
@@ -126,6 +128,14 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	}
 	inodes.Spread(config.runsDir())
 	inodes.Spread(config.runcDir())
+	boot, err := currentBoot()
+	if err != nil {
+		return nil, err
+	}
+	assignments, err := openAssignments(&config, boot)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := client.New(config.Address, client.WithDefaultNamespace(config.Namespace), client.WithTimeout(connectTimeout),
 		// A containerd that is being started again is waited for, as long as the step has time.
 		client.WithCallOpts([]grpc.CallOption{grpc.WaitForReady(true)}))
@@ -137,7 +147,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	}
 	c := &Runtime{
 		config: config, runtimes: usable, sleep: sleep, groups: groups, level: found.Level, appArmor: profile, log: config.Logger,
-		client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(hostcheck.Snapshotter),
+		assignments: assignments, client: conn, records: conn.ContainerService(), snapshots: conn.SnapshotService(hostcheck.Snapshotter),
 		tasks: conn.TaskService(), content: conn.ContentStore(),
 		retiring: make(chan struct{}, maxRetiring),
 		own:      &ownShim{program: config.Shim, state: config.runcDir(), roots: config.rootsDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger},

@@ -93,7 +93,6 @@ func (s *container) make(ctx context.Context) error {
 		return err
 	}
 	s.undo.add(func(context.Context) error { return os.RemoveAll(s.files.dir) })
-	s.undo.add(func(context.Context) error { return s.dismiss(s.spec.ID) })
 	s.undo.add(s.removal.run)
 	at.result, at.failure, at.collected = s.files.result(), s.files.failure(), s.files.collected()
 

@@ -20,7 +20,12 @@ import (
 
 func createAttempt(t *testing.T, store *logs.Store, attempt int) *logs.Writer {
 	t.Helper()
-	w, err := store.CreateAttempt(prefix, attempt, "stdout", 0)
+	return createAttemptOf(t, store, attempt, "stdout")
+}
+
+func createAttemptOf(t *testing.T, store *logs.Store, attempt int, stream string) *logs.Writer {
+	t.Helper()
+	w, err := store.CreateAttempt(prefix, attempt, stream, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,8 +152,9 @@ func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	p.Open()
 	recovered(t, store, spool) // of the process that did not die; the first attempt is stored once more
 	wantKeys(t, b, "attempt-1/stdout.log", "stdout.log")
-	if first, last := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log"); string(first) != "first" || string(last) != "second" {
-		t.Errorf("stored %q and %q", first, last)
+	firstLog, lastLog := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log")
+	if string(firstLog) != "first" || string(lastLog) != "second" {
+		t.Errorf("stored %q and %q", firstLog, lastLog)
 	}
 }
 
@@ -195,6 +201,30 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 	}
 }
 
+// TestDropAnAttempt: of an attempt that begins once more, nothing is stored; others keep what is theirs.
+func TestDropAnAttempt(t *testing.T) {
+	t.Parallel()
+	store, spool, b := openLogs(t)
+	first, second := createAttempt(t, store, 1), createAttemptOf(t, store, 2, "stderr")
+	write(t, first, "of the first")
+	write(t, second, "of the second")
+	for _, prefix := range []string{logs.AttemptPrefix(prefix, 1), prefix} {
+		document, err := store.SpoolResult(prefix, []byte("1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		document.Leave()
+	}
+	if err := errors.Join(first.Leave(), second.Leave()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DropAttempt(prefix, 2); err != nil {
+		t.Fatal(err)
+	}
+	recovered(t, store, spool)
+	wantKeys(t, b, "attempt-1/result.json", "stdout.log")
+}
+
 // A version that knew no attempts has left a spool file and a segment.
 func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
@@ -207,7 +237,8 @@ func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(spool, "a.spool"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Client.PutObject(t.Context(), b.Name, prefix+"stdout/00000000000000000000.log", strings.NewReader("old"), 3, minio.PutObjectOptions{})
+	segment := prefix + "stdout/00000000000000000000.log"
+	_, err = b.Client.PutObject(t.Context(), b.Name, segment, strings.NewReader("old"), 3, minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

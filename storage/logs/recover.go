@@ -83,9 +83,30 @@ func (l *Store) recoverStream(ctx context.Context, s *spool) error {
 	return l.store(ctx, s, summary, true)
 }
 
-// KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an attempt
-// that died with its process is tried again: Recover would store it as the last one.
+// KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an
+// attempt that died with its process is tried again: Recover would store it as the last one.
 func (l *Store) KeepAttempt(prefix string, attempt int) error {
+	return l.each(func(s *spool) error {
+		if s.Prefix == prefix && s.streams(prefix, attempt) {
+			return s.redirect(AttemptPrefix(prefix, attempt))
+		}
+		return nil
+	})
+}
+
+// DropAttempt removes what an earlier process left of an attempt that had not started. Call it before the attempt
+// begins once more: Recover would store the remains over its log.
+func (l *Store) DropAttempt(prefix string, attempt int) error {
+	return l.each(func(s *spool) error {
+		if s.streams(prefix, attempt) || s.documents(prefix, attempt) {
+			return s.remove()
+		}
+		return nil
+	})
+}
+
+// each calls do with every spool that is not in use, until it fails.
+func (l *Store) each(do func(*spool) error) error {
 	paths, err := l.spooled()
 	if err != nil {
 		return err
@@ -94,27 +115,16 @@ func (l *Store) KeepAttempt(prefix string, attempt int) error {
 		if !l.take(path) {
 			continue
 		}
-		err := keepAttempt(path, prefix, attempt)
+		s, err := openSpool(path)
+		if err == nil {
+			err = errors.Join(do(s), s.close())
+		}
 		l.giveBack(path)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, errNoHeader) {
 			return err
 		}
 	}
 	return nil
-}
-
-func keepAttempt(path, prefix string, attempt int) error {
-	spool, err := openSpool(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNoHeader) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if spool.Prefix == prefix && spool.Segments == segmentsPrefix(prefix, attempt) {
-		err = spool.redirect(AttemptPrefix(prefix, attempt))
-	}
-	return errors.Join(err, spool.close())
 }
 
 // take reserves a spool file, unless it is in use.

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Resume goes on with a stream that an earlier process began with CreateAttempt, and has not released. Where there is none,
-// it begins it. What that process laid down of the attempt's outcome is removed: it was not recorded, and another may be.
+// Resume goes on with a stream that an earlier process began with CreateAttempt, and has not released. Where there is
+// none, it begins it. What that process laid down of the attempt's outcome is removed: it was not recorded, and another
+// may be.
 func (l *Store) Resume(prefix string, attempt int, stream string, capacity int64) (*Writer, error) {
 	paths, err := l.spooled()
 	if err != nil {
@@ -19,7 +20,7 @@ func (l *Store) Resume(prefix string, attempt int, stream string, capacity int64
 			continue
 		}
 		s, err := openSpool(path)
-		if err == nil && found == nil && s.Stream == stream && s.Segments == segmentsPrefix(prefix, attempt) && s.Document == "" {
+		if err == nil && found == nil && s.Stream == stream && s.streams(prefix, attempt) {
 			found = s
 			continue
 		}
@@ -44,10 +45,16 @@ func (l *Store) Resume(prefix string, attempt int, stream string, capacity int64
 	return l.CreateAttempt(prefix, attempt, stream, capacity)
 }
 
-// documents tells whether the file is a document of the attempt, wherever that was to go.
+// streams reports whether the file is a stream of the attempt.
+func (s *spool) streams(prefix string, attempt int) bool {
+	return s.Document == "" && s.Segments == segmentsPrefix(prefix, attempt)
+}
+
+// documents reports whether the file is a document of the attempt, wherever that was to go.
 func (s *spool) documents(prefix string, attempt int) bool {
 	name, ours := strings.CutPrefix(s.Document, prefix)
-	return ours && (!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(s.Document, AttemptPrefix(prefix, attempt)))
+	return ours &&
+		(!strings.HasPrefix(name, attemptFolder) || strings.HasPrefix(s.Document, AttemptPrefix(prefix, attempt)))
 }
 
 func (l *Store) resume(prefix string, s *spool) *Writer {

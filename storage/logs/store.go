@@ -95,6 +95,9 @@ func AttemptPrefix(prefix string, attempt int) string {
 
 const attemptFolder = "attempt-"
 
+// InstallationStream is the only stream of an installation's log.
+const InstallationStream = "install"
+
 // InstallationPrefix is where the log of an installation lies.
 func InstallationPrefix(pack, id string) string { return "installations/" + pack + "/" + id + "/" }
 

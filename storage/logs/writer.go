@@ -74,9 +74,9 @@ func (w *Writer) Close(ctx context.Context) (Summary, error) {
 	return summary, errors.Join(err, w.Upload(ctx))
 }
 
-// End lets no more writes in and says what will be stored below prefix. It does not wait for S3. Readers in this process find
-// the whole stream from here on; until Upload has stored it, a process that starts after a crash can Resume it, or Recover it.
-// Only the first call does this, and Upload comes after it, whatever it says.
+// End lets no more writes in and says what will be stored below prefix. It does not wait for S3. Readers in this
+// process find the whole stream from here on; until Upload has stored it, a process that starts after a crash can
+// Resume it, or Recover it. Only the first call does this, and Upload comes after it, whatever it says.
 func (w *Writer) End(prefix string) (Summary, error) {
 	if !w.end() {
 		return Summary{}, os.ErrClosed
@@ -90,8 +90,9 @@ func (w *Writer) End(prefix string) (Summary, error) {
 	return w.summary, errors.Join(w.unread, moved)
 }
 
-// Upload stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does not
-// answer it tries again until ctx ends; then it returns the error, and the spool stays for Recover.
+// Upload stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does
+// not answer it tries again until ctx ends; then it returns the error, and the spool stays for Recover. Either Upload
+// or Leave is called, once.
 func (w *Writer) Upload(ctx context.Context) error {
 	w.segment.stop(ctx)
 	if w.unread != nil {
@@ -99,6 +100,14 @@ func (w *Writer) Upload(ctx context.Context) error {
 	}
 	err := w.store.storeInTime(ctx, w.spool, w.summary, w.segment.began)
 	return errors.Join(err, w.drop(err == nil))
+}
+
+// Leave leaves a stream in the spool, for Recover to store.
+func (w *Writer) Leave() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	w.segment.stop(ended)
+	return w.drop(false)
 }
 
 // end lets no more writes in; it is true once.
@@ -123,8 +132,8 @@ func (w *Writer) drop(remove bool) error {
 	return err
 }
 
-// read reads what is there so far of a stream whose writer is active, and all of it when it has ended; ok is false when the
-// writer has given it up.
+// read reads what is there so far of a stream whose writer is active, and all of it when it has ended; ok is false when
+// the writer has given it up.
 func (w *Writer) read(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

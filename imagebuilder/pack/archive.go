@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"context"
@@ -58,10 +58,10 @@ type packFile struct {
 	executable bool
 }
 
-// OpenArchive reads a pack archive (zip, tar.gz or tar.zst, told by its first bytes and never by its name), unpacks it into a
+// Open reads a pack archive (zip, tar.gz or tar.zst, told by its first bytes and never by its name), unpacks it into a
 // folder of its own below dir and checks it whole. What a person can mend is an *attune.Error that names every wrong
 // place in a stable order. After an error nothing is left below dir; otherwise the caller must call Close.
-func OpenArchive(ctx context.Context, file *os.File, dir string, limits Limits) (_ *Archive, err error) {
+func Open(ctx context.Context, file *os.File, dir string, limits Limits) (_ *Archive, err error) {
 	staging, err := os.MkdirTemp(dir, "pack-*") // mode 0700
 	if err != nil {
 		return nil, fmt.Errorf("make staging folder: %w", err)

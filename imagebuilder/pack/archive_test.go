@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"archive/tar"
@@ -26,7 +26,7 @@ func prefixed(files map[string]string, prefix string) map[string]string {
 	return moved
 }
 
-func TestOpenArchive(t *testing.T) {
+func TestOpen(t *testing.T) {
 	t.Parallel()
 	plain := tarBytes(t, tarOf(weather)...)
 	folder := append([]tarEntry{{tar.Header{Typeflag: tar.TypeDir, Name: "weather/", Mode: 0o2755}, ""}}, tarOf(prefixed(weather, "weather/"))...)
@@ -167,7 +167,7 @@ func TestCancelled(t *testing.T) {
 	t.Cleanup(func() { _ = file.Close() })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := OpenArchive(ctx, file, staging, DefaultLimits()); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, file, staging, DefaultLimits()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	assertEmpty(t, staging)
@@ -181,7 +181,7 @@ func TestStagingMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = file.Close() })
-	if _, err := OpenArchive(context.Background(), file, "/nonexistent", DefaultLimits()); err == nil || attune.CodeOf(err) != "" {
+	if _, err := Open(context.Background(), file, "/nonexistent", DefaultLimits()); err == nil || attune.CodeOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -211,7 +211,7 @@ func TestExamples(t *testing.T) {
 	for _, name := range []string{"inventory", "tickets", "weather"} {
 		var data bytes.Buffer
 		w := tar.NewWriter(&data)
-		if err := errors.Join(w.AddFS(os.DirFS("../examples/"+name)), w.Close()); err != nil {
+		if err := errors.Join(w.AddFS(os.DirFS("../../examples/"+name)), w.Close()); err != nil {
 			t.Fatal(err)
 		}
 		if archive := mustOpen(t, gzipped(t, data.Bytes())); archive.Manifest.Ref != name {

@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"archive/zip"

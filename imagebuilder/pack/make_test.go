@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"archive/tar"
@@ -134,7 +134,7 @@ func open(tb testing.TB, data []byte, limits Limits) (*Archive, error) {
 			tb.Error(err)
 		}
 	}()
-	archive, err := OpenArchive(context.Background(), file, staging, limits)
+	archive, err := Open(context.Background(), file, staging, limits)
 	if err != nil {
 		assertEmpty(tb, staging)
 		return nil, err

@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"fmt"
@@ -26,7 +26,9 @@ var (
 	requirement     = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*([^;]*?)\s*(?:;\s*([A-Za-z0-9_.'"<>=!~()\s,*+-]+))?$`)
 	versionOperator = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*[A-Za-z0-9]`)
 	npmName         = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._~-]*/)?[a-z0-9][a-z0-9._~-]*$`)
-	npmTag          = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
+	// apt gives a meaning to a name that begins with a dash, or ends in a dash or a plus sign.
+	systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$`)
+	npmTag        = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
 )
 
 // dependencies reads what the image holds beyond its base.
@@ -47,7 +49,7 @@ func (p place) dependencies(d *attune.Dependencies) {
 	})
 	d.System = fields.at("system").texts(maxPackages, maxSpecifierBytes)
 	for i, name := range d.System {
-		if name != "" && !systemPackage.MatchString(name) {
+		if name != "" && !ValidSystemPackage(name) {
 			fields.at("system").item(i).refuse("must be the name of a Debian package, such as graphviz, or name=version")
 		}
 	}
@@ -136,9 +138,20 @@ func pythonProblem(text string) string {
 	return ""
 }
 
+// ValidSystemPackage reports whether name is a Debian package, with a version or without, that apt may be given.
+func ValidSystemPackage(name string) bool { return systemPackage.MatchString(name) }
+
+// SplitNPMSpecifier cuts "name@range"; a scope begins with an @ of its own.
+func SplitNPMSpecifier(s string) (name, version string) {
+	if at := strings.LastIndex(s, "@"); at > 0 {
+		return s[:at], s[at+1:]
+	}
+	return s, "*"
+}
+
 // npmProblem says what is wrong with "name" or "name@range".
 func npmProblem(text string) string {
-	name, versions := splitNPMSpecifier(text)
+	name, versions := SplitNPMSpecifier(text)
 	return npmPackageProblem(name, versions)
 }
 

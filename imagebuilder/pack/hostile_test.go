@@ -1,4 +1,4 @@
-package imagebuilder
+package pack
 
 import (
 	"archive/tar"
@@ -287,7 +287,7 @@ func TestNothingOutside(t *testing.T) {
 	assertEmpty(t, outside)
 }
 
-func FuzzOpenArchive(f *testing.F) {
+func FuzzOpen(f *testing.F) {
 	f.Add(gzipped(f, tarBytes(f, tarOf(weather)...)))
 	f.Add(zstdOf(f, tarBytes(f, tarOf(weather)...)))
 	f.Add(zipBytes(f, weather, nil))
