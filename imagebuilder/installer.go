@@ -34,9 +34,16 @@ type Installer struct {
 	Objects *s3.Store
 	Logs    *logs.Store
 	Builder *Builder
+	// Activator is the queue, which is above this room.
+	Activator Activator
 	// StagingDir holds one archive while it is built.
 	StagingDir string
 	Log        *slog.Logger
+}
+
+// Activator ends an installation and makes the version that was built the one that new executions use.
+type Activator interface {
+	Activate(ctx context.Context, installationID, worker, imageDigest string) error
 }
 
 // Run builds what waits until ctx ends; a build that ctx interrupts goes back to waiting.
@@ -118,7 +125,7 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 		log.Error("installation failed", "error", buildErr)
 		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(buildErr))
 	}
-	err = in.DB.Installations.Succeed(ctx, i.ID, in.Worker, digest)
+	err = in.Activator.Activate(ctx, i.ID, in.Worker, digest)
 	if err != nil && attune.CodeOf(err) == "" {
 		// It would not be taken the next time either.
 		return errors.Join(err, in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(err)))

@@ -19,7 +19,7 @@ const maxAdmission = 1000
 //
 // There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single queues: so
 // it is used as long as no such limit is known, and where one is found the other follows at once.
-func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (claims []Claim, left int, err error) {
+func (q *Queue) admit(ctx context.Context, life workerLife, n int) (claims []Claim, left int, err error) {
 	n = min(n, maxAdmission)
 	sql, plain := admitSQL, !q.layered.Load()
 	if plain {
@@ -36,10 +36,10 @@ func (q *Queue) admit(ctx context.Context, life storage.Life, n int) (claims []C
 }
 
 // admitWith runs one admission; layered reports whether a limit stands above single queues.
-func (q *Queue) admitWith(ctx context.Context, sql sqlText, life storage.Life, n int) (claims []Claim, left int, layered bool, err error) {
+func (q *Queue) admitWith(ctx context.Context, sql sqlText, life workerLife, n int) (claims []Claim, left int, layered bool, err error) {
 	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
 	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission)
+	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
 	sql.queue(batch, pgx.NamedArgs{
 		"worker": life.Name, "life": life.ID, "most": n,
 		"number": rand.Int64N(maxNumber), //nolint:gosec // it must be another one each time, and may be guessed

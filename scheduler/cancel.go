@@ -64,7 +64,7 @@ func (q *Queue) RemovePack(ctx context.Context, ref string) error {
 	var ended []string
 	err := q.admission(ctx, func(tx pgx.Tx) error {
 		// No submission can slip in between the statements.
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockSubmission); err != nil {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockSubmission); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `select id::text from waiting where pack = $1
@@ -80,7 +80,7 @@ func (q *Queue) RemovePack(ctx context.Context, ref string) error {
 		if ended, err = cancel(ctx, tx, ids, attune.ReasonPackRemoved); err != nil {
 			return err
 		}
-		if err := storage.DropPolicies(ctx, tx, ref); err != nil {
+		if err := dropPolicies(ctx, tx, ref); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `delete from packs where ref = $1`, ref)

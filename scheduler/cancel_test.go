@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"attune"
-	"attune/storage"
 )
 
 func TestCancelByState(t *testing.T) {
@@ -91,7 +90,7 @@ func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 			t.Fatal("it never began")
 		}
 	}
-	var life storage.Life
+	var life workerLife
 	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,9 @@ import (
 	"testing"
 
 	"attune"
-	"attune/storage"
 )
 
-func admitAs(t *testing.T, q *Queue, life storage.Life, n int) []Claim {
+func admitAs(t *testing.T, q *Queue, life workerLife, n int) []Claim {
 	t.Helper()
 	claims, _, err := q.admit(t.Context(), life, n)
 	if err != nil {
@@ -62,7 +61,7 @@ func TestWorkerWithoutALeaseTakesNothing(t *testing.T) {
 	if got := admitAs(t, q, life, 5); len(got) != 0 {
 		t.Errorf("it took %v", ids(got))
 	}
-	if err := q.db.Workers.Heartbeat(t.Context(), life); err != nil {
+	if err := q.heartbeat(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	if got := admitAs(t, q, life, 5); len(got) != 1 || got[0].ID != e.ID {
@@ -123,8 +122,8 @@ func TestForget(t *testing.T) {
 	if all, err := q.db.Workers.List(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("the workers are %+v, %v", all, err)
 	}
-	life := storage.Life{Name: "w", ID: "00000000-0000-4000-8000-000000000000", Capacity: 1}
-	if err := q.db.Workers.Heartbeat(t.Context(), life); attune.CodeOf(err) != attune.CodeConflict {
+	life := workerLife{Name: "w", ID: "00000000-0000-4000-8000-000000000000", Capacity: 1}
+	if err := q.heartbeat(t.Context(), life); attune.CodeOf(err) != attune.CodeConflict {
 		t.Errorf("its heartbeat: %v", err)
 	}
 	finish(t, q, "w", claims[0], Outcome{Status: attune.StatusCompleted})
@@ -160,13 +159,13 @@ func TestSecondProcessOfAName(t *testing.T) {
 	first := withWorker(t, q, "w", 5, true)
 	second := first
 	second.ID = "00000000-0000-4000-8000-000000000002"
-	if err := q.db.Workers.Register(t.Context(), second); err != nil {
+	if err := q.register(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
 	if got := admitAs(t, q, first, 5); len(got) != 0 {
 		t.Errorf("the first one took %v", ids(got))
 	}
-	if err := q.db.Workers.Heartbeat(t.Context(), first); attune.CodeOf(err) != attune.CodeConflict {
+	if err := q.heartbeat(t.Context(), first); attune.CodeOf(err) != attune.CodeConflict {
 		t.Errorf("the first one's heartbeat: %v", err)
 	}
 	if got := admitAs(t, q, second, 5); len(got) != 1 {
@@ -196,4 +195,26 @@ func TestForgottenWorkerEnds(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	wantEnd(t, b.Queue, e.ID, attune.StatusAbandoned, attune.ReasonWorkerLost)
+}
+
+func TestHeartbeatRenewsALeaseThatHasRunOut(t *testing.T) {
+	t.Parallel()
+	q := setup(t)
+	life := workerLife{Name: "w", ID: "00000000-0000-4000-8000-000000000000", Capacity: 4, Labels: map[string]string{"zone": "a"}}
+	if err := q.register(t.Context(), life); err != nil {
+		t.Fatal(err)
+	}
+	for _, alive := range []bool{false, true} {
+		if alive {
+			if err := q.heartbeat(t.Context(), life); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			expireLease(t, q, "w")
+		}
+		all, err := q.db.Workers.List(t.Context())
+		if err != nil || len(all) != 1 || all[0].Alive != alive || all[0].Capacity != 4 || all[0].Labels["zone"] != "a" {
+			t.Errorf("the workers are %+v, %v; want one whose lease holds: %v", all, err, alive)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,8 +21,8 @@ type Once struct {
 	Digest [32]byte
 }
 
-// idempotencyHours is how long a key is remembered.
-const idempotencyHours = 24
+// IdempotencyPeriod is how long a key is remembered.
+const IdempotencyPeriod = 24 * time.Hour
 
 // repeat returns what an earlier submission with the same key made. Of several at the same time one passes; the others wait
 // here for its end.

@@ -54,7 +54,7 @@ func (q *Queue) transact(ctx context.Context, fn func(pgx.Tx) error) error {
 // admission runs fn under the admission lock.
 func (q *Queue) admission(ctx context.Context, fn func(pgx.Tx) error) error {
 	return q.transact(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission); err != nil {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
 			return err
 		}
 		return fn(tx)

@@ -56,7 +56,7 @@ func (q *Queue) promote(ctx context.Context) error {
 	promoted := false
 	err := q.transact(ctx, func(tx pgx.Tx) error {
 		// Nobody moves them to other queues meanwhile.
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock_shared($1, 0)`, storage.LockSubmission); err != nil {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock_shared($1, 0)`, lockSubmission); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `select id::text, queue_id from delayed
@@ -77,7 +77,7 @@ func (q *Queue) promote(ctx context.Context) error {
 		promoted = true
 		slices.Sort(queues)
 		batch := &pgx.Batch{}
-		batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, storage.LockQueue, slices.Compact(queues))
+		batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, lockQueue, slices.Compact(queues))
 		batch.Queue(promoteSQL.text, ids)
 		return tx.SendBatch(ctx, batch).Close()
 	})

@@ -19,23 +19,13 @@ import (
 // installed makes a pack that serves, without building an image: the queue only knows its digest.
 func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
 	tb.Helper()
-	ctx := tb.Context()
 	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
 	for _, a := range actions {
 		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
 		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
 		manifest.Actions = append(manifest.Actions, a)
 	}
-	if _, err := db.Installations.Create(ctx, manifest, strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
-	claimed, _, err := db.Installations.Claim(ctx, "installer")
-	if err != nil || claimed == nil {
-		tb.Fatalf("claim installation: %v, %v", claimed, err)
-	}
-	if err := db.Installations.Succeed(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
+	serve(tb, db, manifest)
 }
 
 // action is one with a concurrency limit; 0 sets none.
@@ -64,10 +54,10 @@ func submit(t *testing.T, q *Queue, action string) attune.Execution {
 }
 
 // lifeOf is a worker of the given name with places enough.
-func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
+func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 	t.Helper()
-	life := storage.Life{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
-	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+	life := workerLife{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
+	if err := q.register(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	return life
@@ -256,16 +246,24 @@ func installedAs(t *testing.T, db *storage.DB, pack string, actions ...attune.Ac
 	serve(t, db, manifest)
 }
 
-func serve(t *testing.T, db *storage.DB, m attune.Manifest) {
-	t.Helper()
-	if _, err := db.Installations.Create(t.Context(), m, strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
+func serve(tb testing.TB, db *storage.DB, m attune.Manifest) {
+	tb.Helper()
+	if _, err := db.Installations.Create(tb.Context(), m, strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
 	}
-	claimed, _, err := db.Installations.Claim(t.Context(), "installer")
+	claimed, _, err := db.Installations.Claim(tb.Context(), "installer")
 	if err != nil || claimed == nil {
-		t.Fatalf("claim installation: %v, %v", claimed, err)
+		tb.Fatalf("claim installation: %v, %v", claimed, err)
 	}
-	if err := db.Installations.Succeed(t.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
+	q := NewQueue(db, slog.New(slog.DiscardHandler))
+	if err := q.Activate(tb.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want attune.Code) {
+	t.Helper()
+	if attune.CodeOf(err) != want {
+		t.Errorf("the error is %v, want the code %s", err, want)
 	}
 }

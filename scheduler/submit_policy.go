@@ -49,7 +49,7 @@ func (q *Queue) enterByPolicy(ctx context.Context, tx pgx.Tx, all []entry) (made
 		return nil, nil, err
 	}
 	batch := &pgx.Batch{}
-	lockSubmission(batch, all)
+	lockQueues(batch, all)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, nil, err
 	}
@@ -137,16 +137,16 @@ func lockGates(ctx context.Context, tx pgx.Tx, all []entry) ([]submissionGate, e
 	}
 	batch := &pgx.Batch{}
 	if slices.ContainsFunc(gates, func(g submissionGate) bool { return g.Method == attune.MethodCancelOldest }) {
-		batch.Queue(`select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission)
+		batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
 	}
-	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0)`, storage.LockSubmission)
+	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0)`, lockSubmission)
 	var ids []int32
 	for _, g := range gates {
 		if g.Checks {
 			ids = append(ids, g.ID)
 		}
 	}
-	batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, storage.LockGate, ids)
+	batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, lockGate, ids)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}

@@ -14,13 +14,12 @@ import (
 
 	"attune"
 	"attune/scheduler/history"
-	"attune/storage"
 )
 
 // The checker is worth something only if it catches an admission that is wrong. These are ours with one thing changed.
 
 // brokenAdmission gives a worker slots within a transaction.
-type brokenAdmission func(context.Context, pgx.Tx, storage.Life) ([]Claim, error)
+type brokenAdmission func(context.Context, pgx.Tx, workerLife) ([]Claim, error)
 
 // changed is an admission with one part replaced. It has all of the statement's arguments, in the same order.
 func changed(t *testing.T, sql sqlText, part, by string) sqlText {
@@ -34,8 +33,8 @@ func changed(t *testing.T, sql sqlText, part, by string) sqlText {
 
 // lockFirst is right, unless the statement is wrong.
 func lockFirst(sql sqlText) brokenAdmission {
-	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
-		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, storage.LockAdmission); err != nil {
+	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
+		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
 			return nil, err
 		}
 		return takeClaims(ctx, tx, sql, life, 2)
@@ -47,11 +46,11 @@ func lockWhileCounting(t *testing.T, sql sqlText, count string) brokenAdmission 
 	t.Helper()
 	sql = changed(t, sql, count, fmt.Sprintf(`select * from json_to_recordset($%d::json)
 		as x(queue_id integer, action text, pack text, slots integer)`, len(sql.names)+1))
-	return func(ctx context.Context, tx pgx.Tx, life storage.Life) ([]Claim, error) {
+	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
 		var taken string
 		err := tx.QueryRow(ctx, `with lock as materialized (select pg_advisory_xact_lock($1, 0))
 			select coalesce(json_agg(taken), '[]')::text from lock left join (`+count+`) taken on true where taken is not null`,
-			storage.LockAdmission).Scan(&taken)
+			lockAdmission).Scan(&taken)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +58,7 @@ func lockWhileCounting(t *testing.T, sql sqlText, count string) brokenAdmission 
 	}
 }
 
-func takeClaims(ctx context.Context, tx pgx.Tx, sql sqlText, life storage.Life, n int, more ...any) ([]Claim, error) {
+func takeClaims(ctx context.Context, tx pgx.Tx, sql sqlText, life workerLife, n int, more ...any) ([]Claim, error) {
 	args := sql.args(pgx.NamedArgs{"worker": life.Name, "life": life.ID, "most": n, "number": rand.Int64N(maxNumber)})
 	rows, err := tx.Query(ctx, sql.text, append(args, more...)...)
 	if err != nil {
@@ -162,7 +161,7 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule, plain bool) (al
 }
 
 // toil is a worker without a conscience.
-func toil(ctx context.Context, t *testing.T, q *Queue, life storage.Life, admit brokenAdmission) {
+func toil(ctx context.Context, t *testing.T, q *Queue, life workerLife, admit brokenAdmission) {
 	r := newRecorder(q, life.Name)
 	for pause(ctx, time.Millisecond) {
 		var claims []Claim

@@ -47,7 +47,7 @@ func TestClockIsSetBack(t *testing.T) {
 	}
 	stepClock(t, q, -time.Hour)
 	// What a worker does every few seconds.
-	if err := q.db.Workers.Heartbeat(t.Context(), life); err != nil {
+	if err := q.heartbeat(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.maintain(t.Context()); err != nil {

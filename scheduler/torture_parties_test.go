@@ -164,7 +164,7 @@ func (r *round) widen(t *testing.T) {
 		}
 	}
 	_, err := r.queues[0].db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() + $1::interval`,
-		storage.Lease)
+		lease)
 	if err != nil {
 		t.Error(err)
 	}

@@ -123,16 +123,7 @@ func installPack(t *testing.T, db *storage.DB, ref string, p attune.Policy, acti
 		a.Resources = attune.Resources{CPU: 1, MemoryBytes: 1 << 28, Pids: 10, TmpBytes: 1 << 20}
 		manifest.Actions = append(manifest.Actions, a)
 	}
-	if _, err := db.Installations.Create(t.Context(), manifest, strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
-	}
-	claimed, _, err := db.Installations.Claim(t.Context(), "installer")
-	if err != nil || claimed == nil {
-		t.Fatalf("claim installation: %v, %v", claimed, err)
-	}
-	if err := db.Installations.Succeed(t.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
-	}
+	serve(t, db, manifest)
 }
 
 // disturbance is a party that makes it hard for the others until its context ends.

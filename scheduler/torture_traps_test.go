@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attune"
-	"attune/storage"
 	"attune/storage/storagetest"
 )
 
@@ -46,7 +45,7 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	fast := make(chan attune.Execution, 1)
 	err = q.transact(t.Context(), func(tx pgx.Tx) (err error) {
 		batch := &pgx.Batch{}
-		lockSubmission(batch, []entry{e})
+		lockQueues(batch, []entry{e})
 		slow = insert(batch, []entry{e}, false)
 		if err := tx.SendBatch(t.Context(), batch).Close(); err != nil {
 			return err
@@ -85,7 +84,7 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 	q := NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler))
 	submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
-	lives := []storage.Life{lifeOf(t, q, "v"), lifeOf(t, q, "w")}
+	lives := []workerLife{lifeOf(t, q, "v"), lifeOf(t, q, "w")}
 	var mu sync.Mutex
 	var given []Claim
 	var workers sync.WaitGroup

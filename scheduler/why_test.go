@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"attune"
-	"attune/storage"
 )
 
 func why(t *testing.T, q *Queue, e attune.Execution) attune.Explanation {
@@ -143,11 +142,11 @@ func TestWhyBackoff(t *testing.T) {
 }
 
 // withWorker makes a worker known, alive or dead.
-func withWorker(t *testing.T, q *Queue, name string, capacity int, alive bool) storage.Life {
+func withWorker(t *testing.T, q *Queue, name string, capacity int, alive bool) workerLife {
 	t.Helper()
 	life := lifeOf(t, q, name)
 	life.Capacity = capacity
-	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+	if err := q.register(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	if !alive {

@@ -45,7 +45,7 @@ const (
 )
 
 // heartbeatInterval leaves a lease two heartbeats that may fail.
-const heartbeatInterval = storage.Lease / 3
+const heartbeatInterval = lease / 3
 
 // Worker takes executions from the queue and has its executor run them:
 //
@@ -54,7 +54,7 @@ const heartbeatInterval = storage.Lease / 3
 // Recovering settles what an earlier life left, working admits as much as there are slots for, draining waits for what runs.
 type Worker struct {
 	WorkerConfig
-	life     storage.Life
+	life     workerLife
 	recorder *recorder
 	// recording ends when outcomes that the database does not take are left to the next life.
 	recording context.Context
@@ -87,7 +87,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	c.Log = c.Log.With("worker", c.Name)
 	return &Worker{
 		WorkerConfig: c,
-		life:         storage.Life{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
+		life:         workerLife{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
 		recorder:     newRecorder(c.Queue, c.Name),
 		held:         make(map[int64]context.CancelCauseFunc),
 	}, nil
@@ -137,7 +137,7 @@ func (w *Worker) work(ctx context.Context) error {
 		case <-poll.C:
 			w.stopCancelled(ctx)
 		case <-heartbeat.C:
-			err := w.DB.Workers.Heartbeat(ctx, w.life)
+			err := w.Queue.heartbeat(ctx, w.life)
 			if attune.CodeOf(err) == attune.CodeConflict {
 				return err
 			}

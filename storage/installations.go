@@ -15,7 +15,7 @@ import (
 const InstallationChannel = "attune_installations"
 
 // Installations are the attempts to turn an archive into an image, and the manifests of those archives. A worker builds
-// them: see Claim, SetPhase, Succeed and Fail.
+// them: see Claim, SetPhase and Fail; the queue makes what was built serve.
 type Installations struct{ pool *pgxpool.Pool }
 
 const installationColumns = `i.id, i.pack, i.version, i.archive_sha256, i.status, i.phase, i.error, i.image_digest,

@@ -55,11 +55,11 @@ func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Seal
 	if err != nil {
 		return nil, err
 	}
+	q.queue = scheduler.NewQueue(q.db, slog.New(slog.DiscardHandler))
 	if err := q.install(ctx); err != nil {
 		q.db.Close()
 		return nil, err
 	}
-	q.queue = scheduler.NewQueue(q.db, slog.New(slog.DiscardHandler))
 	return q, nil
 }
 
@@ -83,7 +83,7 @@ func (q *ownQueue) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.db.Installations.Succeed(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64))
+	return q.queue.Activate(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64))
 }
 
 // with is the same queue and database with other workers.

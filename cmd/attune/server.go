@@ -58,7 +58,7 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return queue.Run(ctx) })
 	group.Go(func() error {
-		c.retention(st, log).Run(ctx)
+		c.cleaner(st, log).Run(ctx)
 		return nil
 	})
 	group.Go(func() error { return c.serve(ctx, st, queue, listener, served{limits: limits}, log) })

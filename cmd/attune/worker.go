@@ -28,7 +28,7 @@ type hostFlags struct {
 	ContainerdAddress string            `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
 	Namespace         string            `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
 	BinDir            string            `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
-	Runtime           attune.Runtime    `group:"service" env:"ATTUNE_RUNTIME" enum:"runc,crun,runsc" default:"runc" help:"Runtime of actions that ask for none: runc, crun or runsc (gVisor)."`
+	Runtime           attune.Runtime    `group:"service" env:"ATTUNE_RUNTIME" enum:"runc,runsc" default:"runc" help:"Runtime of actions that ask for none: runc or runsc (gVisor)."`
 	CacheDir          string            `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
 	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
 	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"What people are told about this worker; may be repeated."`
@@ -138,7 +138,8 @@ func openHost(
 		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
-		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, StagingDir: staging, Log: log,
+		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,
+		StagingDir: staging, Log: log,
 	}
 	return h, err
 }

@@ -71,7 +71,7 @@ func (r *manifestReader) readAction(file string) error {
 		a.Network = attune.Network(network)
 	}
 	if runtime := fields.at("runtime"); runtime.given() {
-		a.Runtime = attune.Runtime(runtime.choice(string(attune.RuntimeRunc), string(attune.RuntimeCrun), string(attune.RuntimeRunsc)))
+		a.Runtime = attune.Runtime(runtime.choice(string(attune.RuntimeRunc), string(attune.RuntimeRunsc)))
 	}
 	if warm := fields.at("warm"); warm.given() {
 		n := int(warm.integer(0, 0, maxWarm))

@@ -224,7 +224,7 @@ func TestWrongAction(t *testing.T) {
 		head + "resources: {memory: lots, tmp: [1]}\n":           {":3: resources.memory: must be a size such as 256Mi", ":3: resources.tmp: must be a size such as 256Mi, is a list"},
 		head + "resources: {cpu: 0, pids: 1, log: 1Ki}\n":        {"resources.cpu: must be a number from 0.01 to 128", "resources.log: must be from 128 KiB to 1 GiB", "resources.pids: must be a whole number"},
 		head + "resources: {cpu: 500}\n":                         {"resources.cpu: must be a number from 0.01 to 128"},
-		head + "runtime: docker\n":                               {":3: runtime: must be one of runc, crun, runsc"},
+		head + "runtime: docker\n":                               {":3: runtime: must be one of runc, runsc"},
 		head + "resources: {tmp_files: 1, open_files: 1}\n":      {"resources.tmp_files: must be a whole number from 64 to 1048576", "resources.open_files: must be a whole number from 64 to 65536"},
 		head + "resources: {cpu: half}\n":                        {"resources.cpu: must be a number from 0.01 to 128, or thousandths"},
 		head + "resources: {tmp: 1000000.5}\n":                   {"resources.tmp: must be from 1 MiB"},
@@ -278,7 +278,7 @@ func TestWrongFiles(t *testing.T) {
 		"bad package.json": {"package.json", "{\n\"dependencies\": {\n\"got\": \"git+https://x/y\",\n\"x\": \"user/repo\"\n},\n\"workspaces\": [],\n\"overrides\": {\"a\": \"file:x\"}\n}", []string{
 			"package.json:3: dependencies.got: is an address", "package.json:4: dependencies.x: is an address", "package.json:6: workspaces: is not supported", "package.json:7: overrides.a: is an address",
 		}},
-		"broken package.json": {"package.json", "{\n\"dependencies\":\n}", []string{"package.json:3: is not valid JSON"}},
+		"broken package.json": {"package.json", "{\n\"dependencies\":\n}", []string{"package.json:3: dependencies: is not valid JSON"}},
 		"wrong package.json":  {"package.json", "{\"dependencies\": []}", []string{"package.json:1: dependencies: has the wrong type: array"}},
 		"good lock":           {"package-lock.json", lock(`"": {}, "node_modules/got": {"resolved": "https://registry.example/got.tgz"}`), nil},
 		"bad lock": {"package-lock.json", lock(`"node_modules/a": {"resolved": "git+ssh://x"}, "node_modules/b": {"link": true, "resolved": "b"}`), []string{

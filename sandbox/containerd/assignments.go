@@ -138,8 +138,8 @@ func (s *container) assign(a assignment) error {
 	if err != nil {
 		return fmt.Errorf("encode assignment: %w", err)
 	}
-	if err := os.WriteFile(s.files.assignment(), text, 0o600); err != nil {
+	if err := os.WriteFile(s.dir.assignment(), text, 0o600); err != nil {
 		return fmt.Errorf("write assignment: %w", err)
 	}
-	return s.assignments.add(a.Execution, s.files.assignment())
+	return s.assignments.add(a.Execution, s.dir.assignment())
 }

@@ -74,14 +74,14 @@ func TestRecordOutlivesItsSandbox(t *testing.T) {
 	config := stateFolder(t)
 	a := assignmentsOf(t, config, "first boot")
 	for _, name := range []string{"removed", "kept"} {
-		files := runFiles{filepath.Join(config.runsDir(), name)}
+		dir := runDir(filepath.Join(config.runsDir(), name))
 		text := []byte(`{"sandbox": "` + name + `"}`)
-		err := errors.Join(os.Mkdir(files.dir, 0o700), os.WriteFile(files.assignment(), text, 0o600),
-			a.add(name, files.assignment()))
+		err := errors.Join(os.Mkdir(string(dir), 0o700), os.WriteFile(dir.assignment(), text, 0o600),
+			a.add(name, dir.assignment()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.add(name, files.assignment()); err == nil {
+		if err := a.add(name, dir.assignment()); err == nil {
 			t.Errorf("%s was given two sandboxes", name)
 		}
 	}

@@ -28,8 +28,8 @@ func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox
 	if err != nil {
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
-	s := &container{Runtime: c, spec: sandbox.Spec{ID: id}, files: runFiles{c.runDir(id)}, stdio: &stdio{}}
-	if s.earlier, err = s.files.readEarlier(); err != nil {
+	s := &container{Runtime: c, spec: sandbox.Spec{ID: id}, dir: c.runDir(id), stdio: &stdio{}}
+	if s.earlier, err = s.dir.readEarlier(); err != nil {
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
 	s.undo.add(func(context.Context) error { s.ids.release(s.earlier.idBase); return nil })
@@ -54,7 +54,7 @@ func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox
 
 // attach takes its streams and waits for its end, as who made it did.
 func (s *container) attach(life context.Context) (err error) {
-	if s.stdio, err = openOutputs(s.files); err != nil {
+	if s.stdio, err = openOutputs(s.dir); err != nil {
 		return err
 	}
 	group := s.cgroupPath(s.spec.ID)
@@ -71,17 +71,17 @@ func (s *container) attach(life context.Context) (err error) {
 }
 
 // readEarlier reads what the folder tells about the run.
-func (f runFiles) readEarlier() (*earlier, error) {
+func (d runDir) readEarlier() (*earlier, error) {
 	e := &earlier{exit: &sandbox.Exit{}}
-	if err := readJSON(f.assignment(), &e.assignment); err != nil {
+	if err := readJSON(d.assignment(), &e.assignment); err != nil {
 		return nil, err
 	}
 	var result unix.Stat_t
-	if err := unix.Stat(f.result(), &result); err != nil {
+	if err := unix.Stat(d.result(), &result); err != nil {
 		return nil, fmt.Errorf("look for its ids: %w", err)
 	}
 	e.idBase = result.Uid - nobody
-	err := readJSON(f.exit(), e.exit)
+	err := readJSON(d.exit(), e.exit)
 	if err == nil {
 		return e, nil
 	}
@@ -89,19 +89,19 @@ func (f runFiles) readEarlier() (*earlier, error) {
 		return nil, err
 	}
 	e.exit = nil
-	if _, err := os.Stat(f.delivered()); err != nil {
+	if _, err := os.Stat(d.delivered()); err != nil {
 		return nil, fmt.Errorf("%w: it lacks a part of its document", sandbox.ErrGone)
 	}
 	return e, nil
 }
 
 // keepExit notes how a run ended, but for what it left in files, which stay where they are.
-func (f runFiles) keepExit(exit sandbox.Exit) error {
+func (d runDir) keepExit(exit sandbox.Exit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {
 		return fmt.Errorf("encode exit: %w", err)
 	}
-	if err := os.WriteFile(f.exit(), text, 0o600); err != nil {
+	if err := os.WriteFile(d.exit(), text, 0o600); err != nil {
 		return fmt.Errorf("write exit: %w", err)
 	}
 	return nil

@@ -14,11 +14,11 @@ func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	const base = firstHostID + 7*idRangeSize
 	config := stateFolder(t)
 	c := &Runtime{config: config, assignments: assignmentsOf(t, config, "this boot")}
-	files := runFiles{c.runDir("earlier")}
+	dir := c.runDir("earlier")
 	err := errors.Join(
-		files.create(base+nobody),
-		os.WriteFile(files.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), files.keepExit(sandbox.Exit{Code: 3}),
-		c.assignments.add("e-1", files.assignment()),
+		dir.create(base+nobody),
+		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), dir.keepExit(sandbox.Exit{Code: 3}),
+		c.assignments.add("e-1", dir.assignment()),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 type container struct {
 	*Runtime
 	spec  sandbox.Spec
-	files runFiles
+	dir   runDir
 	stdio *stdio
 	oom   *cgroup.OOMWatch
 	// ended tells the end of the process once.
@@ -53,7 +53,7 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 	}
 	// A sandbox that was begun is made to its end: every step has its own time.
 	life := context.WithoutCancel(ctx)
-	s := &container{Runtime: c, spec: spec, files: runFiles{c.runDir(spec.ID)}}
+	s := &container{Runtime: c, spec: spec, dir: c.runDir(spec.ID)}
 	if _, there := c.live.LoadOrStore(spec.ID, s); there {
 		return nil, fmt.Errorf("make sandbox %s: it exists", spec.ID)
 	}
@@ -89,12 +89,12 @@ func (s *container) make(ctx context.Context) error {
 		return err
 	}
 	s.undo.add(func(context.Context) error { s.ids.release(at.idBase); return nil })
-	if err := s.files.create(int(at.idBase) + nobody); err != nil {
+	if err := s.dir.create(int(at.idBase) + nobody); err != nil {
 		return err
 	}
-	s.undo.add(func(context.Context) error { return os.RemoveAll(s.files.dir) })
+	s.undo.add(func(context.Context) error { return os.RemoveAll(string(s.dir)) })
 	s.undo.add(s.removal.run)
-	at.result, at.failure, at.collected = s.files.result(), s.files.failure(), s.files.collected()
+	at.result, at.failure, at.collected = s.dir.result(), s.dir.failure(), s.dir.collected()
 
 	if s.spec.Network == attune.NetworkEgress {
 		s.removal.add(func(ctx context.Context) error { return s.config.Network.Detach(ctx, s.spec.ID) })

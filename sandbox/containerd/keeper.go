@@ -12,7 +12,7 @@ import (
 // keep has a process of its own hold the reading ends of the outputs, until the sandbox is removed. When the sandbox ends, the
 // shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads. Our own shim does that itself.
 func (s *container) keep() error {
-	stdout, stderr, err := s.files.openOutputs()
+	stdout, stderr, err := s.dir.openOutputs()
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (s *container) keep() error {
 
 // endKeepers ends the keeper that an earlier process started for a sandbox. It is known by its stdin.
 func (c *Runtime) endKeepers(id string) error {
-	pipe := runFiles{c.runDir(id)}.stdout()
+	pipe := c.runDir(id).stdout()
 	err := killEach(func(process string) bool {
 		to, err := os.Readlink(filepath.Join(process, "fd/0"))
 		return err == nil && to == pipe

@@ -102,7 +102,7 @@ func (s *container) endDocument(life context.Context, written error) {
 		})
 	})
 	if written == nil && err == nil {
-		err = os.WriteFile(s.files.delivered(), nil, 0o600)
+		err = os.WriteFile(s.dir.delivered(), nil, 0o600)
 	}
 	if err != nil {
 		s.log.Warn("the end of the document was not told", "sandbox", s.spec.ID, "error", err)
@@ -124,7 +124,7 @@ func (s *container) collect(life context.Context, exit *sandbox.Exit) error {
 			return err
 		}
 	}
-	if err := s.files.keepExit(*exit); err != nil {
+	if err := s.dir.keepExit(*exit); err != nil {
 		return err
 	}
 	return s.readFiles(exit)
@@ -132,13 +132,13 @@ func (s *container) collect(life context.Context, exit *sandbox.Exit) error {
 
 // readFiles reads what only the sandbox could write, when it is gone.
 func (s *container) readFiles(exit *sandbox.Exit) (err error) {
-	if exit.Result, err = readLimited(s.files.result()); err != nil {
+	if exit.Result, err = readLimited(s.dir.result()); err != nil {
 		return err
 	}
-	if exit.Failure, err = readLimited(s.files.failure()); err != nil {
+	if exit.Failure, err = readLimited(s.dir.failure()); err != nil {
 		return err
 	}
-	exit.Outputs, err = readOutputs(s.files.collected())
+	exit.Outputs, err = readOutputs(s.dir.collected())
 	return err
 }
 

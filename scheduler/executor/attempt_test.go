@@ -116,7 +116,7 @@ func TestPoolGivesItsSandboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.DB.Installations.Succeed(t.Context(), installed.ID, "installer", digest); err != nil {
+	if err := scheduler.NewQueue(h.DB, h.Log).Activate(t.Context(), installed.ID, "installer", digest); err != nil {
 		t.Fatal(err)
 	}
 	spec, there, err := Current(h.DB)(t.Context(), c.Action)

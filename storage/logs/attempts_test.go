@@ -129,12 +129,12 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	t.Parallel()
 	store, spool, b, p := openBehindProxy(t)
-	first := createAttempt(t, store, 1)
-	write(t, first, "first")
+	w := createAttempt(t, store, 1)
+	write(t, w, "first")
 	wantKeys(t, b, "stdout/00000000000000000000.log")
 	p.Cut()
 	unavailable(t, func(ctx context.Context) (logs.Summary, error) {
-		return closeAttempt(ctx, first, 1)
+		return closeAttempt(ctx, w, 1)
 	})
 	// The process dies here. What comes after it knows the target from the spool alone.
 	next, left := reborn(t, spool, b)
@@ -187,7 +187,7 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 			if got := string(b.Read(prefix + test.want)); got != "before the crash" {
 				t.Errorf("stored %q", got)
 			}
-			// What is being written is nobody else's business.
+			// A stream that is being written is left alone.
 			if err := store.KeepAttempt(prefix, 2); err != nil {
 				t.Fatal(err)
 			}

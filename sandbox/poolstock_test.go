@@ -9,20 +9,20 @@ func TestPoolTarget(t *testing.T) {
 	t.Parallel()
 	const keepFor = time.Hour
 	now := time.Unix(1e9, 0)
-	l := newLine(Spec{})
+	s := newStock(Spec{})
 	target := func(want int) {
 		t.Helper()
-		if got := l.target(now, keepFor); got != want {
+		if got := s.target(now, keepFor); got != want {
 			t.Errorf("%d are to wait, not %d", got, want)
 		}
 	}
-	l.use(now, nil)
+	s.use(now, nil)
 	target(1)
 	// Ten a second for five minutes, each made in 0.4 s: four are asked for meanwhile, give or take two times two.
-	l.refill = 0.4
+	s.refill = 0.4
 	for range 3000 {
 		now = now.Add(100 * time.Millisecond)
-		l.use(now, nil)
+		s.use(now, nil)
 	}
 	target(9)
 	now = now.Add(5 * time.Minute)
@@ -30,7 +30,7 @@ func TestPoolTarget(t *testing.T) {
 	now = now.Add(keepFor)
 	target(0)
 	for _, fixed := range []int{0, 3} {
-		l.use(now, &fixed)
+		s.use(now, &fixed)
 		target(fixed)
 	}
 }

@@ -1,4 +1,4 @@
-package scheduler
+package retention
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"attune"
+	"attune/scheduler"
+	"attune/storage"
 	"attune/storage/logs"
 	"attune/storage/s3"
 	"attune/storage/storagetest"
@@ -25,11 +27,12 @@ import (
 // shelf is a history to clean up, with a bucket behind a door that can be shut.
 type shelf struct {
 	*testing.T
-	*Queue
-	retention Retention
-	client    *minio.Client
-	bucket    string
-	said      *lockedBuffer
+	*scheduler.Queue
+	db      *storage.DB
+	cleaner Cleaner
+	client  *minio.Client
+	bucket  string
+	said    *lockedBuffer
 	// away makes S3 refuse; removing is called before objects are removed.
 	away     atomic.Bool
 	removing atomic.Pointer[func()]
@@ -37,7 +40,9 @@ type shelf struct {
 
 func newShelf(t *testing.T) *shelf {
 	t.Helper()
-	s := &shelf{T: t, Queue: setup(t, action("one", 1)), said: &lockedBuffer{}}
+	db := storagetest.OpenDB(t)
+	s := &shelf{T: t, Queue: scheduler.NewQueue(db, slog.New(slog.DiscardHandler)), db: db, said: &lockedBuffer{}}
+	s.install()
 	config := storagetest.S3Config(t)
 	s.client, s.bucket = storagetest.S3Client(t, config), config.LogBucket
 	target, err := url.Parse(config.Endpoint)
@@ -77,8 +82,27 @@ func newShelf(t *testing.T) *shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.retention = Retention{DB: s.db, Logs: logs, Age: 30 * 24 * time.Hour, Log: slog.New(slog.NewTextHandler(s.said, nil))}
+	s.cleaner = Cleaner{DB: s.db, Logs: logs, Age: 30 * 24 * time.Hour, Log: slog.New(slog.NewTextHandler(s.said, nil))}
 	return s
+}
+
+// install makes a pack that serves, without building an image.
+func (s *shelf) install() {
+	s.Helper()
+	m := attune.Manifest{Ref: "ops", Version: "1.0.0", Actions: []attune.Action{{
+		Ref: "ops.one", Pack: "ops", RunnerType: attune.RunnerShell, EntryPoint: "a.sh", TimeoutSeconds: 60,
+		Network: attune.NetworkNone, Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}},
+	}}}
+	i, err := s.db.Installations.Create(s.Context(), m, strings.Repeat("0", 64))
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, _, err := s.db.Installations.Claim(s.Context(), "installer"); err != nil {
+		s.Fatal(err)
+	}
+	if err := s.Activate(s.Context(), i.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		s.Fatal(err)
+	}
 }
 
 type lockedBuffer struct {
@@ -110,7 +134,10 @@ func ask[T any](s *shelf, sql string, args ...any) (answer T) {
 // aged submits an execution that many days ago, by its id and all its times.
 func (s *shelf) aged(days int) attune.Execution {
 	s.Helper()
-	old := submit(s.T, s.Queue, "ops.one")
+	old, err := s.Submit(s.Context(), scheduler.Submission{Action: "ops.one"})
+	if err != nil {
+		s.Fatal(err)
+	}
 	s.exec(`select ensure_history(((now() at time zone 'UTC')::date - $1::integer))`, days)
 	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), created_at = now() - $2 * interval '1 day',
 		queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
@@ -173,7 +200,7 @@ func (s *shelf) objects(e attune.Execution) (n int) {
 
 func (s *shelf) clean() {
 	s.Helper()
-	if err := s.retention.clean(s.Context()); err != nil {
+	if err := s.cleaner.clean(s.Context()); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -254,7 +281,7 @@ func TestOldHistoryGoesAndTheRestStays(t *testing.T) {
 func TestEverythingStaysWithoutABound(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.retention.Age = 0
+	s.cleaner.Age = 0
 	old := s.over(4000)
 	s.clean()
 	s.wantThere(old, 1, 2)
@@ -263,13 +290,13 @@ func TestEverythingStaysWithoutABound(t *testing.T) {
 func TestCountDropsDaysThatAreNotNeeded(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.retention.Age = 0
+	s.cleaner.Age = 0
 	var all []attune.Execution
 	for _, days := range []int{4, 3, 3, 1, 1} {
 		all = append(all, s.over(days))
 	}
 	for _, step := range []struct{ count, kept int }{{6, 5}, {5, 5}, {4, 4}, {3, 4}, {2, 2}, {1, 2}} {
-		s.retention.Count = step.count
+		s.cleaner.Count = step.count
 		s.clean()
 		for _, e := range all[:len(all)-step.kept] {
 			s.wantGone(e)
@@ -285,7 +312,7 @@ func TestOneProcessAtATimeCleansUp(t *testing.T) {
 	s := newShelf(t)
 	old := s.over(32)
 	var cleaned bool
-	err := s.db.History.Alone(t.Context(), func() error {
+	err := s.cleaner.history().alone(t.Context(), func() error {
 		s.clean() // passes, for somebody is at it
 		cleaned = ask[int](s, `select count(*) from finished where id = $1`, old.ID) == 0
 		return nil
@@ -296,9 +323,9 @@ func TestOneProcessAtATimeCleansUp(t *testing.T) {
 	// Should the lock be lost, they may meet.
 	var group sync.WaitGroup
 	for range 4 {
-		other := s.retention
+		other := s.cleaner
 		group.Go(func() {
-			today, now, err := s.db.History.Today(t.Context())
+			today, now, err := s.cleaner.history().today(t.Context())
 			if err != nil {
 				t.Error(err)
 			}
@@ -319,7 +346,7 @@ func TestCrashBetweenObjectsAndRows(t *testing.T) {
 	ctx, crash := context.WithCancel(t.Context())
 	var die = func() { crash() }
 	s.removing.Store(&die)
-	if err := s.retention.clean(ctx); err == nil {
+	if err := s.cleaner.clean(ctx); err == nil {
 		t.Fatal("it was not interrupted")
 	}
 	s.removing.Store(nil)
@@ -327,11 +354,11 @@ func TestCrashBetweenObjectsAndRows(t *testing.T) {
 		t.Errorf("the record is %+v", e)
 	}
 	// The next life comes as far as the objects, the one after it to the end.
-	today, _, err := s.db.History.Today(t.Context())
+	today, _, err := s.cleaner.history().today(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.retention.Logs.RemoveDays(t.Context(), today.AddDate(0, 0, -30), func(string) bool { return false })
+	n, err := s.cleaner.Logs.RemoveDays(t.Context(), today.AddDate(0, 0, -30), func(string) bool { return false })
 	if n > 2 || err != nil {
 		t.Fatalf("removed %d, %v", n, err)
 	}
@@ -346,7 +373,7 @@ func TestHistoryWaitsForS3(t *testing.T) {
 	old := s.over(32)
 	s.away.Store(true)
 	for range 3 {
-		s.retention.tell(t.Context(), s.retention.clean(t.Context()))
+		s.cleaner.report(t.Context(), s.cleaner.clean(t.Context()))
 	}
 	if n := strings.Count(s.said.String(), "level=ERROR"); n != 1 || !strings.Contains(s.said.String(), "object store") {
 		t.Errorf("the log says:\n%s", s.said)
@@ -356,7 +383,7 @@ func TestHistoryWaitsForS3(t *testing.T) {
 	}
 	s.away.Store(false)
 	s.wantThere(old, 1, 2)
-	s.retention.tell(t.Context(), s.retention.clean(t.Context()))
+	s.cleaner.report(t.Context(), s.cleaner.clean(t.Context()))
 	s.wantGone(old)
 	if !strings.Contains(s.said.String(), "cleaned up again") {
 		t.Errorf("the log says:\n%s", s.said)
@@ -372,7 +399,7 @@ func TestRetentionRunsUntilItIsToldToEnd(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.retention.Run(ctx)
+		s.cleaner.Run(ctx)
 	}()
 	deadline := time.After(15 * time.Second)
 	for ask[int](s, `select count(*) from finished where id = $1`, old.ID) > 0 {

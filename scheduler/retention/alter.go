@@ -1,4 +1,4 @@
-package storage
+package retention
 
 import (
 	"context"
@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// lockTimeout is how long a change of partitions waits for its locks, and with it whoever ends or looks up an execution:
-	// they queue behind it.
+	// lockTimeout is how long a change of partitions waits for its locks. Statements that end or look up an execution queue
+	// behind it.
 	lockTimeout = "500ms"
-	// Between two attempts others have their way, for several times as long.
+	// lockPause, between two attempts, is several times as long: the others go on.
 	lockPause = 2 * time.Second
 	lockTries = 3
 )
 
-// alter runs fn in a transaction that waits only shortly for a lock, a few times over. Dropping or making a partition takes
+// alter runs fn in a transaction that waits only briefly for a lock, a few times over. Dropping or making a partition takes
 // ACCESS EXCLUSIVE on the table and its default partition; with a default partition there is no gentler way ("detach
 // concurrently" refuses). The locks are held for some milliseconds, whatever the size of the partition: files are unlinked
 // after the commit.
-func (s *History) alter(ctx context.Context, fn func(pgx.Tx) error) error {
+func (h history) alter(ctx context.Context, fn func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(ctx, h.db.Pool(), func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `set local lock_timeout = '`+lockTimeout+`'`); err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package storage_test
+package retention
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func number(t *testing.T, db *storage.DB, sql string, args ...any) (n int) {
 
 func today(t *testing.T, db *storage.DB) time.Time {
 	t.Helper()
-	day, now, err := db.History.Today(t.Context())
+	day, now, err := (history{db}).today(t.Context())
 	if err != nil || !day.Equal(now.Truncate(24*time.Hour)) || day.Location() != time.UTC {
 		t.Fatalf("today is %v at %v, %v", day, now, err)
 	}
@@ -55,9 +55,10 @@ func ends(t *testing.T, db *storage.DB, at time.Time, n int) {
 func TestDaysArePreparedAhead(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
+	h := history{db}
 	day := today(t, db).AddDate(0, 0, 10)
 	for range 2 {
-		if err := db.History.Prepare(t.Context(), day); err != nil {
+		if err := h.prepare(t.Context(), day); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,11 +67,11 @@ func TestDaysArePreparedAhead(t *testing.T) {
 	if n := number(t, db, `select count(*) from finished_`+day.Format("20060102")); n != 2 {
 		t.Errorf("the partition has %d rows of the day's first and last microsecond", n)
 	}
-	days, err := db.History.Days(t.Context())
+	days, err := h.days(t.Context())
 	if err != nil || len(days) < 2 || !days[len(days)-1].Equal(day) || !days[0].Before(days[1]) {
 		t.Errorf("days are %v, %v", days, err)
 	}
-	if n, err := db.History.Count(t.Context(), day, 10); n != 2 || err != nil {
+	if n, err := h.count(t.Context(), day, 10); n != 2 || err != nil {
 		t.Errorf("counted %d, %v", n, err)
 	}
 }
@@ -78,12 +79,13 @@ func TestDaysArePreparedAhead(t *testing.T) {
 func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
+	h := history{db}
 	day := today(t, db).AddDate(0, 0, 10)
 	ends(t, db, day.Add(time.Hour), 3)
 	ends(t, db, day.AddDate(0, 0, 1), 1)
 	exec(t, db, `insert into attempts (execution_id, attempt, status, reason, worker, scheduled_at, finished_at)
 		select id, 1, 'failed', '', 'w', created_at, created_at from finished_default`)
-	if err := db.History.Prepare(t.Context(), day); err != nil {
+	if err := h.prepare(t.Context(), day); err != nil {
 		t.Fatal(err)
 	}
 	name := day.Format("20060102")
@@ -103,15 +105,15 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	// Too many to move while others wait: they stay and are found, and the day goes on without a partition.
 	next := day.AddDate(0, 0, 1)
 	ends(t, db, next, 10_000)
-	if err := db.History.Prepare(t.Context(), next); err == nil || !strings.Contains(err.Error(), "nothing need be done") {
+	if err := h.prepare(t.Context(), next); err == nil || !strings.Contains(err.Error(), "nothing need be done") {
 		t.Errorf("prepare says %v", err)
 	}
 	ends(t, db, next, 1)
 	after := next.AddDate(0, 0, 1)
-	if stray, err := db.History.HasStray(t.Context(), after); !stray || err != nil {
-		t.Errorf("stray: %v, %v", stray, err)
+	if orphans, err := h.hasOrphans(t.Context(), after); !orphans || err != nil {
+		t.Errorf("orphans: %v, %v", orphans, err)
 	}
-	if err := db.History.RemoveStray(t.Context(), after); err != nil {
+	if err := h.removeOrphans(t.Context(), after); err != nil {
 		t.Fatal(err)
 	}
 	if n := number(t, db, `select count(*) from finished_default`) + number(t, db, `select count(*) from attempts_default`); n != 0 {
@@ -122,8 +124,9 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
+	h := history{db}
 	day := today(t, db).AddDate(0, 0, -10)
-	if err := db.History.Prepare(t.Context(), day); err != nil {
+	if err := h.prepare(t.Context(), day); err != nil {
 		t.Fatal(err)
 	}
 	ends(t, db, day, 1)
@@ -136,11 +139,15 @@ func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	dropped := make(chan error, 1)
-	go func() { dropped <- db.History.Drop(t.Context(), day, nil) }()
-	eventually(t, "the drop waits for the reader", func() bool {
-		return number(t, db, `select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'
-			and relation = 'finished'::regclass`) > 0
-	})
+	go func() { dropped <- h.drop(t.Context(), day, nil) }()
+	deadline := time.Now().Add(15 * time.Second)
+	for number(t, db, `select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'
+			and relation = 'finished'::regclass`) == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the drop does not wait for the reader")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	begin := time.Now()
 	ends(t, db, day.AddDate(0, 0, 10), 1)
 	if took := time.Since(begin); took > 2*time.Second {
@@ -155,7 +162,7 @@ func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 	if n := number(t, db, `select count(*) from finished`); n != 1 {
 		t.Errorf("%d rows", n)
 	}
-	if err := db.History.Drop(t.Context(), day, nil); err != nil {
+	if err := h.drop(t.Context(), day, nil); err != nil {
 		t.Errorf("dropped again: %v", err)
 	}
 }
@@ -163,18 +170,18 @@ func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 func TestHistoryStaysWhileThereIsNoEndToReading(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
+	h := history{db}
 	day := today(t, db).AddDate(0, 0, -10)
-	if err := db.History.Prepare(t.Context(), day); err != nil {
+	if err := h.prepare(t.Context(), day); err != nil {
 		t.Fatal(err)
 	}
 	err := pgx.BeginFunc(t.Context(), db.Pool(), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), `select from finished`); err != nil {
 			return err
 		}
-		return db.History.Drop(t.Context(), day, nil)
+		return h.drop(t.Context(), day, nil)
 	})
-	code(t, err, attune.CodeUnavailable)
-	if !strings.Contains(err.Error(), "backup") || errors.Unwrap(err) == nil {
+	if attune.CodeOf(err) != attune.CodeUnavailable || !strings.Contains(err.Error(), "backup") || errors.Unwrap(err) == nil {
 		t.Errorf("it says %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func (c *Runtime) remains(id string) *teardown {
 // folder is the last thing of a sandbox to go.
 func (c *Runtime) folder(id string) *teardown {
 	undo := &teardown{}
-	undo.add(func(context.Context) error { return os.RemoveAll(c.runDir(id)) })
+	undo.add(func(context.Context) error { return os.RemoveAll(string(c.runDir(id))) })
 	return undo
 }
 
@@ -78,7 +78,7 @@ func (c *Runtime) outside(id string) *teardown {
 	undo.add(func(context.Context) error { return c.endKeepers(id) })
 	undo.add(func(ctx context.Context) error {
 		// A full pipe holds up the end.
-		if stdio, err := openOutputs(runFiles{c.runDir(id)}); err == nil {
+		if stdio, err := openOutputs(c.runDir(id)); err == nil {
 			stdio.copy(nil, nil)
 			defer stdio.abandon()
 		}

@@ -1,32 +1,13 @@
-package storage
+package scheduler
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/jackc/pgx/v5"
 
 	"attune"
 )
-
-// QueueID finds the queue of an action and a key, and makes it when it is new.
-func QueueID(ctx context.Context, db Querier, action, key string) (id int32, err error) {
-	// What another transaction has made or removed meanwhile is seen only in a new snapshot, hence another try: each of them
-	// means that somebody else has committed.
-	for err = pgx.ErrNoRows; errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil; {
-		err = db.QueryRow(ctx, `
-			with made as (
-				insert into queues (action, pack, key) select $1, split_part($1, '.', 1), $2
-				where not exists (select from queues where action = $1 and key = $2)
-				on conflict (action, key) do nothing returning id
-			), head as (
-				insert into heads (queue_id) select id from made
-			)
-			select id from made union all select id from queues where action = $1 and key = $2`, action, key).Scan(&id)
-	}
-	return id, err
-}
 
 // rekey moves what is not over of an action to the queues of another concurrency key, each with its ticket, so that the
 // order among those who meet in a queue is the order in which they came. The caller holds the locks of lockChanges.
@@ -58,7 +39,7 @@ func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
 		byKey[value] = append(byKey[value], e.ID)
 	}
 	for value, ids := range byKey {
-		queue, err := QueueID(ctx, tx, action, value)
+		queue, err := queueID(ctx, tx, action, value)
 		if err != nil {
 			return err
 		}

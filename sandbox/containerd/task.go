@@ -50,11 +50,11 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 // createTask has the container set up, all but the start of its process.
 func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err error) {
 	id := s.spec.ID
-	if s.stdio, err = openStdio(s.files); err != nil {
+	if s.stdio, err = openStdio(s.dir); err != nil {
 		return err
 	}
 	request := &tasks.CreateTaskRequest{
-		ContainerID: id, Stdin: s.files.stdin(), Stdout: s.files.stdout(), Stderr: s.files.stderr(),
+		ContainerID: id, Stdin: s.dir.stdin(), Stdout: s.dir.stdout(), Stderr: s.dir.stderr(),
 	}
 	for _, m := range rootfs {
 		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})

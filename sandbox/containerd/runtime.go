@@ -209,4 +209,4 @@ func (c *Runtime) Close() error {
 
 func (c *Runtime) cgroupPath(id string) string { return filepath.Join(c.config.CgroupParent, id) }
 
-func (c *Runtime) runDir(id string) string { return filepath.Join(c.config.runsDir(), id) }
+func (c *Runtime) runDir(id string) runDir { return runDir(filepath.Join(c.config.runsDir(), id)) }

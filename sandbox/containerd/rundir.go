@@ -12,34 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runFiles are the places of one sandbox on the host, in a folder that only the host can enter. Their paths are a
-// function of the id, so that a later process of the same owner finds them.
-type runFiles struct{ dir string }
+// runDir is the run directory of one sandbox, which only the host can enter. Its path is a function of the id, so that a
+// later process of the same owner finds it.
+type runDir string
 
-func (f runFiles) stdin() string     { return filepath.Join(f.dir, "stdin") }
-func (f runFiles) stdout() string    { return filepath.Join(f.dir, "stdout") }
-func (f runFiles) stderr() string    { return filepath.Join(f.dir, "stderr") }
-func (f runFiles) result() string    { return filepath.Join(f.dir, "result") }
-func (f runFiles) failure() string   { return filepath.Join(f.dir, "failure") }
-func (f runFiles) collected() string { return filepath.Join(f.dir, "collected") }
+func (d runDir) stdin() string     { return filepath.Join(string(d), "stdin") }
+func (d runDir) stdout() string    { return filepath.Join(string(d), "stdout") }
+func (d runDir) stderr() string    { return filepath.Join(string(d), "stderr") }
+func (d runDir) result() string    { return filepath.Join(string(d), "result") }
+func (d runDir) failure() string   { return filepath.Join(string(d), "failure") }
+func (d runDir) collected() string { return filepath.Join(string(d), "collected") }
 
 // assignment says which execution uses the sandbox, delivered that it has its whole document, and exit how it ended.
-func (f runFiles) assignment() string { return filepath.Join(f.dir, "assignment.json") }
-func (f runFiles) delivered() string  { return filepath.Join(f.dir, "delivered") }
-func (f runFiles) exit() string       { return filepath.Join(f.dir, "exit.json") }
+func (d runDir) assignment() string { return filepath.Join(string(d), "assignment.json") }
+func (d runDir) delivered() string  { return filepath.Join(string(d), "delivered") }
+func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json") }
 
 // create makes the folder, the pipes, and the three empty files that the sandbox may write. Each of the files is mounted
 // by itself, so the sandbox can change what is in it and never what is at its path.
-func (f runFiles) create(owner int) error {
-	if err := os.Mkdir(f.dir, 0o700); err != nil {
+func (d runDir) create(owner int) error {
+	if err := os.Mkdir(string(d), 0o700); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
-	for _, path := range []string{f.stdin(), f.stdout(), f.stderr()} {
+	for _, path := range []string{d.stdin(), d.stdout(), d.stderr()} {
 		if err := unix.Mkfifo(path, 0o600); err != nil {
 			return fmt.Errorf("make pipe %s: %w", path, err)
 		}
 	}
-	for _, path := range []string{f.result(), f.failure(), f.collected()} {
+	for _, path := range []string{d.result(), d.failure(), d.collected()} {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("make result file: %w", err)
@@ -52,12 +52,12 @@ func (f runFiles) create(owner int) error {
 }
 
 // openOutputs opens the reading ends of both outputs.
-func (f runFiles) openOutputs() (stdout, stderr *os.File, err error) {
+func (d runDir) openOutputs() (stdout, stderr *os.File, err error) {
 	const mode = os.O_RDONLY | unix.O_NONBLOCK // it does not wait for a writer
-	if stdout, err = os.OpenFile(f.stdout(), mode, 0); err != nil {
+	if stdout, err = os.OpenFile(d.stdout(), mode, 0); err != nil {
 		return nil, nil, fmt.Errorf("open pipe: %w", err)
 	}
-	if stderr, err = os.OpenFile(f.stderr(), mode, 0); err != nil {
+	if stderr, err = os.OpenFile(d.stderr(), mode, 0); err != nil {
 		return nil, nil, fmt.Errorf("open pipe: %w", errors.Join(err, stdout.Close()))
 	}
 	return stdout, stderr, nil
