@@ -20,7 +20,8 @@ type workerLife struct {
 	Labels   map[string]string
 }
 
-// lease is how long a worker counts as alive after its last heartbeat, by the database's clock. storage.Alive is the condition.
+// lease is how long a worker counts as alive after its last heartbeat, by the database's clock. storage.Alive is the
+// condition.
 const lease = 15 * time.Second
 
 // register makes a worker known under its name, in place of the process that had it before, with as many slots as its
@@ -47,7 +48,8 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		if err != nil || more.RowsAffected()+fewer.RowsAffected() == 0 {
 			return err
 		}
-		// The number of slots changes here and nowhere else, and plans made for another number look at all of them each time.
+		// The number of slots changes here and nowhere else, and plans made for another number look at all of them
+		// each time.
 		_, err = tx.Exec(ctx, `analyze slots`)
 		return err
 	})

@@ -74,7 +74,8 @@ func scopeColumn(s attune.Scope) string {
 	return s.Pack
 }
 
-// checkKey makes sure that the scope is there and that a key names its parameters. pgx.ErrNoRows: the scope is not there.
+// checkKey makes sure that the scope is there and that a key names its parameters. pgx.ErrNoRows: the scope is not
+// there.
 func checkKey(ctx context.Context, tx pgx.Tx, scope attune.Scope, p attune.Policy) error {
 	switch {
 	case scope.Action != "":

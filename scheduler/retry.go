@@ -48,7 +48,7 @@ func backoff(r *attune.Retry, attempt int) time.Duration {
 		pause *= 2
 	}
 	pause = min(pause, r.MaxBackoffSeconds)
-	return seconds(pause/2 + rand.Float64()*pause/2) //nolint:gosec // nobody gains by guessing it
+	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second)) //nolint:gosec // nobody gains by guessing it
 }
 
 // promote puts executions whose pause is over at the end of their queues.

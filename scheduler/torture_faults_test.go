@@ -45,7 +45,7 @@ func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	q, recorder, url := setupRecorded(t, action("one", 1))
 	client, swallower := behind(t, url, ofCommit)
-	once := Once{Token: "t", Key: "k", Digest: sha256.Sum256([]byte("body"))}
+	once := IdempotencyKey{Token: "t", Key: "k", Digest: sha256.Sum256([]byte("body"))}
 	swallower.armed.Store(1)
 	_, err := client.SubmitOnce(t.Context(), once, Submission{Action: "ops.one"})
 	if attune.CodeOf(err) != attune.CodeUnavailable {

@@ -65,7 +65,7 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 			}
 			made, err = q.SubmitBatch(t.Context(), nil, all)
 		case 1:
-			made, err = r.submitOnce(t, q, Once{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
+			made, err = r.submitOnce(t, q, IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
 		default:
 			var e attune.Execution
 			if e, err = q.Submit(t.Context(), r.draw(random)); err == nil {
@@ -80,7 +80,7 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 }
 
 // submitOnce repeats until there is an answer; what was made by an earlier try is what the last one returns.
-func (r *round) submitOnce(t *testing.T, q *Queue, once Once, s Submission) ([]attune.Execution, error) {
+func (r *round) submitOnce(t *testing.T, q *Queue, once IdempotencyKey, s Submission) ([]attune.Execution, error) {
 	for {
 		e, err := q.SubmitOnce(t.Context(), once, s)
 		if attune.CodeOf(err) == attune.CodeUnavailable {

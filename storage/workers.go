@@ -12,8 +12,8 @@ import (
 // Workers are the processes that run executions and build images.
 type Workers struct{ pool *pgxpool.Pool }
 
-// Alive is the condition that the lease of a row of workers holds. One that ends later than any heartbeat can have said was
-// given before the clock was set back, and does not count.
+// Alive is the condition that the lease of a row of workers holds. One that ends later than any heartbeat can have
+// said was given before the clock was set back, and does not count.
 const Alive = `workers.lease_expires_at > clock_timestamp() and workers.lease_expires_at < clock_timestamp() + interval '60 seconds'`
 
 // List returns all workers by name.

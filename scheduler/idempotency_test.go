@@ -10,11 +10,11 @@ import (
 	"attune/storage"
 )
 
-func once(key, body string) Once {
-	return Once{Token: "t", Key: key, Digest: sha256.Sum256([]byte(body))}
+func once(key, body string) IdempotencyKey {
+	return IdempotencyKey{Token: "t", Key: key, Digest: sha256.Sum256([]byte(body))}
 }
 
-func submitOnce(t *testing.T, q *Queue, o Once, action string) attune.Execution {
+func submitOnce(t *testing.T, q *Queue, o IdempotencyKey, action string) attune.Execution {
 	t.Helper()
 	e, err := q.SubmitOnce(t.Context(), o, Submission{Action: action})
 	if err != nil {

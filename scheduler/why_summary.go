@@ -2,29 +2,12 @@ package scheduler
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"attune"
 )
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// remaining is how long holders of slots will probably keep them, shortest first, if each takes as long as usual.
-func remaining(holders []attune.Holder, now time.Time, usual time.Duration) []time.Duration {
-	left := make([]time.Duration, len(holders))
-	for i, h := range holders {
-		since := h.ScheduledAt
-		if h.StartedAt != nil {
-			since = *h.StartedAt
-		}
-		left[i] = max(0, usual-now.Sub(since))
-	}
-	slices.Sort(left)
-	return left
-}
-
-// summary is an explanation in a sentence. It names no execution: whoever reads it may not be allowed to see others.
+// summary is an explanation in a sentence. It names no execution: its reader may not be allowed to see others.
 func summary(x attune.Explanation) string {
 	if x.Position == nil && x.Gate == nil {
 		if x.Status.Terminal() {
@@ -54,15 +37,16 @@ func held(g attune.Gate) string {
 	case attune.GateConcurrency:
 		return fmt.Sprintf("%d of %d slots of %s are taken", g.Taken, g.Limit, g.Scope)
 	case attune.GateRateLimit:
-		return fmt.Sprintf("%d of the %d executions of %s that may start within %s have started", g.Taken, g.Limit, g.Scope,
-			time.Duration(g.WindowSeconds)*time.Second)
+		return fmt.Sprintf("%d of the %d executions of %s that may start within %s have started",
+			g.Taken, g.Limit, g.Scope, time.Duration(g.WindowSeconds)*time.Second)
 	case attune.GateBackoff:
-		return fmt.Sprintf("It was tried %s and pauses until %s, when it goes to the end of its queue", times(g.Taken), g.OpensAt.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("It was tried %s and pauses until %s, when it goes to the end of its queue",
+			times(g.Taken), g.OpensAt.UTC().Format(time.RFC3339))
 	default:
 		if g.Limit == 0 {
 			return "no worker is alive"
 		}
-		return fmt.Sprintf("all %d places of the workers that are alive are taken", g.Limit)
+		return fmt.Sprintf("all %d slots of the workers that are alive are taken", g.Limit)
 	}
 }
 
