@@ -21,7 +21,8 @@ type Runtime interface {
 	// kernel. So after a boot of the host, and wherever it is uncertain, the error is ErrGone: the execution may have been
 	// given a sandbox, and none can go on. Later processes get ErrGone, too, until Forget.
 	//
-	// A process calls Attach for all executions that earlier processes had begun, before its first Reconcile.
+	// Before its first Reconcile, a process calls Attach for all executions that earlier processes had begun and whose
+	// outcomes are not stored yet. That Reconcile forgets the others.
 	Attach(ctx context.Context, execution string) (Sandbox, string, error)
 
 	// Forget releases an execution whose outcome is stored elsewhere, and its Exit. Until then the host keeps a record of

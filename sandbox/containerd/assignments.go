@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,10 @@ type assignments struct {
 	dir, bootFile, boot string
 	// proven: bootFile names this boot.
 	proven atomic.Bool
+
+	mu sync.Mutex
+	// unasked has the executions of earlier processes for which find was not called.
+	unasked map[string]bool
 }
 
 // currentBoot is the kernel's name for this boot of the host.
@@ -48,35 +53,21 @@ func currentBoot() (string, error) {
 func openAssignments(config *Config, boot string) (*assignments, error) {
 	a := &assignments{
 		dir: config.executionsDir(), bootFile: filepath.Join(config.StateDir, "boot"), boot: boot,
+		unasked: make(map[string]bool),
+	}
+	records, err := os.ReadDir(a.dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for assignments: %w", err)
+	}
+	for _, record := range records {
+		a.unasked[record.Name()] = true
 	}
 	last, err := os.ReadFile(a.bootFile)
 	if ignoreNotExist(err) != nil {
 		return nil, fmt.Errorf("read the boot of the last process: %w", err)
 	}
-	if string(last) == boot {
-		a.proven.Store(true)
-		return a, nil
-	}
-	return a, a.prune(config.runsDir())
-}
-
-// prune removes records whose run directory is gone. After a boot they change no answer, and so they do not add up.
-func (a *assignments) prune(runsDir string) error {
-	records, err := os.ReadDir(a.dir)
-	if err != nil {
-		return fmt.Errorf("look for assignments: %w", err)
-	}
-	var errs []error
-	for _, record := range records {
-		held, err := a.read(record.Name())
-		if err == nil {
-			_, err = os.Stat(filepath.Join(runsDir, held.Sandbox))
-		}
-		if err != nil {
-			errs = append(errs, a.remove(record.Name()))
-		}
-	}
-	return errors.Join(errs...)
+	a.proven.Store(string(last) == boot)
+	return a, nil
 }
 
 func (a *assignments) path(execution string) string { return filepath.Join(a.dir, execution) }
@@ -96,9 +87,11 @@ func (a *assignments) read(execution string) (held assignment, err error) {
 }
 
 // find returns the sandbox that an execution was given. The error is ErrNotStarted where it was certainly given none.
-// Where that is uncertain, it is ErrGone, and find makes an empty record so that it is ErrGone for later processes,
-// too.
+// Where that is uncertain, it is ErrGone, and find makes an empty record so that later processes return ErrGone, too.
 func (a *assignments) find(execution string) (id string, err error) {
+	a.mu.Lock()
+	delete(a.unasked, execution)
+	a.mu.Unlock()
 	if _, err := os.Lstat(a.path(execution)); errors.Is(err, fs.ErrNotExist) {
 		if a.proven.Load() {
 			return "", sandbox.ErrNotStarted
@@ -119,8 +112,17 @@ func (a *assignments) remove(execution string) error {
 	return nil
 }
 
-// settle notes this boot. It is called after find was called for all executions of earlier processes.
+// settle notes this boot. It is called after find was called for all executions of earlier processes whose outcomes are
+// not stored yet. It removes the records of the others, which a process did not live to forget.
 func (a *assignments) settle() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for execution := range a.unasked {
+		if err := a.remove(execution); err != nil {
+			return err
+		}
+		delete(a.unasked, execution)
+	}
 	if a.proven.Load() {
 		return nil
 	}
