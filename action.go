@@ -34,14 +34,12 @@ type Runtime string
 const (
 	// RuntimeRunc shares the host's kernel, behind namespaces and a filter of system calls.
 	RuntimeRunc Runtime = "runc"
-	// RuntimeCrun does the same.
-	RuntimeCrun Runtime = "crun"
 	// RuntimeRunsc is gVisor's: it puts a kernel of its own in between.
 	RuntimeRunsc Runtime = "runsc"
 )
 
 // Runtimes lists every runtime; runc is the one that every worker has.
-func Runtimes() []Runtime { return []Runtime{RuntimeRunc, RuntimeCrun, RuntimeRunsc} }
+func Runtimes() []Runtime { return []Runtime{RuntimeRunc, RuntimeRunsc} }
 
 // Defaults of an action, as contract 1 of the design sets them.
 const (

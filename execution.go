@@ -28,22 +28,20 @@ const (
 	StatusCancelled Status = "cancelled"
 	// StatusAbandoned may have run; its outcome cannot be known.
 	StatusAbandoned Status = "abandoned"
-	// StatusRejected was turned away by a policy that keeps a record of it.
-	StatusRejected Status = "rejected"
 )
 
 // Statuses lists every state, in the order of a life.
 func Statuses() []Status {
 	return []Status{
 		StatusQueued, StatusScheduled, StatusRunning, StatusCanceling, StatusCompleted,
-		StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned, StatusRejected,
+		StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned,
 	}
 }
 
 // Terminal tells whether the state is final.
 func (s Status) Terminal() bool {
 	switch s {
-	case StatusCompleted, StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned, StatusRejected:
+	case StatusCompleted, StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned:
 		return true
 	default:
 		return false

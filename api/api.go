@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"attune"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 	"attune/scheduler"
 	"attune/storage"
 	"attune/storage/logs"
@@ -36,7 +36,7 @@ type Config struct {
 	// StagingDir holds uploads while they are checked. It must exist; everything in it is removed again.
 	StagingDir string
 	// Limits bound the archives that are accepted.
-	Limits imagebuilder.Limits
+	Limits pack.Limits
 	// SendTimeout is how long a client may take to send a JSON body, and how long an upload may stand still; zero takes
 	// the default.
 	SendTimeout time.Duration

@@ -259,7 +259,10 @@ func TestExecutionLogOfAnAttempt(t *testing.T) {
 		if _, err := writer.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := writer.CloseAt(t.Context(), []string{logs.AttemptPrefix(top, 1), top}[i]); err != nil {
+		if _, err := writer.End([]string{logs.AttemptPrefix(top, 1), top}[i]); err != nil {
+			t.Fatal(err)
+		}
+		if err := writer.Upload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"attune"
-	"attune/imagebuilder"
 	"attune/storage/logs"
 )
 
@@ -149,7 +148,7 @@ func (s *server) getInstallationLog(ctx context.Context, in *installationLogInpu
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Logs.Page(ctx, logs.InstallationPrefix(installation.Pack, installation.ID), imagebuilder.LogStream,
+	page, err := s.Logs.Page(ctx, logs.InstallationPrefix(installation.Pack, installation.ID), logs.InstallationStream,
 		in.Offset, in.Limit, !installation.Status.Terminal())
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 
 	"attune"
 	"attune/api"
-	"attune/imagebuilder"
 	"attune/storage/logs"
 )
 
@@ -92,7 +91,7 @@ func TestInstallationLog(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	installation := s.install(packFiles("weather", "1.0.0"))
-	writer, err := s.logs.Create(logs.InstallationPrefix("weather", installation.ID), imagebuilder.LogStream, 0)
+	writer, err := s.logs.Create(logs.InstallationPrefix("weather", installation.ID), logs.InstallationStream, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

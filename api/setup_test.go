@@ -16,11 +16,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"attune"
 	"attune/api"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 	"attune/scheduler"
 	"attune/storage"
 	"attune/storage/logs"
@@ -32,6 +30,7 @@ import (
 type service struct {
 	t       *testing.T
 	db      *storage.DB
+	queue   *scheduler.Queue
 	objects *s3.Store
 	logs    *logs.Store
 	staging string
@@ -53,9 +52,10 @@ func setup(t *testing.T, options ...option) *service {
 	}
 	s.admin = s.token(attune.RoleAdmin)
 	log := slog.New(slog.NewTextHandler(s.log, nil))
+	s.queue = scheduler.NewQueue(s.db, log)
 	config := api.Config{
-		DB: s.db, Objects: s.objects, Logs: s.logs, Queue: scheduler.NewQueue(s.db, log),
-		StagingDir: s.staging, Limits: imagebuilder.DefaultLimits(), Version: "1.2.3", Log: log,
+		DB: s.db, Objects: s.objects, Logs: s.logs, Queue: s.queue,
+		StagingDir: s.staging, Limits: pack.DefaultLimits(), Version: "1.2.3", Log: log,
 	}
 	for _, change := range options {
 		change(&config)
@@ -267,15 +267,13 @@ func (s *service) install(files map[string]string) attune.Installation {
 func (s *service) build() attune.Installation {
 	s.t.Helper()
 	ctx := s.t.Context()
-	if err := s.db.Workers.Register(ctx, storage.Life{Name: "builder", ID: uuid.NewString(), Capacity: 1}); err != nil {
-		s.t.Fatal(err)
-	}
+	s.register("builder", 1)
 	claimed, _, err := s.db.Installations.Claim(ctx, "builder")
 	if err != nil || claimed == nil {
 		s.t.Fatalf("claimed %v: %v", claimed, err)
 	}
 	digest := "sha256:" + strings.Repeat("0", 64)
-	if err := s.db.Installations.Succeed(ctx, claimed.ID, "builder", digest); err != nil {
+	if err := s.queue.Activate(ctx, claimed.ID, "builder", digest); err != nil {
 		s.t.Fatal(err)
 	}
 	return *claimed

@@ -18,7 +18,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"attune"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
+	"attune/storage"
 )
 
 // multipartOverhead is what a form may have beyond the file: boundaries and part headers.
@@ -148,7 +149,7 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 		return nil, fmt.Errorf("open staging file: %w", err)
 	}
 	defer func() { _ = upload.Close() }()
-	archive, err := imagebuilder.OpenArchive(ctx, upload, dir, s.Limits)
+	archive, err := pack.Open(ctx, upload, dir, s.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 }
 
 // normalize writes the archive in the one form that is stored.
-func normalize(archive *imagebuilder.Archive, path string) (sha string, size int64, err error) {
+func normalize(archive *pack.Archive, path string) (sha string, size int64, err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", 0, fmt.Errorf("make normalized archive: %w", err)
@@ -204,7 +205,7 @@ func (s *server) requestInstallation(ctx context.Context, manifest attune.Manife
 // wakeInstaller tells whoever builds that there is something to do. The installer looks by itself now and then; a lost
 // wake-up only costs time.
 func (s *server) wakeInstaller(ctx context.Context) {
-	if err := s.DB.Notify(ctx, imagebuilder.InstallChannel); err != nil {
+	if err := s.DB.Notify(ctx, storage.InstallationChannel); err != nil {
 		s.log.WarnContext(ctx, "installer not woken", "request_id", callOf(ctx).id, "error", err)
 	}
 }

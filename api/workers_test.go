@@ -5,10 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"attune"
-	"attune/storage"
 )
 
 // claim plays a worker that has taken the execution: it has a slot, and no code has begun.
@@ -29,12 +26,25 @@ func (s *service) claim(worker, execution string) {
 	}
 }
 
+// register plays a worker that has just started.
+func (s *service) register(worker string, capacity int) {
+	s.t.Helper()
+	for _, sql := range []string{
+		`insert into workers (name, life, capacity, started_at, lease_expires_at)
+			values ($1, gen_random_uuid(), $2, now(), now() + interval '15 seconds')
+			on conflict (name) do update set lease_expires_at = excluded.lease_expires_at`,
+		`insert into slots (worker, number) select $1, n from generate_series(1, $2) n on conflict do nothing`,
+	} {
+		if _, err := s.db.Pool().Exec(s.t.Context(), sql, worker, capacity); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // join makes a worker known whose lease has run out, or not.
 func (s *service) join(worker string, lost bool) {
 	s.t.Helper()
-	if err := s.db.Workers.Register(s.t.Context(), storage.Life{Name: worker, ID: uuid.NewString(), Capacity: 4}); err != nil {
-		s.t.Fatal(err)
-	}
+	s.register(worker, 4)
 	if !lost {
 		return
 	}
@@ -73,10 +83,10 @@ func TestWorkers(t *testing.T) {
 	if w := find("host-2"); w != nil {
 		t.Errorf("still there: %+v", w)
 	}
-	// What had not begun has its place again.
-	back := data[attune.Execution](t, s.get("/api/v1/executions/"+e.ID), 200)
-	if back.Status != attune.StatusQueued || back.Position == nil || *back.Position != 1 {
-		t.Errorf("got %+v", back)
+	// Only its host knew whether it had begun.
+	lost := data[attune.Execution](t, s.get("/api/v1/executions/"+e.ID), 200)
+	if lost.Status != attune.StatusAbandoned || lost.Reason != attune.ReasonWorkerLost {
+		t.Errorf("got %+v", lost)
 	}
 	wantProblem(t, s.do(http.MethodDelete, "/api/v1/workers/host-2", ""), 404, attune.CodeNotFound)
 }

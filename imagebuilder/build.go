@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"attune"
+	"attune/imagebuilder/pack"
 	"attune/images"
 )
 
@@ -29,7 +30,7 @@ const dependenciesLabel = "attune.dev/dependencies"
 //
 // An *attune.Error says in one sentence which step failed and why. After any error, and after ctx has ended, nothing of the build
 // is left.
-func (b *Builder) Build(ctx context.Context, archive *Archive, log io.Writer, phase func(attune.InstallationPhase)) (Image, error) {
+func (b *Builder) Build(ctx context.Context, archive *pack.Archive, log io.Writer, phase func(attune.InstallationPhase)) (Image, error) {
 	return b.build(ctx, archive.Manifest, archive.Root().FS(), log, phase)
 }
 

@@ -116,7 +116,7 @@ func TestMissingDependency(t *testing.T) {
 	system := newPack("missing", nil)
 	system.manifest.Dependencies.System = []string{"attune-no-such-package"}
 	for name, c := range map[string]struct {
-		pack          pack
+		pack          testPack
 		sentence, log string
 	}{
 		"python": {python, "installing the Python packages failed: ERROR: ", "(from versions: 1.5)"},

@@ -1,8 +1,3 @@
-// Package imagebuilder turns a pack's archive into an image on this host: it reads and checks the archive, installs the
-// dependencies in a container that sees nothing of the host, and lays the pack's files on top.
-//
-// A pack's image is a stack of layers: Debian, Node.js, the runners, the pack's dependencies, the pack's files. All of
-// them are in containerd's content store and already unpacked as snapshots, so that a run starts at once.
 package imagebuilder
 
 import (

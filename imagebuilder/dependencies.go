@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"attune"
+	"attune/imagebuilder/pack"
 )
 
 // dependencies is everything that decides what is in a pack's dependency layer, apart from the base.
@@ -43,18 +44,14 @@ func (d dependencies) python() bool {
 }
 func (d dependencies) node() bool { return d.Package != "" }
 
-// Names as they may stand in the manifest. A command line gives a meaning to what begins with a dash, and apt one to
-// what ends in a dash or a plus sign.
-var (
-	systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$`)
-	oneLine       = regexp.MustCompile(`^[^-\s][^\r\n\x00]*$`)
-)
+// oneLine is a requirement as it may stand on pip's command line, which gives a meaning to a leading dash.
+var oneLine = regexp.MustCompile(`^[^-\s][^\r\n\x00]*$`)
 
 // readDependencies collects them from a pack's manifest and its unpacked files.
 func readDependencies(m attune.Manifest, files fs.FS) (dependencies, error) {
 	d := dependencies{System: slices.Sorted(slices.Values(m.Dependencies.System))}
 	for _, name := range d.System {
-		if !systemPackage.MatchString(name) {
+		if !pack.ValidSystemPackage(name) {
 			return d, attune.Errorf(attune.CodeInvalid, "%q is not the name of a Debian package", name)
 		}
 	}
@@ -112,7 +109,7 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 		return nil
 	}
 	for _, specifier := range packages {
-		name, version := splitNPMSpecifier(specifier)
+		name, version := pack.SplitNPMSpecifier(specifier)
 		wanted[name] = version
 	}
 	kept := map[string]any{"private": true, "dependencies": wanted}
@@ -124,14 +121,6 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 	merged, err := json.Marshal(kept)
 	d.Package = string(merged)
 	return err
-}
-
-// splitNPMSpecifier cuts "name@range"; a scope begins with an @ of its own.
-func splitNPMSpecifier(s string) (name, version string) {
-	if at := strings.LastIndex(s, "@"); at > 0 {
-		return s[:at], s[at+1:]
-	}
-	return s, "*"
 }
 
 // readOptional reads a file of the archive, which may be missing.

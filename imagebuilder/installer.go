@@ -12,18 +12,14 @@ import (
 	"time"
 
 	"attune"
+	"attune/imagebuilder/pack"
 	"attune/storage"
 	"attune/storage/logs"
 	"attune/storage/s3"
 )
 
-// InstallChannel is notified, without a payload, when an installation may be waiting or an image may have lost its pack.
-const InstallChannel = "attune_installations"
-
 const (
 	installPoll = 5 * time.Second
-	// LogStream is the name of an installation's only stream.
-	LogStream = "install"
 	// installLogBytes caps it; a resolver that prints more is in a loop.
 	installLogBytes = 10 << 20
 	// settleTimeout bounds what must still be recorded when the context has ended.
@@ -38,14 +34,21 @@ type Installer struct {
 	Objects *s3.Store
 	Logs    *logs.Store
 	Builder *Builder
+	// Activator is the queue, which is above this room.
+	Activator Activator
 	// StagingDir holds one archive while it is built.
 	StagingDir string
 	Log        *slog.Logger
 }
 
+// Activator ends an installation and makes the version that was built the one that new executions use.
+type Activator interface {
+	Activate(ctx context.Context, installationID, worker, imageDigest string) error
+}
+
 // Run builds what waits until ctx ends; a build that ctx interrupts goes back to waiting.
 func (in *Installer) Run(ctx context.Context) error {
-	listener := in.DB.Listen(ctx, InstallChannel)
+	listener := in.DB.Listen(ctx, storage.InstallationChannel)
 	defer listener.Wait()
 	poll := time.NewTicker(installPoll)
 	defer poll.Stop()
@@ -55,7 +58,7 @@ func (in *Installer) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-listener.C(InstallChannel):
+		case <-listener.C(storage.InstallationChannel):
 		case <-poll.C:
 		}
 	}
@@ -93,7 +96,7 @@ func (in *Installer) drain(ctx context.Context) error {
 // install builds one installation and records how it ended. Its error is about the recording, not the build.
 func (in *Installer) install(ctx context.Context, i attune.Installation, m attune.Manifest) error {
 	log := in.Log.With("pack", i.Pack, "version", i.Version, "installation", i.ID)
-	stream, err := in.Logs.Create(logs.InstallationPrefix(i.Pack, i.ID), LogStream, installLogBytes)
+	stream, err := in.Logs.Create(logs.InstallationPrefix(i.Pack, i.ID), logs.InstallationStream, installLogBytes)
 	if err != nil {
 		return err
 	}
@@ -122,7 +125,7 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 		log.Error("installation failed", "error", buildErr)
 		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(buildErr))
 	}
-	err = in.DB.Installations.Succeed(ctx, i.ID, in.Worker, digest)
+	err = in.Activator.Activate(ctx, i.ID, in.Worker, digest)
 	if err != nil && attune.CodeOf(err) == "" {
 		// It would not be taken the next time either.
 		return errors.Join(err, in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(err)))
@@ -155,7 +158,7 @@ func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.
 }
 
 // fetch reads the stored archive and checks it as if it came from outside: the bucket is not ours alone.
-func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *Archive, err error) {
+func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *pack.Archive, err error) {
 	object, err := in.Objects.GetArchive(ctx, i.Pack, i.Version, i.ArchiveSHA256)
 	if err != nil {
 		return nil, err
@@ -173,7 +176,7 @@ func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *Archi
 	if hex.EncodeToString(sum.Sum(nil)) != i.ArchiveSHA256 {
 		return nil, attune.Invalid("the stored archive is not the one that was uploaded; upload the pack again")
 	}
-	return OpenArchive(ctx, file, in.StagingDir, DefaultLimits())
+	return pack.Open(ctx, file, in.StagingDir, pack.DefaultLimits())
 }
 
 // sentence is what a person is told about a failed build: an *attune.Error speaks for itself, anything else is ours.

@@ -146,14 +146,14 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pack is what a test builds.
-type pack struct {
+// testPack is what a test builds.
+type testPack struct {
 	manifest attune.Manifest
 	files    fstest.MapFS
 }
 
-func newPack(ref string, files map[string]string) pack {
-	p := pack{
+func newPack(ref string, files map[string]string) testPack {
+	p := testPack{
 		manifest: attune.Manifest{Ref: ref, Version: "1.0.0"},
 		files:    fstest.MapFS{"pack.yaml": {Data: []byte("ref: " + ref + "\nversion: 1.0.0\n")}},
 	}
@@ -164,14 +164,14 @@ func newPack(ref string, files map[string]string) pack {
 }
 
 // build builds a pack and returns its image and the log.
-func build(t *testing.T, b *Builder, p pack) (Image, string, error) {
+func build(t *testing.T, b *Builder, p testPack) (Image, string, error) {
 	t.Helper()
 	var log bytes.Buffer
 	image, err := b.build(t.Context(), p.manifest, p.files, &log, func(attune.InstallationPhase) {})
 	return image, log.String(), err
 }
 
-func mustBuild(t *testing.T, b *Builder, p pack) (Image, string) {
+func mustBuild(t *testing.T, b *Builder, p testPack) (Image, string) {
 	t.Helper()
 	image, log, err := build(t, b, p)
 	if err != nil {

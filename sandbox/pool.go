@@ -13,15 +13,15 @@ import (
 // PoolConfig is what a Pool needs. Zero durations take the defaults.
 type PoolConfig struct {
 	Runtime Runtime
-	// MemoryBytes is what all sandboxes that wait may take together; 0 makes none ahead.
+	// MemoryBytes bounds what all ready sandboxes take together. With 0 the pool makes none.
 	MemoryBytes int64
-	// Current returns the sandbox that an action would be given now; false says that there is no such action any more.
+	// Current returns the sandbox that an action needs now, and false where the action is not installed any more.
 	Current func(ctx context.Context, action string) (Spec, bool, error)
-	// MaxAge is how long a sandbox may wait: what its code knows from when it was loaded must not become too old.
+	// MaxAge is how long a sandbox may wait for its use. Code that was loaded must not work with facts that are too old.
 	MaxAge time.Duration
-	// KeepFor is how long after its last use an action has sandboxes that wait.
+	// KeepFor is how long after its last use an action keeps ready sandboxes.
 	KeepFor time.Duration
-	// Interval is the time between two looks at those that wait.
+	// Interval is the time between two checks of the ready sandboxes.
 	Interval time.Duration
 	Log      *slog.Logger
 }
@@ -33,36 +33,36 @@ const (
 	defaultInterval = 2 * time.Second
 )
 
-// Pool makes sandboxes before there is an execution for them: the process is started, has loaded what it can, and waits.
-// Each is used once. A sandbox is given away only for the very Spec that it was made for.
+// Pool makes sandboxes before an execution needs them: the process is started, has loaded what it can, and waits for its
+// document. Each is used once, and only for the very Spec that it was made for.
 type Pool struct {
 	PoolConfig
 
-	// wake asks Run to look at once.
+	// wake makes Run check at once.
 	wake chan struct{}
 
 	mu sync.Mutex
-	// open says that Run is there to look after what waits.
+	// open is true while Run looks after the pool.
 	open bool
-	// lines are what waits, by action.
-	lines map[string]*line
-	// doomed are to be removed; nobody is given one of them.
-	doomed []Sandbox
-	stats  PoolStats
+	// stocks are the ready sandboxes of each action.
+	stocks map[string]*stock
+	// discarded are about to be removed; no execution gets one of them.
+	discarded []Sandbox
+	stats     PoolStats
 }
 
 // PoolStats says what a Pool has done so far, and what it holds.
 type PoolStats struct {
-	// Hits and Misses are how often Take had a sandbox and had none.
+	// Hits counts the calls of Take that returned a sandbox, Misses those that returned none.
 	Hits, Misses int64
-	// Refills are sandboxes made ahead, Failures those that could not be made or ended while they waited, and Drained those that
-	// were removed without having been used.
+	// Refills counts the sandboxes made ahead, Failures those that could not be made or ended before their use, and Drained
+	// those that were removed unused.
 	Refills, Failures, Drained int64
-	// Waiting is how many wait, and MemoryBytes what they took when they were last looked at.
+	// Waiting is the number of ready sandboxes, MemoryBytes what they took at the last check.
 	Waiting, MemoryBytes int64
 }
 
-// NewPool returns a pool that is empty, and stays so until Run.
+// NewPool returns an empty pool. It stays empty until Run.
 func NewPool(c PoolConfig) *Pool {
 	if c.MaxAge == 0 {
 		c.MaxAge = DefaultMaxAge
@@ -73,14 +73,15 @@ func NewPool(c PoolConfig) *Pool {
 	if c.Interval == 0 {
 		c.Interval = defaultInterval
 	}
-	return &Pool{PoolConfig: c, wake: make(chan struct{}, 1), lines: make(map[string]*line)}
+	return &Pool{PoolConfig: c, wake: make(chan struct{}, 1), stocks: make(map[string]*stock)}
 }
 
-// Take returns a sandbox for an action and its id, or nil when none waits. It notes the use either way, so that the pool
-// learns how many to keep; fixed, where not nil, is that number. Nothing but the ID and Ahead of the sandbox's own Spec
-// differs from spec.
+// Take returns a ready sandbox for an action and its id, or nil when there is none. The sandbox's own Spec differs from spec
+// in nothing but ID and Ahead.
 //
-// A nil Pool has none.
+// The pool notes the use either way, and so learns how many sandboxes to keep. Where fixed is not nil, it is that number.
+//
+// A nil Pool has no sandboxes.
 func (p *Pool) Take(action string, spec Spec, fixed *int) (Sandbox, string) {
 	if p == nil {
 		return nil, ""
@@ -90,85 +91,85 @@ func (p *Pool) Take(action string, spec Spec, fixed *int) (Sandbox, string) {
 	if !p.open {
 		return nil, ""
 	}
-	defer p.look()
-	l := p.lines[action]
-	if l == nil || l.key != key(spec) {
-		if l != nil {
-			p.doom(l, len(l.ready))
+	defer p.wakeUp()
+	of := p.stocks[action]
+	if of == nil || of.key != key(spec) {
+		if of != nil {
+			p.discard(of, len(of.ready))
 		}
-		l = newLine(spec)
-		p.lines[action] = l
+		of = newStock(spec)
+		p.stocks[action] = of
 	}
-	l.use(time.Now(), fixed)
-	for len(l.ready) > 0 {
-		w := l.ready[0]
-		l.ready = l.ready[1:]
-		if _, err := w.sandbox.Memory(); err != nil {
-			p.fail(l, w, err)
+	of.use(time.Now(), fixed)
+	for len(of.ready) > 0 {
+		oldest := of.ready[0]
+		of.ready = of.ready[1:]
+		if _, err := oldest.sandbox.Memory(); err != nil {
+			p.fail(of, oldest, err)
 			continue
 		}
 		p.stats.Hits++
-		return w.sandbox, w.id
+		return oldest.sandbox, oldest.id
 	}
 	p.stats.Misses++
 	return nil, ""
 }
 
-// Ready tells whether a sandbox waits that Take would return; the image of such a one is on this host.
+// Ready reports whether Take would return a sandbox. The image of a ready sandbox is on this host.
 func (p *Pool) Ready(action string, spec Spec) bool {
 	if p == nil {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.lines[action]
-	return l != nil && len(l.ready) > 0 && l.key == key(spec)
+	of := p.stocks[action]
+	return of != nil && len(of.ready) > 0 && of.key == key(spec)
 }
 
-// Stats returns what the pool has done, and holds.
+// Stats returns what the pool has done, and what it holds.
 func (p *Pool) Stats() PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.stats
-	for _, l := range p.lines {
-		s.Waiting += int64(len(l.ready))
-		s.MemoryBytes += l.memory()
+	stats := p.stats
+	for _, of := range p.stocks {
+		stats.Waiting += int64(len(of.ready))
+		stats.MemoryBytes += of.memory()
 	}
-	return s
+	return stats
 }
 
-// look has Run look at once.
-func (p *Pool) look() {
+// wakeUp makes Run check at once.
+func (p *Pool) wakeUp() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// doom sets the first n of a line aside for removal.
-func (p *Pool) doom(l *line, n int) {
-	for _, w := range l.ready[:n] {
-		p.doomed = append(p.doomed, w.sandbox)
+// discard takes the first n sandboxes out of a stock, for removal.
+func (p *Pool) discard(of *stock, n int) {
+	for _, r := range of.ready[:n] {
+		p.discarded = append(p.discarded, r.sandbox)
 	}
-	l.ready = l.ready[n:]
+	of.ready = of.ready[n:]
 	p.stats.Drained += int64(n)
 }
 
-// fail sets a sandbox aside that ended while it waited. The line has no other made before it is used again: whatever
-// ended this one would end the next one too.
-func (p *Pool) fail(l *line, w waiting, err error) {
-	p.Log.Warn("a sandbox ended before its use", "sandbox", w.id, "error", err)
-	p.doomed = append(p.doomed, w.sandbox)
+// fail discards a sandbox that ended before its use. The stock is not refilled before its next use: what ended this sandbox
+// would end the next one too.
+func (p *Pool) fail(of *stock, ended readySandbox, err error) {
+	p.Log.Warn("a sandbox ended before its use", "sandbox", ended.id, "error", err)
+	p.discarded = append(p.discarded, ended.sandbox)
 	p.stats.Failures++
-	l.paused = true
+	of.paused = true
 }
 
-// key is the same for two specifications that nothing but the ID and Ahead tells apart.
+// key is equal for two specifications that differ in nothing but ID and Ahead.
 func key(spec Spec) string {
 	spec.ID, spec.Ahead = "", false
 	text, err := json.Marshal(spec)
 	if err != nil {
-		return uuid.NewString() // cannot be; equal to no other
+		return uuid.NewString() // never happens; equal to no other key
 	}
 	return string(text)
 }

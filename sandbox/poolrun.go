@@ -8,14 +8,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// currentInterval is the time between two questions whether an action still needs the same sandbox.
-const currentInterval = 5 * time.Second
+const (
+	// currentInterval is the time between two checks whether an action still needs the same sandbox.
+	currentInterval = 5 * time.Second
+	// restTime is how long a refill waits after a use. Most runs in a ready sandbox take less.
+	restTime = 40 * time.Millisecond
+)
 
-// restTime is longer than most runs of a sandbox that was ready take.
-const restTime = 40 * time.Millisecond
-
-// Run fills the pool and drains it until ctx ends. Then it removes all that wait, and returns. Sandboxes are made one at a
-// time, so that executions are not disturbed.
+// Run fills and drains the pool until ctx ends, then removes all ready sandboxes and returns. It makes sandboxes one at a
+// time, to leave the processor to executions.
 func (p *Pool) Run(ctx context.Context) {
 	if p.MemoryBytes <= 0 {
 		return
@@ -38,7 +39,7 @@ func (p *Pool) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-p.wake:
-			// Whoever has just been given one uses it now.
+			// The execution that took a sandbox is using it now.
 			select {
 			case <-ctx.Done():
 			case <-time.After(restTime):
@@ -54,38 +55,38 @@ func (p *Pool) setOpen(open bool) {
 	p.open = open
 }
 
-// close removes everything.
+// close removes all ready sandboxes.
 func (p *Pool) close(ctx context.Context) {
 	p.mu.Lock()
 	p.open = false
-	for action, l := range p.lines {
-		p.doom(l, len(l.ready))
-		delete(p.lines, action)
+	for action, of := range p.stocks {
+		p.discard(of, len(of.ready))
+		delete(p.stocks, action)
 	}
 	p.mu.Unlock()
 	p.remove(ctx)
 }
 
-// remove removes what was set aside. What cannot be removed is found by Runtime.List.
+// remove removes the discarded sandboxes. Runtime.List still finds those that cannot be removed.
 func (p *Pool) remove(ctx context.Context) {
 	p.mu.Lock()
-	doomed := p.doomed
-	p.doomed = nil
+	discarded := p.discarded
+	p.discarded = nil
 	p.mu.Unlock()
-	for _, s := range doomed {
+	for _, s := range discarded {
 		if err := s.Remove(ctx); err != nil {
-			p.Log.Error("sandbox that nobody used was not removed", "error", err)
+			p.Log.Error("unused sandbox not removed", "error", err)
 		}
 	}
 }
 
-// drainOutdated empties the lines of actions that are gone, or that need another sandbox by now. What cannot be learned changes
-// nothing: no execution is given a sandbox that was not made for it.
+// drainOutdated discards the stocks of actions that are gone, or that need another sandbox now. Where that cannot be
+// learned, nothing changes: Take returns no sandbox of another Spec anyway.
 func (p *Pool) drainOutdated(ctx context.Context) {
 	p.mu.Lock()
 	keys := make(map[string]string)
-	for action, l := range p.lines {
-		keys[action] = l.key
+	for action, of := range p.stocks {
+		keys[action] = of.key
 	}
 	p.mu.Unlock()
 	for action, known := range keys {
@@ -94,66 +95,82 @@ func (p *Pool) drainOutdated(ctx context.Context) {
 			continue
 		}
 		p.mu.Lock()
-		if l := p.lines[action]; l != nil && l.key == known {
-			p.doom(l, len(l.ready))
-			delete(p.lines, action)
+		if of := p.stocks[action]; of != nil && of.key == known {
+			p.discard(of, len(of.ready))
+			delete(p.stocks, action)
 		}
 		p.mu.Unlock()
 	}
 }
 
-// drain sets aside what has ended, what is too old, what is more than is wanted, and what does not fit.
+// drain discards sandboxes that have ended, that are too old, that exceed the target of their stock, or that do not fit
+// into the memory.
 func (p *Pool) drain(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var total int64
-	for action, l := range p.lines {
-		l.ready = slices.DeleteFunc(l.ready, func(w waiting) bool {
-			_, err := w.sandbox.Memory()
-			if err != nil {
-				p.fail(l, w, err)
-			}
-			return err != nil
-		})
-		target := l.target(now, p.KeepFor)
-		old := 0
-		for old < len(l.ready) && (now.Sub(l.ready[old].made) > p.MaxAge || len(l.ready)-old > target) {
-			old++
-		}
-		p.doom(l, old)
-		for i := range l.ready {
-			l.ready[i].memory, _ = l.ready[i].sandbox.Memory()
-			l.each = max(l.ready[i].memory, 1)
-		}
-		total += l.memory()
-		if target == 0 && len(l.ready) == 0 {
-			delete(p.lines, action)
+	for action, of := range p.stocks {
+		p.drainStock(of, now)
+		total += of.memory()
+		if len(of.ready) == 0 && of.target(now, p.KeepFor) == 0 {
+			delete(p.stocks, action)
 		}
 	}
-	for total > p.MemoryBytes {
-		l := p.leastUsed()
-		total -= l.ready[0].memory
-		p.doom(l, 1)
+	p.makeRoom(total-p.MemoryBytes, nil)
+}
+
+// drainStock discards what one stock should not hold, and measures the rest.
+func (p *Pool) drainStock(of *stock, now time.Time) {
+	of.ready = slices.DeleteFunc(of.ready, func(r readySandbox) bool {
+		_, err := r.sandbox.Memory()
+		if err != nil {
+			p.fail(of, r, err)
+		}
+		return err != nil
+	})
+	target := of.target(now, p.KeepFor)
+	surplus := 0
+	for surplus < len(of.ready) && (now.Sub(of.ready[surplus].made) > p.MaxAge || len(of.ready)-surplus > target) {
+		surplus++
+	}
+	p.discard(of, surplus)
+	for i := range of.ready {
+		of.ready[i].memory, _ = of.ready[i].sandbox.Memory()
+		of.each = max(of.ready[i].memory, 1)
 	}
 }
 
-// leastUsed is the line, among those that have any, whose last use is the longest ago.
-func (p *Pool) leastUsed() (least *line) {
-	for _, l := range p.lines {
-		if len(l.ready) > 0 && (least == nil || l.used.Before(least.used)) {
-			least = l
+// makeRoom discards sandboxes of the stocks that were used longest ago until they gave back this many bytes, and reports
+// whether they did. With a stock given, only those that were used before it do.
+func (p *Pool) makeRoom(bytes int64, before *stock) bool {
+	for bytes > 0 {
+		least := p.leastUsed()
+		if least == nil || before != nil && !least.used.Before(before.used) {
+			return false
+		}
+		bytes -= least.ready[0].memory
+		p.discard(least, 1)
+	}
+	return true
+}
+
+// leastUsed is the stock whose last use is the longest ago, among those that hold any.
+func (p *Pool) leastUsed() (least *stock) {
+	for _, of := range p.stocks {
+		if len(of.ready) > 0 && (least == nil || of.used.Before(least.used)) {
+			least = of
 		}
 	}
 	return least
 }
 
-// refill makes one sandbox for the line that lacks the most, and tells whether it tried.
+// refill makes one sandbox for the stock that lacks the most, and reports whether it tried.
 func (p *Pool) refill(ctx context.Context) bool {
-	l := p.neediest(time.Now())
-	if l == nil {
+	of := p.neediest(time.Now())
+	if of == nil {
 		return false
 	}
-	spec := l.spec
+	spec := of.spec
 	spec.ID, spec.Ahead = "warm-"+uuid.NewString(), true
 	begun := time.Now()
 	made, err := p.Runtime.Create(ctx, spec)
@@ -162,51 +179,42 @@ func (p *Pool) refill(ctx context.Context) bool {
 	if err != nil {
 		p.Log.Warn("sandbox not made ahead", "error", err)
 		p.stats.Failures++
-		l.paused = true
+		of.paused = true
 		return true
 	}
 	p.stats.Refills++
-	l.made(time.Since(begun))
-	// It may be that nobody wants it any more.
-	l.ready = append(l.ready, waiting{sandbox: made, id: spec.ID, made: time.Now(), memory: l.each})
-	if !p.has(l) {
-		p.doom(l, len(l.ready))
+	of.made(time.Since(begun))
+	of.ready = append(of.ready, readySandbox{sandbox: made, id: spec.ID, made: time.Now(), memory: of.each})
+	if !p.has(of) {
+		p.discard(of, len(of.ready)) // the action changed meanwhile
 	}
 	return true
 }
 
-func (p *Pool) has(l *line) bool {
-	for _, other := range p.lines {
-		if other == l {
+func (p *Pool) has(of *stock) bool {
+	for _, other := range p.stocks {
+		if other == of {
 			return true
 		}
 	}
 	return false
 }
 
-// neediest is the line that lacks the most, nil when none lacks anything or there is no room. It makes room at the cost of
-// lines that were used longer ago.
-func (p *Pool) neediest(now time.Time) (needy *line) {
+// neediest is the stock that lacks the most, nil when none lacks anything or there is no room. It makes room at the cost of
+// stocks that were used longer ago.
+func (p *Pool) neediest(now time.Time) (needy *stock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var most int
 	var total int64
-	for _, l := range p.lines {
-		total += l.memory()
-		if lack := l.target(now, p.KeepFor) - len(l.ready); !l.paused && lack > most {
-			needy, most = l, lack
+	for _, of := range p.stocks {
+		total += of.memory()
+		if lack := of.target(now, p.KeepFor) - len(of.ready); !of.paused && lack > most {
+			needy, most = of, lack
 		}
 	}
-	if needy == nil {
+	if needy == nil || !p.makeRoom(total+needy.each-p.MemoryBytes, needy) {
 		return nil
-	}
-	for total+needy.each > p.MemoryBytes {
-		l := p.leastUsed()
-		if l == nil || !l.used.Before(needy.used) {
-			return nil
-		}
-		total -= l.ready[0].memory
-		p.doom(l, 1)
 	}
 	return needy
 }

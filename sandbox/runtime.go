@@ -18,13 +18,22 @@ type Runtime interface {
 
 	// Attach finds the sandbox that an earlier process of the owner gave to an execution, with its whole document, and its
 	// id. Its Run goes on with what is not read yet, and takes no document; Timeout counts from the delivery, as before.
-	// ErrGone says that there is none, or none that can go on. Until Forget it is found, also when it has ended.
+	// A sandbox that has ended is found, too.
+	//
+	// ErrNotStarted says that the execution was certainly given no sandbox, so that nothing of its action's code has begun:
+	// the host would have a record of it. Records survive the death of a process, and not always that of the kernel; after
+	// a boot of the host, and where there is no telling, the error is ErrGone: the execution may have been given a sandbox,
+	// and there is none that can go on. It is ErrGone again for later processes, until Forget.
+	//
+	// Attach is called for all executions that earlier processes had begun, before the first Reconcile.
 	Attach(ctx context.Context, execution string) (Sandbox, string, error)
 
-	// Forget lets go of an execution's Exit, which is known to be safe elsewhere.
+	// Forget lets go of an execution, the outcome of which is known to be safe elsewhere, and of its Exit. Until then the
+	// host keeps a record of it, whatever becomes of its sandbox; afterwards the execution is as if it had never been.
 	Forget(execution string)
 
-	// Reconcile removes every sandbox of the owner that this process neither made nor attached: an earlier one left it.
+	// Reconcile removes every sandbox of the owner that this process neither made nor attached: an earlier one left it. From
+	// the first time on, an execution without a record is one that has not started.
 	Reconcile(ctx context.Context) error
 
 	// List returns the ids of the sandboxes on this host that belong to the same owner, also those that an earlier
@@ -38,8 +47,13 @@ type Runtime interface {
 // ErrUnsupported is the error of a specification that asks for what this host has not got.
 var ErrUnsupported = errors.New("not supported on this host")
 
-// ErrGone is what Attach returns when an execution has no sandbox that could go on.
-var ErrGone = errors.New("the execution has no sandbox that could go on")
+// Errors of Attach.
+var (
+	// ErrNotStarted: nothing of the execution has begun.
+	ErrNotStarted = errors.New("the execution was given no sandbox")
+	// ErrGone: the execution may have begun, and no sandbox of it can go on.
+	ErrGone = errors.New("the execution has no sandbox that could go on")
+)
 
 // Sandbox is a process that waits for the one document it will ever get.
 type Sandbox interface {

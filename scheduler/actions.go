@@ -2,16 +2,19 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/jackc/pgx/v5"
 
 	"attune"
 	"attune/internal/jsonschema"
 	"attune/storage"
 )
 
-// installedAction is what a submission must know of its action. It may be outdated: whoever enqueues names the installation
-// and the queue that it was checked against, and finds out.
+// installedAction is what a submission must know of its action. It may be outdated: enqueue.sql compares the
+// installation and the queue that a submission was checked against.
 type installedAction struct {
 	storage.InstalledAction
 	schema *jsonschema.Schema
@@ -22,7 +25,7 @@ type installedAction struct {
 	queues map[string]int32
 }
 
-// maxQueuesCached bounds what is remembered of an action with very many keys.
+// maxQueuesCached bounds the cache for an action with very many keys.
 const maxQueuesCached = 10_000
 
 // actionCache keeps actions by ref or id, as they were given.
@@ -34,7 +37,7 @@ type actionCache struct {
 
 func (c *actionCache) init(db *storage.DB) { c.db, c.by = db, make(map[string]*installedAction) }
 
-// get returns an action; fresh says that what is remembered was found outdated.
+// get returns an action; fresh says that the cached one was found outdated.
 func (c *actionCache) get(ctx context.Context, refOrID string, fresh bool) (*installedAction, error) {
 	c.mu.Lock()
 	known := c.by[refOrID]
@@ -78,7 +81,7 @@ func (c *actionCache) queue(ctx context.Context, a *installedAction, parameters 
 	if known {
 		return id, nil
 	}
-	if id, err = storage.QueueID(ctx, c.db.Pool(), a.Ref, key); err != nil {
+	if id, err = queueID(ctx, c.db.Pool(), a.Ref, key); err != nil {
 		return 0, storage.Translate("find the queue of "+a.Ref, err)
 	}
 	a.mu.Lock()
@@ -88,4 +91,22 @@ func (c *actionCache) queue(ctx context.Context, a *installedAction, parameters 
 	}
 	a.queues[key] = id
 	return id, nil
+}
+
+// queueID finds the queue of an action and a key, and makes it when it is new.
+func queueID(ctx context.Context, db storage.Querier, action, key string) (id int32, err error) {
+	// What another transaction has made or removed meanwhile is visible only in a new snapshot, hence another try.
+	// Each of them means that another transaction has committed.
+	for err = pgx.ErrNoRows; errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil; {
+		err = db.QueryRow(ctx, `
+			with made as (
+				insert into queues (action, pack, key) select $1, split_part($1, '.', 1), $2
+				where not exists (select from queues where action = $1 and key = $2)
+				on conflict (action, key) do nothing returning id
+			), head as (
+				insert into heads (queue_id) select id from made
+			)
+			select id from made union all select id from queues where action = $1 and key = $2`, action, key).Scan(&id)
+	}
+	return id, err
 }

@@ -38,7 +38,7 @@ func asError(err error) *attune.Error {
 // enqueue commits a group of submissions. Nil stands for one that was passed over, see enqueue.sql.
 func (q *Queue) enqueue(ctx context.Context, all []entry) ([]*place, error) {
 	batch := &pgx.Batch{}
-	lockSubmission(batch, all)
+	lockQueues(batch, all)
 	places := insert(batch, all, false)
 	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the locks.
 	err := q.db.Pool().SendBatch(ctx, batch).Close()
@@ -63,15 +63,15 @@ func (q *Queue) enqueueSingly(ctx context.Context, all []entry) ([]*place, error
 	return places, nil
 }
 
-// lockSubmission asks for the locks that a submission needs, in the order that all keep.
-func lockSubmission(batch *pgx.Batch, all []entry) {
+// lockQueues asks for the locks that a submission needs, in the order that all keep.
+func lockQueues(batch *pgx.Batch, all []entry) {
 	queues := make([]int32, len(all))
 	for i, e := range all {
 		queues[i] = e.queue
 	}
 	slices.Sort(queues)
 	batch.Queue(`select pg_advisory_xact_lock_shared($1, 0), pg_advisory_xact_lock($2, id) from unnest($3::integer[]) id`,
-		storage.LockSubmission, storage.LockQueue, slices.Compact(queues))
+		lockSubmission, lockQueue, slices.Compact(queues))
 }
 
 // insert adds the submissions to a batch. The places are there when the batch has been sent.
@@ -83,7 +83,7 @@ func insert(batch *pgx.Batch, all []entry, byPolicy bool) []*place {
 		keys[i] = strings.Join(e.action.key, "\x1f")
 	}
 	places := make([]*place, n)
-	batch.Queue(enqueueSQL, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
+	batch.Queue(enqueueSQL.text, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
 		var turn int
 		var at place
 		_, err := pgx.ForEachRow(rows, []any{&turn, &at.ID, &at.Ticket, &at.PackVersion, &at.ImageDigest, &at.CreatedAt, &at.Position,

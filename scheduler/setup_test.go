@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"attune"
 	"attune/storage"
@@ -18,23 +19,13 @@ import (
 // installed makes a pack that serves, without building an image: the queue only knows its digest.
 func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
 	tb.Helper()
-	ctx := tb.Context()
 	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
 	for _, a := range actions {
 		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
 		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
 		manifest.Actions = append(manifest.Actions, a)
 	}
-	if _, err := db.Installations.Create(ctx, manifest, strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
-	claimed, _, err := db.Installations.Claim(ctx, "installer")
-	if err != nil || claimed == nil {
-		tb.Fatalf("claim installation: %v, %v", claimed, err)
-	}
-	if err := db.Installations.Succeed(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
+	serve(tb, db, manifest)
 }
 
 // action is one with a concurrency limit; 0 sets none.
@@ -63,10 +54,10 @@ func submit(t *testing.T, q *Queue, action string) attune.Execution {
 }
 
 // lifeOf is a worker of the given name with places enough.
-func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
+func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 	t.Helper()
-	life := storage.Life{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
-	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+	life := workerLife{Name: worker, ID: uuid.NewSHA1(uuid.Nil, []byte(worker)).String(), Capacity: 200}
+	if err := q.register(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	return life
@@ -74,7 +65,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) storage.Life {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false, false)
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +74,14 @@ func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {
 	t.Helper()
-	if ours, err := newBook(q, worker).start(t.Context(), c); err != nil || !ours {
-		t.Fatalf("start: %v, %v", ours, err)
+	if err := newRecorder(q, worker).start(t.Context(), &c, time.Now()); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func finish(t *testing.T, q *Queue, worker string, c Claim, o Outcome) {
 	t.Helper()
-	if err := newBook(q, worker).finish(t.Context(), c, o); err != nil {
+	if err := newRecorder(q, worker).settle(t.Context(), &c, o, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -208,8 +199,21 @@ func fail(t *testing.T, q *Queue, c Claim, retry *attune.Retry, code int) {
 
 func settleAs(t *testing.T, q *Queue, c Claim, retry *attune.Retry, o Outcome) {
 	t.Helper()
-	if err := q.settle(t.Context(), newBook(q, "w"), c, o, retry); err != nil {
-		t.Fatal(err)
+	o.RetryAfter = RetryAfter(retry, c.Attempt, o)
+	finish(t, q, "w", c, o)
+}
+
+// delayIn ends an attempt of worker w that is followed by another, in a transaction that goes on.
+func delayIn(t *testing.T, tx pgx.Tx, c Claim, pause time.Duration) {
+	t.Helper()
+	o := exited(1)
+	o.RetryAfter = &pause
+	args, err := record{&c, o, time.Now()}.delayArgs("w")
+	if err == nil {
+		_, err = tx.Exec(t.Context(), delaySQL.text, args...)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -242,16 +246,24 @@ func installedAs(t *testing.T, db *storage.DB, pack string, actions ...attune.Ac
 	serve(t, db, manifest)
 }
 
-func serve(t *testing.T, db *storage.DB, m attune.Manifest) {
-	t.Helper()
-	if _, err := db.Installations.Create(t.Context(), m, strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
+func serve(tb testing.TB, db *storage.DB, m attune.Manifest) {
+	tb.Helper()
+	if _, err := db.Installations.Create(tb.Context(), m, strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
 	}
-	claimed, _, err := db.Installations.Claim(t.Context(), "installer")
+	claimed, _, err := db.Installations.Claim(tb.Context(), "installer")
 	if err != nil || claimed == nil {
-		t.Fatalf("claim installation: %v, %v", claimed, err)
+		tb.Fatalf("claim installation: %v, %v", claimed, err)
 	}
-	if err := db.Installations.Succeed(t.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		t.Fatal(err)
+	q := NewQueue(db, slog.New(slog.DiscardHandler))
+	if err := q.Activate(tb.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want attune.Code) {
+	t.Helper()
+	if attune.CodeOf(err) != want {
+		t.Errorf("the error is %v, want the code %s", err, want)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"attune"
-	"attune/storage"
 )
 
 func why(t *testing.T, q *Queue, e attune.Execution) attune.Explanation {
@@ -143,11 +142,11 @@ func TestWhyBackoff(t *testing.T) {
 }
 
 // withWorker makes a worker known, alive or dead.
-func withWorker(t *testing.T, q *Queue, name string, capacity int, alive bool) storage.Life {
+func withWorker(t *testing.T, q *Queue, name string, capacity int, alive bool) workerLife {
 	t.Helper()
 	life := lifeOf(t, q, name)
 	life.Capacity = capacity
-	if err := q.db.Workers.Register(t.Context(), life); err != nil {
+	if err := q.register(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}
 	if !alive {
@@ -172,17 +171,17 @@ func TestWhyWorkers(t *testing.T) {
 		t.Errorf("with a free worker it says %+v", x.Gate)
 	}
 	submit(t, q, "ops.a")
-	claims, _, err := q.admit(t.Context(), life, 2, false, false)
+	claims, _, err := q.admit(t.Context(), life, 2)
 	if err != nil || len(claims) != 2 {
 		t.Fatalf("admitted %v, %v", ids(claims), err)
 	}
 	next := submit(t, q, "ops.a")
 	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
-		"all 2 places of the workers that are alive are taken", claims...)
+		"all 2 slots of the workers that are alive are taken", claims...)
 	withWorker(t, q, "gone", 5, false)
 	submit(t, q, "ops.a")
-	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 places", claims...)
-	// Who held the places of a dead worker tells nothing about when there will be one.
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 slots", claims...)
+	// The executions on a dead worker say nothing about when there will be another one.
 	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id, image_digest,
 		parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now() from waiting limit 1`)
 	expireLease(t, q, "w")

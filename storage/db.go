@@ -18,7 +18,6 @@ type DB struct {
 	Installations *Installations
 	Actions       *Actions
 	Executions    *Executions
-	History       *History
 	Policies      *Policies
 	Secrets       *Secrets
 	Tokens        *Tokens
@@ -65,7 +64,6 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		Installations: &Installations{pool},
 		Actions:       &Actions{pool},
 		Executions:    &Executions{pool},
-		History:       &History{pool},
 		Policies:      &Policies{pool},
 		Secrets:       &Secrets{pool, sealer},
 		Tokens:        &Tokens{pool},

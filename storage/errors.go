@@ -70,8 +70,8 @@ func sqlStateCode(state string) attune.Code {
 	return ""
 }
 
-// IsUnique tells whether err is a broken unique constraint.
-func IsUnique(err error) bool {
+// isUnique reports whether err is a broken unique constraint.
+func isUnique(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == "23505"
 }

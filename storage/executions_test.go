@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"attune"
 	"attune/storage"
@@ -19,8 +18,9 @@ import (
 func insert(t *testing.T, db *storage.DB, pack, action string, status attune.Status, n int) []string {
 	t.Helper()
 	ctx := t.Context()
-	queue, err := storage.QueueID(ctx, db.Pool(), action, "")
-	if err != nil {
+	var queue int32
+	if err := db.Pool().QueryRow(ctx, `insert into queues (action, pack, key) values ($1, $2, '')
+			on conflict (action, key) do update set pack = $2 returning id`, action, pack).Scan(&queue); err != nil {
 		t.Fatal(err)
 	}
 	into := map[attune.Status]string{
@@ -173,7 +173,10 @@ func TestCursorThatIsNotOurs(t *testing.T) {
 func TestDigestsOfOpenExecutionsAreKept(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
-	install(t, db, manifest("weather", "1.0.0", "a"), "sha256:serves")
+	pending(t, db, manifest("weather", "1.0.0", "a"))
+	if _, err := db.Pool().Exec(t.Context(), `update packs set version = '1.0.0', image_digest = 'sha256:serves'`); err != nil {
+		t.Fatal(err)
+	}
 	insert(t, db, "p", "p.queued", attune.StatusQueued, 2)
 	insert(t, db, "p", "p.running", attune.StatusRunning, 1)
 	insert(t, db, "p", "p.over", attune.StatusCompleted, 1)
@@ -196,14 +199,8 @@ func TestWorkers(t *testing.T) {
 	db := storagetest.OpenDB(t)
 	ctx := t.Context()
 	running := insert(t, db, "p", "p.a", attune.StatusRunning, 2)
-	first := storage.Life{Name: "w", ID: uuid.NewString(), Capacity: 1}
-	second := storage.Life{Name: "w", ID: uuid.NewString(), Capacity: 4, Labels: map[string]string{"zone": "a"}}
-	gone := storage.Life{Name: "gone", ID: uuid.NewString(), Capacity: 1}
-	for _, life := range []storage.Life{first, second, gone} {
-		if err := db.Workers.Register(ctx, life); err != nil {
-			t.Fatal(err)
-		}
-	}
+	register(t, db, "w", 4)
+	register(t, db, "gone", 1)
 	expire(t, db, "gone")
 	workers, err := db.Workers.List(ctx)
 	if err != nil || len(workers) != 2 {
@@ -215,16 +212,14 @@ func TestWorkers(t *testing.T) {
 	if w := workers[1]; !w.Alive || w.Capacity != 4 || len(w.Executions) != len(running) || w.Labels["zone"] != "a" {
 		t.Errorf("worker is %+v", w)
 	}
-	// The process that had the name before cannot keep the lease alive.
-	code(t, db.Workers.Heartbeat(ctx, first), attune.CodeConflict)
-	if err := db.Workers.Heartbeat(ctx, second); err != nil {
-		t.Error(err)
-	}
-	if err := db.Workers.Heartbeat(ctx, gone); err != nil {
-		t.Error(err)
-	}
-	if workers, err = db.Workers.List(ctx); err != nil || !workers[0].Alive {
-		t.Errorf("a heartbeat did not renew the lease: %+v, %v", workers, err)
+}
+
+// register makes a worker known, with a lease that holds.
+func register(t *testing.T, db *storage.DB, worker string, capacity int) {
+	t.Helper()
+	if _, err := db.Pool().Exec(t.Context(), `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+		values ($1, gen_random_uuid(), $2, '{"zone": "a"}', now(), now() + interval '15 seconds')`, worker, capacity); err != nil {
+		t.Fatal(err)
 	}
 }
 

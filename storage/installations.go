@@ -10,8 +10,12 @@ import (
 	"attune"
 )
 
+// InstallationChannel is notified, without a payload, when an installation may be waiting or an image may have lost its
+// pack.
+const InstallationChannel = "attune_installations"
+
 // Installations are the attempts to turn an archive into an image, and the manifests of those archives. A worker builds
-// them: see Claim, SetPhase, Succeed and Fail.
+// them: see Claim, SetPhase and Fail; the queue makes what was built serve.
 type Installations struct{ pool *pgxpool.Pool }
 
 const installationColumns = `i.id, i.pack, i.version, i.archive_sha256, i.status, i.phase, i.error, i.image_digest,
@@ -72,8 +76,8 @@ func (s *Installations) Manifest(ctx context.Context, id string) (attune.Manifes
 	return m, Translate("get manifest", err, noInstallation(id))
 }
 
-// Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at all
-// when version is empty; it is what is needed to install again.
+// Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at
+// all when version is empty; it is what is needed to install again.
 func (s *Installations) Archive(ctx context.Context, pack, version string) (m attune.Manifest, sha256 string, err error) {
 	err = s.pool.QueryRow(ctx, `select manifest, archive_sha256 from installations
 		where pack = $1 and ($2 = '' or version = $2) order by created_at desc, id desc limit 1`, pack, version).Scan(&m, &sha256)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"attune/internal/retry"
 )
 
 // Notify wakes those who listen on a channel. It carries nothing: a wake-up only says "look again". Call it after the
@@ -63,25 +65,17 @@ func (l *Listener) Others(ctx context.Context) (others bool, err error) {
 func (l *Listener) Wait() { <-l.done }
 
 const (
-	listenBackoffMin = 100 * time.Millisecond
-	listenBackoffMax = 5 * time.Second
+	listenPauseMin = 100 * time.Millisecond
+	listenPauseMax = 5 * time.Second
 )
 
 func (l *Listener) run(ctx context.Context, config *pgx.ConnConfig) {
-	backoff := listenBackoffMin
-	for {
-		err := l.subscribe(ctx, config, func() { backoff = listenBackoffMin })
-		if ctx.Err() != nil {
-			return
-		}
-		slog.WarnContext(ctx, "the database listener lost its connection", "retry_in", backoff, "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(backoff):
-		}
-		backoff = min(2*backoff, listenBackoffMax)
-	}
+	pauses := retry.Pauses(listenPauseMin, listenPauseMax)
+	_ = retry.Do(ctx, pauses, func() error { // only ctx ends it
+		return l.subscribe(ctx, config, pauses.Reset)
+	}, func(err error, pause time.Duration) {
+		slog.WarnContext(ctx, "the database listener lost its connection", "retry_in", pause, "error", err)
+	})
 }
 
 // subscribe returns when the connection is lost.

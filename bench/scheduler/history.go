@@ -38,17 +38,18 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 // fillHistory stores executions that ended during the last historyDays, as many each day, and leaves the tables as autovacuum
 // and checkpoints would have, so that none of that is left for the time that counts.
 func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
-	today, now, err := q.db.History.Today(ctx)
-	if err != nil {
-		return err
+	if _, err := q.connections().Exec(ctx, `select ensure_history((now() at time zone 'UTC')::date - ago)
+		from generate_series(0, $1) ago`, historyDays-1); err != nil {
+		return fmt.Errorf("make the partitions of history: %w", err)
 	}
-	for ago := range historyDays {
-		if err := q.db.History.Prepare(ctx, today.AddDate(0, 0, -ago)); err != nil {
-			return err
-		}
+	var now time.Time
+	if err := q.connections().QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {
+		return fmt.Errorf("ask the database for the time: %w", err)
 	}
+	now = now.UTC()
+	today := now.Truncate(24 * time.Hour)
 	var days atomic.Int64
-	err = inParallel(runtime.NumCPU(), func() error {
+	err := inParallel(runtime.NumCPU(), func() error {
 		for ago := int(days.Add(1)) - 1; ago < historyDays; ago = int(days.Add(1)) - 1 {
 			begins, lasts := today.AddDate(0, 0, -ago), 24*time.Hour
 			if ago == 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"attune"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 )
 
 // TestExamples holds the example packs to what the service checks, in the archives that the command line makes of them.
@@ -16,10 +16,10 @@ func TestExamples(t *testing.T) {
 	for _, action := range []string{"weather.report", "inventory.check", "tickets.normalize"} {
 		t.Run(action, func(t *testing.T) {
 			t.Parallel()
-			pack, _, _ := attune.SplitActionRef(action)
-			folder := filepath.Join("..", "..", "examples", pack)
+			ref, _, _ := attune.SplitActionRef(action)
+			folder := filepath.Join("..", "..", "examples", ref)
 			file := packed(t, folder)
-			archive, err := imagebuilder.OpenArchive(t.Context(), file, t.TempDir(), imagebuilder.DefaultLimits())
+			archive, err := pack.Open(t.Context(), file, t.TempDir(), pack.DefaultLimits())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,7 +24,7 @@ type executionCommands struct {
 type executionListCommand struct {
 	Action string        `placeholder:"PACK.ACTION" help:"Only those of this action."`
 	Pack   string        `help:"Only those of this pack."`
-	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned,rejected" default:"" help:"Only those in this state."`
+	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned" default:"" help:"Only those in this state."`
 	Since  time.Duration `placeholder:"DURATION" help:"Only those submitted in the last 90s, 15m, 24h, …."`
 	Limit  int           `default:"20" help:"How many at most; 0 is all."`
 }

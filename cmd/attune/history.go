@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"time"
 
-	"attune/scheduler"
+	"attune/scheduler/retention"
 )
 
 // historyFlags say how long executions stay on record.
@@ -34,6 +34,6 @@ func (a *historyAge) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (f historyFlags) retention(st *stores, log *slog.Logger) *scheduler.Retention {
-	return &scheduler.Retention{DB: st.db, Logs: st.logs, Age: time.Duration(f.HistoryAge), Count: f.HistoryCount, Log: log}
+func (f historyFlags) cleaner(st *stores, log *slog.Logger) *retention.Cleaner {
+	return &retention.Cleaner{DB: st.db, Logs: st.logs, Age: time.Duration(f.HistoryAge), Count: f.HistoryCount, Log: log}
 }

@@ -128,7 +128,7 @@ func (s *session) paintStatus(cell string) string {
 	switch cell {
 	case "completed", "installed", "ok":
 		return s.paint(green, cell)
-	case "failed", "timeout", "abandoned", "rejected", "missing":
+	case "failed", "timeout", "abandoned", "missing":
 		return s.paint(red, cell)
 	case "queued", "scheduled", "running", "canceling", "pending", "installing", "degraded":
 		return s.paint(yellow, cell)

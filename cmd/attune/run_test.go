@@ -80,7 +80,6 @@ func TestRunWait(t *testing.T) {
 		"superseded":      {execution("cancelled", `, "reason": "superseded"`), exitCancelled, "", []string{"cancelled (superseded)", "a newer execution took its place"}},
 		"cancelled":       {execution("cancelled", ""), exitCancelled, "", []string{"weather.report cancelled\n"}},
 		"abandoned":       {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "", []string{"abandoned (worker_lost)", "may have done a part"}},
-		"rejected at end": {execution("rejected", ""), exitOther, "", []string{"rejected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

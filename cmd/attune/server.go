@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"attune/api"
-	"attune/imagebuilder"
+	"attune/imagebuilder/pack"
 	"attune/scheduler"
 )
 
@@ -58,7 +58,7 @@ func (c *serverCommand) Run(ctx context.Context, s *session) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return queue.Run(ctx) })
 	group.Go(func() error {
-		c.retention(st, log).Run(ctx)
+		c.cleaner(st, log).Run(ctx)
 		return nil
 	})
 	group.Go(func() error { return c.serve(ctx, st, queue, listener, served{limits: limits}, log) })
@@ -82,7 +82,7 @@ const abandonedUpload = time.Hour
 
 // served is what the API says of this host, and takes.
 type served struct {
-	limits imagebuilder.Limits
+	limits pack.Limits
 	// isolation is the level of sandboxes here, empty without a worker.
 	isolation string
 }
@@ -92,13 +92,13 @@ type ceilingFlags struct {
 	MaxResources string `group:"service" env:"ATTUNE_MAX_RESOURCES" placeholder:"LIMITS" help:"Most that an action may ask for, as in its file: \"memory: 1Gi, pids: 256\". Packs that ask for more are refused."`
 }
 
-func (f ceilingFlags) limits() (imagebuilder.Limits, error) {
-	limits := imagebuilder.DefaultLimits()
+func (f ceilingFlags) limits() (pack.Limits, error) {
+	limits := pack.DefaultLimits()
 	if f.MaxResources == "" {
 		return limits, nil
 	}
 	var err error
-	if limits.Resources, err = imagebuilder.ParseCeilings(f.MaxResources); err != nil {
+	if limits.Resources, err = pack.ParseCeilings(f.MaxResources); err != nil {
 		return limits, fmt.Errorf("--max-resources: %w", err)
 	}
 	return limits, nil

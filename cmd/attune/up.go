@@ -150,7 +150,7 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 		return c.serve(ctx, st, queue, listener, served{limits, h.isolation}, log, poolMetrics(h.pool)...)
 	})
 	group.Go(func() error {
-		c.retention(st, log).Run(ctx)
+		c.cleaner(st, log).Run(ctx)
 		return nil
 	})
 	group.Go(func() error { return h.run(working, queue) })

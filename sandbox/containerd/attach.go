@@ -24,28 +24,24 @@ type earlier struct {
 
 // Attach implements Runtime.
 func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox, string, error) {
-	id, err := c.assigned(execution)
+	id, err := c.assignments.find(execution)
 	if err != nil {
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
-	s := &container{Runtime: c, spec: sandbox.Spec{ID: id}, files: runFiles{c.runDir(id)}, stdio: &stdio{}}
-	if s.earlier, err = s.files.readEarlier(); err != nil {
+	s := c.inherit(id)
+	if s.earlier, err = s.dir.readEarlier(); err != nil {
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
-	s.undo.add(func(context.Context) error { s.ids.release(s.earlier.idBase); return nil })
-	s.undo.steps = append(s.undo.steps, c.folder(id).steps...)
-	s.undo.add(s.removal.run)
-	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
-	s.removal.steps = append(s.removal.steps, c.outside(id).steps...)
 	if _, there := c.live.LoadOrStore(id, s); there {
 		return nil, "", fmt.Errorf("attach sandbox %s: it is attached", id)
 	}
-	s.ids.keep(s.earlier.idBase)
+	s.idBase = s.earlier.idBase
+	s.ids.keep(s.idBase)
 	if s.earlier.exit != nil {
 		return s, id, nil
 	}
 	if err := s.attach(context.WithoutCancel(ctx)); err != nil {
-		s.ids.release(s.earlier.idBase)
+		s.ids.release(s.idBase)
 		c.live.Delete(id)
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
@@ -54,7 +50,7 @@ func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox
 
 // attach takes its streams and waits for its end, as who made it did.
 func (s *container) attach(life context.Context) (err error) {
-	if s.stdio, err = openOutputs(s.files); err != nil {
+	if s.stdio, err = openOutputs(s.dir); err != nil {
 		return err
 	}
 	group := s.cgroupPath(s.spec.ID)
@@ -62,7 +58,6 @@ func (s *container) attach(life context.Context) (err error) {
 		s.stdio.abandon()
 		return err
 	}
-	s.removal.add(func(context.Context) error { s.oom.Close(); return nil })
 	s.await(life)
 	if kills, err := s.groups.OOMKills(group); err == nil && kills > 0 {
 		s.signal(life, syscall.SIGKILL) // nobody was there to do it
@@ -71,17 +66,17 @@ func (s *container) attach(life context.Context) (err error) {
 }
 
 // readEarlier reads what the folder tells about the run.
-func (f runFiles) readEarlier() (*earlier, error) {
+func (d runDir) readEarlier() (*earlier, error) {
 	e := &earlier{exit: &sandbox.Exit{}}
-	if err := readJSON(f.assignment(), &e.assignment); err != nil {
+	if err := readJSON(d.assignment(), &e.assignment); err != nil {
 		return nil, err
 	}
 	var result unix.Stat_t
-	if err := unix.Stat(f.result(), &result); err != nil {
+	if err := unix.Stat(d.result(), &result); err != nil {
 		return nil, fmt.Errorf("look for its ids: %w", err)
 	}
 	e.idBase = result.Uid - nobody
-	err := readJSON(f.exit(), e.exit)
+	err := readJSON(d.exit(), e.exit)
 	if err == nil {
 		return e, nil
 	}
@@ -89,19 +84,19 @@ func (f runFiles) readEarlier() (*earlier, error) {
 		return nil, err
 	}
 	e.exit = nil
-	if _, err := os.Stat(f.delivered()); err != nil {
+	if _, err := os.Stat(d.delivered()); err != nil {
 		return nil, fmt.Errorf("%w: it lacks a part of its document", sandbox.ErrGone)
 	}
 	return e, nil
 }
 
 // keepExit notes how a run ended, but for what it left in files, which stay where they are.
-func (f runFiles) keepExit(exit sandbox.Exit) error {
+func (d runDir) keepExit(exit sandbox.Exit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {
 		return fmt.Errorf("encode exit: %w", err)
 	}
-	if err := os.WriteFile(f.exit(), text, 0o600); err != nil {
+	if err := os.WriteFile(d.exit(), text, 0o600); err != nil {
 		return fmt.Errorf("write exit: %w", err)
 	}
 	return nil
@@ -122,13 +117,13 @@ func readJSON(path string, value any) error {
 	return nil
 }
 
-// Forget implements Runtime.
+// Forget implements Runtime. The record goes first: the rest of a sandbox without one is an orphan's.
 func (c *Runtime) Forget(execution string) {
-	id, err := c.assigned(execution)
-	if err != nil {
-		return // its sandbox was removed wholly
+	held, readErr := c.assignments.read(execution)
+	if err := c.assignments.remove(execution); err != nil {
+		c.log.Error("execution not forgotten", "execution", execution, "error", err)
 	}
-	if s, live := c.live.Load(id); live {
+	if s, live := c.live.Load(held.Sandbox); readErr == nil && live {
 		s.(*container).leave(context.Background())
 	}
 }

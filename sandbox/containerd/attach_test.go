@@ -12,12 +12,13 @@ import (
 func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	t.Parallel()
 	const base = firstHostID + 7*idRangeSize
-	c := &Runtime{config: Config{StateDir: t.TempDir()}}
-	files := runFiles{c.runDir("earlier")}
+	config := stateFolder(t)
+	c := &Runtime{config: config, assignments: assignmentsOf(t, config, "this boot")}
+	dir := c.runDir("earlier")
 	err := errors.Join(
-		os.MkdirAll(c.config.runsDir(), 0o700), os.MkdirAll(c.config.executionsDir(), 0o700), files.create(base+nobody),
-		os.WriteFile(files.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), files.keepExit(sandbox.Exit{Code: 3}),
-		os.Link(files.assignment(), c.config.link("e-1")),
+		dir.create(base+nobody),
+		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), dir.keepExit(sandbox.Exit{Code: 3}),
+		c.assignments.add("e-1", dir.assignment()),
 	)
 	if err != nil {
 		t.Fatal(err)

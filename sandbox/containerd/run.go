@@ -45,7 +45,7 @@ func (s *container) run(ctx, life context.Context, in sandbox.Input) (sandbox.Ex
 		return exit, err
 	}
 	if exit.Stopped {
-		return exit, s.removal.run(life)
+		return exit, s.tearDown(life, partDir)
 	}
 	status, err := s.watch(ctx, life, in, &exit)
 	s.stdio.endDelivery()
@@ -102,7 +102,7 @@ func (s *container) endDocument(life context.Context, written error) {
 		})
 	})
 	if written == nil && err == nil {
-		err = os.WriteFile(s.files.delivered(), nil, 0o600)
+		err = os.WriteFile(s.dir.delivered(), nil, 0o600)
 	}
 	if err != nil {
 		s.log.Warn("the end of the document was not told", "sandbox", s.spec.ID, "error", err)
@@ -120,11 +120,11 @@ func (s *container) collect(life context.Context, exit *sandbox.Exit) error {
 	s.account(exit)
 	// The end of its first process takes the pid namespace with it, so this is so but for errors of the host.
 	if empty, err := s.groups.Empty(path); err != nil || !empty {
-		if err := s.removal.run(life); err != nil {
+		if err := s.tearDown(life, partDir); err != nil {
 			return err
 		}
 	}
-	if err := s.files.keepExit(*exit); err != nil {
+	if err := s.dir.keepExit(*exit); err != nil {
 		return err
 	}
 	return s.readFiles(exit)
@@ -132,13 +132,13 @@ func (s *container) collect(life context.Context, exit *sandbox.Exit) error {
 
 // readFiles reads what only the sandbox could write, when it is gone.
 func (s *container) readFiles(exit *sandbox.Exit) (err error) {
-	if exit.Result, err = readLimited(s.files.result()); err != nil {
+	if exit.Result, err = readLimited(s.dir.result()); err != nil {
 		return err
 	}
-	if exit.Failure, err = readLimited(s.files.failure()); err != nil {
+	if exit.Failure, err = readLimited(s.dir.failure()); err != nil {
 		return err
 	}
-	exit.Outputs, err = readOutputs(s.files.collected())
+	exit.Outputs, err = readOutputs(s.dir.collected())
 	return err
 }
 
@@ -254,9 +254,8 @@ func (s *container) await(life context.Context) {
 		})
 		ended <- e
 	})
-	s.removal.add(func(context.Context) error {
+	s.stopWaiting = func() {
 		cancel()
 		waiter.Wait()
-		return nil
-	})
+	}
 }

@@ -21,8 +21,8 @@ const (
 	// idRangeSize is how many user and group ids a sandbox has of its own.
 	idRangeSize = 1 << 16
 
-	// ociVersion is the oldest that has all that stands here. Some runtimes refuse what is newer than themselves, crun 1.8
-	// everything from 1.1.
+	// ociVersion is the oldest that has all that stands here. A runtime refuses what is
+	// newer than itself.
 	ociVersion = "1.0.2"
 
 	resolvConfPath = "/etc/resolv.conf"

@@ -26,23 +26,26 @@ type stdio struct {
 }
 
 // openStdio opens all three, for a task that is about to be created.
-func openStdio(files runFiles) (*stdio, error) {
-	s, err := openOutputs(files)
+func openStdio(dir runDir) (*stdio, error) {
+	s, err := openOutputs(dir)
 	if err != nil {
 		return nil, err
 	}
 	// The open finishes by itself when the shim has opened its side; Close ends it.
-	if s.stdin, err = fifo.OpenFifo(context.Background(), files.stdin(), unix.O_WRONLY|unix.O_NONBLOCK, 0); err != nil {
+	if s.stdin, err = fifo.OpenFifo(context.Background(), dir.stdin(), unix.O_WRONLY|unix.O_NONBLOCK, 0); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open pipe %s: %w", files.stdin(), err)
+		return nil, fmt.Errorf("open pipe %s: %w", dir.stdin(), err)
 	}
 	return s, nil
 }
 
 // openOutputs opens what a sandbox prints.
-func openOutputs(files runFiles) (*stdio, error) {
-	stdout, stderr, err := files.openOutputs()
-	return &stdio{stdout: stdout, stderr: stderr}, err
+func openOutputs(dir runDir) (*stdio, error) {
+	stdout, stderr, err := dir.openOutputs()
+	if err != nil {
+		return nil, err
+	}
+	return &stdio{stdout: stdout, stderr: stderr}, nil
 }
 
 // copy starts reading both outputs to their ends, what was printed before too. Only the first call does.

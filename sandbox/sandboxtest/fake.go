@@ -21,16 +21,21 @@ type Fake struct {
 	program Program
 
 	mu sync.Mutex
-	// made maps the ids of the sandboxes to the executions that they were given to, and left has those of nobody.
-	made map[string]string
-	left map[string]bool
+	// made has the sandboxes by their ids, left those of an earlier process among them.
+	made, left map[string]bool
+	// records maps executions to the sandboxes that they were given, until they are forgotten.
+	records map[string]string
+	// unproven: the host may have lost records.
+	unproven bool
 }
 
 var _ sandbox.Runtime = (*Fake)(nil)
 
 // NewFake returns a Runtime whose sandboxes all run program.
 func NewFake(program Program) *Fake {
-	return &Fake{program: program, made: make(map[string]string), left: make(map[string]bool)}
+	return &Fake{
+		program: program, made: make(map[string]bool), left: make(map[string]bool), records: make(map[string]string),
+	}
 }
 
 // Create implements sandbox.Runtime.
@@ -47,10 +52,10 @@ func (f *Fake) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, er
 func (f *Fake) register(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, there := f.made[id]; there {
+	if f.made[id] {
 		return fmt.Errorf("sandbox %s exists", id)
 	}
-	f.made[id] = ""
+	f.made[id] = true
 	return nil
 }
 
@@ -65,16 +70,40 @@ func (f *Fake) Leave(id string) error {
 	return nil
 }
 
-// Attach implements sandbox.Runtime: nothing of a fake outlives its process.
-func (f *Fake) Attach(context.Context, string) (sandbox.Sandbox, string, error) {
-	return nil, "", sandbox.ErrGone
+// Begin makes an execution look as if an earlier process had begun it, in a sandbox that is gone.
+func (f *Fake) Begin(execution string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.records[execution] = ""
+}
+
+// Reboot makes the host look as if it had been started again: from then until Reconcile, a missing record proves nothing.
+func (f *Fake) Reboot() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unproven = true
+}
+
+// Attach implements sandbox.Runtime: no sandbox of a fake outlives its process.
+func (f *Fake) Attach(_ context.Context, execution string) (sandbox.Sandbox, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, there := f.records[execution]; there {
+		return nil, "", sandbox.ErrGone
+	}
+	if f.unproven {
+		f.records[execution] = ""
+		return nil, "", sandbox.ErrGone
+	}
+	return nil, "", sandbox.ErrNotStarted
 }
 
 // Forget implements sandbox.Runtime.
 func (f *Fake) Forget(execution string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	maps.DeleteFunc(f.made, func(_, its string) bool { return its == execution })
+	delete(f.made, f.records[execution])
+	delete(f.records, execution)
 }
 
 // Reconcile implements sandbox.Runtime.
@@ -85,6 +114,7 @@ func (f *Fake) Reconcile(context.Context) error {
 		delete(f.made, id)
 	}
 	clear(f.left)
+	f.unproven = false
 	return nil
 }
 
@@ -92,12 +122,10 @@ func (f *Fake) Reconcile(context.Context) error {
 func (f *Fake) assign(id, execution string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for other, its := range f.made {
-		if its == execution {
-			return fmt.Errorf("execution %s has sandbox %s", execution, other)
-		}
+	if other, there := f.records[execution]; there {
+		return fmt.Errorf("execution %s has sandbox %s", execution, other)
 	}
-	f.made[id] = execution
+	f.records[execution] = id
 	return nil
 }
 

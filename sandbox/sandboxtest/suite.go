@@ -74,7 +74,8 @@ func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 		"an id is used once at a time":            uniqueIDs,
 		"a bad specification is refused":          refusesBadSpec,
 		"reconcile leaves what is used":           reconciles,
-		"nothing to attach":                       nothingToAttach,
+		"an execution that has not started":       notStarted,
+		"an execution whose sandbox is gone":      gone,
 		"remove is idempotent":                    removeIsIdempotent,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,9 +383,57 @@ func reconciles(t *testing.T, s Subject) {
 	s.Runtime.Forget("ready")
 }
 
-func nothingToAttach(t *testing.T, s Subject) {
-	if _, _, err := s.Runtime.Attach(t.Context(), "never-was"); !errors.Is(err, sandbox.ErrGone) {
-		t.Errorf("got %v", err)
+func notStarted(t *testing.T, s Subject) {
+	if err := s.Runtime.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	s.wantAttach(t, "never-was", sandbox.ErrNotStarted)
 	s.Runtime.Forget("never-was")
+	s.wantAttach(t, "never-was", sandbox.ErrNotStarted)
+	made, err := s.Runtime.Create(t.Context(), s.Spec("not-yet", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wantAttach(t, "not-yet", sandbox.ErrNotStarted)
+	if err := made.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.wantAttach(t, "not-yet", sandbox.ErrNotStarted)
+}
+
+// gone is about an execution that has begun: it is never taken for one that has not, whatever becomes of its sandbox.
+func gone(t *testing.T, s Subject) {
+	if err := s.Runtime.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	made, err := s.Runtime.Create(t.Context(), s.Spec("ends", "echo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := s.Input("begun")
+	in.Started = func() {
+		if _, _, err := s.Runtime.Attach(t.Context(), "begun"); err == nil || errors.Is(err, sandbox.ErrNotStarted) {
+			t.Errorf("right before the document: %v", err)
+		}
+	}
+	if exit, err := made.Run(t.Context(), in); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if err := s.Runtime.Remove(t.Context(), "ends"); err != nil {
+		t.Error(err)
+	}
+	s.wantAttach(t, "begun", sandbox.ErrGone)
+	if err := s.Runtime.Reconcile(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.wantAttach(t, "begun", sandbox.ErrGone)
+	s.Runtime.Forget("begun")
+	s.wantAttach(t, "begun", sandbox.ErrNotStarted)
+}
+
+func (s Subject) wantAttach(t *testing.T, execution string, want error) {
+	t.Helper()
+	if _, _, err := s.Runtime.Attach(t.Context(), execution); !errors.Is(err, want) {
+		t.Errorf("%s: got %v, want %v", execution, err, want)
+	}
 }

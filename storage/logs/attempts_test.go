@@ -3,6 +3,7 @@ package logs_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,11 +20,22 @@ import (
 
 func createAttempt(t *testing.T, store *logs.Store, attempt int) *logs.Writer {
 	t.Helper()
-	w, err := store.CreateAttempt(prefix, attempt, "stdout", 0)
+	return createAttemptOf(t, store, attempt, "stdout")
+}
+
+func createAttemptOf(t *testing.T, store *logs.Store, attempt int, stream string) *logs.Writer {
+	t.Helper()
+	w, err := store.CreateAttempt(prefix, attempt, stream, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// closeAttempt ends and stores an attempt that will be tried again.
+func closeAttempt(ctx context.Context, w *logs.Writer, attempt int) (logs.Summary, error) {
+	summary, err := w.End(logs.AttemptPrefix(prefix, attempt))
+	return summary, errors.Join(err, w.Upload(ctx))
 }
 
 // wantKeys waits until these objects and no others are there.
@@ -80,7 +92,7 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 	w := createAttempt(t, store, 1)
 	write(t, w, "first")
 	wantKeys(t, b, "stdout/00000000000000000000.log")
-	summary, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 1))
+	summary, err := closeAttempt(t.Context(), w, 1)
 	if err != nil || summary.Size != 5 {
 		t.Fatalf("closed with %+v, %v", summary, err)
 	}
@@ -92,7 +104,7 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout/00000000000000000000.log")
 	wantPage(t, store, prefix, "second", true)
 	wantPage(t, other, prefix, "second", true)
-	if _, err := w.CloseAt(t.Context(), logs.AttemptPrefix(prefix, 2)); err != nil {
+	if _, err := closeAttempt(t.Context(), w, 2); err != nil {
 		t.Fatal(err)
 	}
 	wantKeys(t, b, "attempt-1/stdout.log", "attempt-2/stdout.log")
@@ -117,12 +129,12 @@ func TestLastAttemptIsAtTheTop(t *testing.T) {
 func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	t.Parallel()
 	store, spool, b, p := openBehindProxy(t)
-	first := createAttempt(t, store, 1)
-	write(t, first, "first")
+	w := createAttempt(t, store, 1)
+	write(t, w, "first")
 	wantKeys(t, b, "stdout/00000000000000000000.log")
 	p.Cut()
 	unavailable(t, func(ctx context.Context) (logs.Summary, error) {
-		return first.CloseAt(ctx, logs.AttemptPrefix(prefix, 1))
+		return closeAttempt(ctx, w, 1)
 	})
 	// The process dies here. What comes after it knows the target from the spool alone.
 	next, left := reborn(t, spool, b)
@@ -140,8 +152,9 @@ func TestEarlierAttemptIsStoredLate(t *testing.T) {
 	p.Open()
 	recovered(t, store, spool) // of the process that did not die; the first attempt is stored once more
 	wantKeys(t, b, "attempt-1/stdout.log", "stdout.log")
-	if first, last := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log"); string(first) != "first" || string(last) != "second" {
-		t.Errorf("stored %q and %q", first, last)
+	firstLog, lastLog := b.Read(prefix+"attempt-1/stdout.log"), b.Read(prefix+"stdout.log")
+	if string(firstLog) != "first" || string(lastLog) != "second" {
+		t.Errorf("stored %q and %q", firstLog, lastLog)
 	}
 }
 
@@ -174,7 +187,7 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 			if got := string(b.Read(prefix + test.want)); got != "before the crash" {
 				t.Errorf("stored %q", got)
 			}
-			// What is being written is nobody else's business.
+			// A stream that is being written is left alone.
 			if err := store.KeepAttempt(prefix, 2); err != nil {
 				t.Fatal(err)
 			}
@@ -188,19 +201,28 @@ func TestRecoverAnAttemptAfterACrash(t *testing.T) {
 	}
 }
 
-func TestDiscardOfALaterAttempt(t *testing.T) {
+// TestDropAnAttempt: of an attempt that begins once more, nothing is stored; others keep what is theirs.
+func TestDropAnAttempt(t *testing.T) {
 	t.Parallel()
 	store, spool, b := openLogs(t)
-	w := createAttempt(t, store, 2)
-	write(t, w, "never mind")
-	wantKeys(t, b, "attempt-2/stdout/00000000000000000000.log")
-	if err := w.Discard(); err != nil {
+	first, second := createAttempt(t, store, 1), createAttemptOf(t, store, 2, "stderr")
+	write(t, first, "of the first")
+	write(t, second, "of the second")
+	for _, prefix := range []string{logs.AttemptPrefix(prefix, 1), prefix} {
+		document, err := store.SpoolResult(prefix, []byte("1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		document.Leave()
+	}
+	if err := errors.Join(first.Leave(), second.Leave()); err != nil {
 		t.Fatal(err)
 	}
-	wantKeys(t, b)
-	if n := spooled(t, spool); n != 0 {
-		t.Errorf("%d files are left in the spool", n)
+	if err := store.DropAttempt(prefix, 2); err != nil {
+		t.Fatal(err)
 	}
+	recovered(t, store, spool)
+	wantKeys(t, b, "attempt-1/result.json", "stdout.log")
 }
 
 // A version that knew no attempts has left a spool file and a segment.
@@ -215,7 +237,8 @@ func TestRecoverASpoolOfAnEarlierVersion(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(spool, "a.spool"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Client.PutObject(t.Context(), b.Name, prefix+"stdout/00000000000000000000.log", strings.NewReader("old"), 3, minio.PutObjectOptions{})
+	segment := prefix + "stdout/00000000000000000000.log"
+	_, err = b.Client.PutObject(t.Context(), b.Name, segment, strings.NewReader("old"), 3, minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,44 +30,46 @@ type Manifest struct {
 	StartedAt   *time.Time    `json:"started_at,omitempty"`
 	FinishedAt  *time.Time    `json:"finished_at,omitempty"`
 	Usage       *attune.Usage `json:"usage,omitempty"`
-	// Outputs lie below output/.
+	// Outputs are the files below output/.
 	Outputs []attune.OutputFile `json:"outputs,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]Summary `json:"streams"`
 }
 
-// Document is an object that goes to the bucket after what it tells of. Until Upload it is in the spool, where Recover finds
-// it after a crash.
+// Document is an object that goes to the bucket once its execution is recorded. Until Upload it is in the spool, where
+// Recover finds it after a crash.
 type Document struct {
 	store            *Store
 	key, contentType string
 	// content is what is sent; nil where it is read from the spool.
 	content *io.SectionReader
-	// path is of its file in the spool; empty where the disk took none.
+	// path is its file in the spool; empty where the disk refused one.
 	path string
 }
 
-// SpoolManifest begins manifest.json. The document is there also beside an error, which says that the disk did not take it.
+// SpoolManifest begins manifest.json. An error says that the disk refused the document, which is returned all the same.
 func (l *Store) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	return l.spoolJSON(prefix+"manifest.json", append(text, '\n'))
+	return l.spoolJSON(prefix+manifestName, append(text, '\n'))
 }
 
 // SpoolResult begins result.json, which must be JSON, as SpoolManifest does.
 func (l *Store) SpoolResult(prefix string, result []byte) (*Document, error) {
-	return l.spoolJSON(prefix+"result.json", result)
+	return l.spoolJSON(prefix+resultName, result)
 }
 
-// SpoolOutput begins a file that an execution left, as SpoolManifest does; without the disk there is none.
-func (l *Store) SpoolOutput(prefix, name string, content *io.SectionReader) (attune.OutputFile, *Document, error) {
+// SpoolOutput begins a file that an execution left. When the disk refuses it, there is no document.
+func (l *Store) SpoolOutput(
+	prefix, name string, content *io.SectionReader,
+) (attune.OutputFile, *Document, error) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(content, 0, content.Size())); err != nil {
 		return attune.OutputFile{}, nil, fmt.Errorf("read output file %s: %w", name, err)
 	}
-	d, err := l.spoolDocument(prefix+outputFolder+name, "application/octet-stream", content)
+	d, err := l.spoolDocument(prefix+outputFolder+name, fileType, content)
 	if err != nil {
 		return attune.OutputFile{}, nil, err
 	}
@@ -75,16 +77,10 @@ func (l *Store) SpoolOutput(prefix, name string, content *io.SectionReader) (att
 	return attune.OutputFile{Name: name, Size: content.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))}, d, nil
 }
 
-const (
-	outputFolder = "output/"
-	jsonType     = "application/json"
-)
-
 func (l *Store) spoolJSON(key string, text []byte) (*Document, error) {
 	return l.spoolDocument(key, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
 }
 
-// spoolDocument writes the header last: Recover removes a file that has none.
 func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader) (*Document, error) {
 	d := &Document{store: l, key: key, contentType: contentType, content: content}
 	header, err := spoolHeader{Document: key, ContentType: contentType}.encode()
@@ -93,16 +89,7 @@ func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader
 	}
 	path := l.newSpoolPath()
 	l.take(path)
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		l.giveBack(path)
-		return d, fmt.Errorf("spool %s: %w", key, err)
-	}
-	if _, err = io.Copy(io.NewOffsetWriter(file, headerBytes), io.NewSectionReader(content, 0, content.Size())); err == nil {
-		_, err = file.WriteAt(header, 0)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		err = errors.Join(err, os.Remove(path))
+	if err := writeDocument(path, header, content); err != nil {
 		l.giveBack(path)
 		return d, fmt.Errorf("spool %s: %w", key, err)
 	}
@@ -110,8 +97,24 @@ func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader
 	return d, nil
 }
 
-// Upload sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Upload or Leave is
-// called, once.
+// writeDocument writes the header last: Recover removes a file that has none.
+func writeDocument(path string, header []byte, content *io.SectionReader) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.NewOffsetWriter(file, headerBytes), io.NewSectionReader(content, 0, content.Size()))
+	if err == nil {
+		_, err = file.WriteAt(header, 0)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// Upload sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Upload or
+// Leave is called, once.
 func (d *Document) Upload(ctx context.Context) error {
 	err := d.send(ctx)
 	if err == nil && d.path != "" {
@@ -141,7 +144,8 @@ func (d *Document) Leave() {
 
 // sendSpooled sends a document from its file in the spool.
 func (l *Store) sendSpooled(ctx context.Context, s *spool) error {
-	return l.send(ctx, s.Document, cmp.Or(s.ContentType, jsonType), io.NewSectionReader(s.file, headerBytes, s.total))
+	content := io.NewSectionReader(s.file, headerBytes, s.total)
+	return l.send(ctx, s.Document, cmp.Or(s.ContentType, jsonType), content)
 }
 
 func (l *Store) send(ctx context.Context, key, contentType string, content *io.SectionReader) error {

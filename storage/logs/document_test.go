@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
@@ -49,17 +48,5 @@ func TestRecordsOfAnExecution(t *testing.T) {
 	info, err := b.Client.StatObject(t.Context(), b.Name, prefix+"result.json", minio.StatObjectOptions{})
 	if err != nil || info.ContentType != "application/json" {
 		t.Errorf("the result's type is %s, %v", info.ContentType, err)
-	}
-}
-
-func TestPlacesInTheBucket(t *testing.T) {
-	t.Parallel()
-	east := time.FixedZone("east", 5*3600)
-	created := time.Date(2030, 1, 2, 3, 0, 0, 0, east) // the day before, in UTC
-	if got, want := logs.ExecutionPrefix("weather", "forecast", created, "id"), "executions/weather/forecast/2030/01/01/id/"; got != want {
-		t.Errorf("an execution lies at %s, want %s", got, want)
-	}
-	if got, want := logs.InstallationPrefix("weather", "id"), "installations/weather/id/"; got != want {
-		t.Errorf("an installation lies at %s, want %s", got, want)
 	}
 }

@@ -24,8 +24,10 @@ func TestEndedStreamIsReadWholeBeforeItIsStored(t *testing.T) {
 		t.Fatalf("ended with %+v, %v", summary, err)
 	}
 	page, err := store.Page(t.Context(), prefix, "stdout", 0, 1<<20, false)
-	if err != nil || page.TotalSize != summary.Size || !page.Truncated || !strings.HasPrefix(page.Content, "aaaa\n[TRUNCATED: ") {
-		t.Errorf("here it reads %d bytes of %d, truncated %t: %.60q, %v", len(page.Content), page.TotalSize, page.Truncated, page.Content, err)
+	if err != nil || page.TotalSize != summary.Size || !page.Truncated ||
+		!strings.HasPrefix(page.Content, "aaaa\n[TRUNCATED: ") {
+		t.Errorf("here it reads %d bytes of %d, truncated %t: %.60q, %v",
+			len(page.Content), page.TotalSize, page.Truncated, page.Content, err)
 	}
 
 	// Another process waits until it is stored, or has waited long enough.
@@ -62,27 +64,27 @@ func TestEndedStreamIsRecovered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The next attempt has the place of the first, whose log stands where it will be.
+	// The next attempt is read at the execution's prefix, the first one already at its own.
 	second := createAttempt(t, store, 2)
 	write(t, second, "second")
 	wantPage(t, store, prefix, "second", true)
 	wantPage(t, store, again, "first", false)
-	if err := second.Discard(); err != nil {
+	if _, err := second.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
-	next, place := reborn(t, spool, b)
-	recovered(t, next, place)
+	next, left := reborn(t, spool, b)
+	recovered(t, next, left)
 	wantPage(t, next, again, "first", false)
-	wantKeys(t, b, "attempt-1/manifest.json", "attempt-1/stdout.log")
+	wantKeys(t, b, "attempt-1/manifest.json", "attempt-1/stdout.log", "stdout.log")
 	manifest.Leave()
 	if err := w.Upload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Between the end of a stream and the record of its outcome, the process dies, and the next one decides otherwise about trying
-// again.
+// Between the end of a stream and the record of its outcome, the process dies, and the next one decides otherwise about
+// trying again.
 func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
 	t.Parallel()
 	store, spool, b := openLogs(t)
@@ -97,7 +99,7 @@ func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, place := reborn(t, spool, b)
+	next, left := reborn(t, spool, b)
 	resumed, err := next.Resume(prefix, 1, "stdout", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func TestEndedStreamIsResumedToAnotherPlace(t *testing.T) {
 	if _, err := resumed.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	recovered(t, next, place)
+	recovered(t, next, left)
 	wantKeys(t, b, "stdout.log")
 	manifest.Leave()
 	if err := w.Upload(t.Context()); err != nil { // for the test alone: its process is dead

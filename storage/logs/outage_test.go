@@ -43,7 +43,7 @@ func TestOutageDuringTheRunAndTheEnd(t *testing.T) {
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("the outage held the writer up for %s", took)
 	}
-	// Who asks the process that writes still sees the stream.
+	// A reader in the process that writes still sees the stream.
 	page, err := store.Page(t.Context(), prefix, "stdout", 0, 9, true)
 	if err != nil || page.Content != "before\n01" {
 		t.Errorf("page is %+v, %v", page, err)
@@ -183,11 +183,11 @@ func TestRecoverAfterACrash(t *testing.T) {
 	if keys := b.Keys(prefix); len(keys) != 1 || spooled(t, next) != 0 {
 		t.Errorf("left are %v and %d files", keys, spooled(t, next))
 	}
-	// What is being written is nobody else's business.
+	// A stream that is being written is left alone.
 	if err := store.Recover(t.Context()); err != nil || spooled(t, spool) != 1 {
 		t.Errorf("recover took an open stream: %v", err)
 	}
-	if err := w.Discard(); err != nil {
+	if _, err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	pruneBytes = 4 << 20
 )
 
-// prune makes a hole where the stream will not be stored.
+// prune makes a hole in the file, in the part of the stream that will not be stored.
 func (s *spool) prune() error {
 	size := s.total - tailBytes - s.pruned
 	if size < pruneBytes {
@@ -32,14 +32,15 @@ func (s *spool) prune() error {
 	return nil
 }
 
-// receive moves what a pipe holds into the file; 0 is its end. The kernel takes from the pipe just what it has put into the
-// file, also when the process is killed meanwhile: no byte is lost, and none comes twice.
+// receive moves what a pipe holds into the file; 0 is the pipe's end. The kernel takes from the pipe exactly what it
+// puts into the file, even if the process is killed meanwhile: no byte is lost, and none comes twice.
 func (s *spool) receive(pipe int) (int64, error) {
 	if s.broken != nil {
 		return 0, s.broken
 	}
 	offset := s.at(s.total)
-	n, err := unix.Splice(pipe, nil, int(s.file.Fd()), &offset, spliceBytes, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+	const flags = unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MOVE
+	n, err := unix.Splice(pipe, nil, int(s.file.Fd()), &offset, spliceBytes, flags)
 	if err != nil {
 		return 0, err
 	}
@@ -49,8 +50,7 @@ func (s *spool) receive(pipe int) (int64, error) {
 	return n, nil
 }
 
-// ReadFrom takes everything from r to its end, as Write does. Of a pipe, every byte is in the spool as soon as it is not in
-// the pipe any more.
+// ReadFrom takes everything from r to its end, as Write does. A byte that has left a pipe is in the spool.
 func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 	pipe, ok := r.(syscall.Conn)
 	if !ok {

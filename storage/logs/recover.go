@@ -3,16 +3,14 @@ package logs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"attune"
 )
 
-// Recover stores the streams that are left in the spool because an earlier process died or S3 did not answer when they
-// were closed. Call it at the start and from time to time. It stops at the first sign that S3 is away.
+// Recover stores what is left in the spool because an earlier process died or S3 did not answer in time. Call it at the
+// start and from time to time. It stops at the first sign that S3 is away.
 func (l *Store) Recover(ctx context.Context) error {
 	paths, err := l.spooled()
 	if err != nil {
@@ -34,19 +32,6 @@ func (l *Store) Recover(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// spooled are the paths of all spool files, those in use too.
-func (l *Store) spooled() ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(l.spool, "*", "*"+spoolSuffix))
-	if err != nil {
-		return nil, fmt.Errorf("list log spool: %w", err)
-	}
-	earlier, err := filepath.Glob(filepath.Join(l.spool, "*"+spoolSuffix)) // versions that had no folders there
-	if err != nil {
-		return nil, fmt.Errorf("list log spool: %w", err)
-	}
-	return append(earlier, paths...), nil
 }
 
 func (l *Store) recover(ctx context.Context, path string) error {
@@ -76,16 +61,37 @@ func (l *Store) recover(ctx context.Context, path string) error {
 }
 
 func (l *Store) recoverStream(ctx context.Context, s *spool) error {
-	summary, err := s.summary(s.content())
+	summary, err := s.summary()
 	if err != nil {
 		return err
 	}
 	return l.store(ctx, s, summary, true)
 }
 
-// KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an attempt
-// that died with its process is tried again: Recover would store it as the last one.
+// KeepAttempt sends what an earlier process left of an attempt's streams to its AttemptPrefix. Call it before an
+// attempt that died with its process is tried again: Recover would store it as the last one.
 func (l *Store) KeepAttempt(prefix string, attempt int) error {
+	return l.each(func(s *spool) error {
+		if s.Prefix == prefix && s.isStreamOf(prefix, attempt) {
+			return s.redirect(AttemptPrefix(prefix, attempt))
+		}
+		return nil
+	})
+}
+
+// DropAttempt removes what an earlier process left of an attempt that had not started. Call it before the attempt begins
+// once more: Recover would store the remains over its log.
+func (l *Store) DropAttempt(prefix string, attempt int) error {
+	return l.each(func(s *spool) error {
+		if s.isStreamOf(prefix, attempt) || s.isDocumentOf(prefix, attempt) {
+			return s.remove()
+		}
+		return nil
+	})
+}
+
+// each calls do with every spool that is not in use, until it fails.
+func (l *Store) each(do func(*spool) error) error {
 	paths, err := l.spooled()
 	if err != nil {
 		return err
@@ -94,42 +100,14 @@ func (l *Store) KeepAttempt(prefix string, attempt int) error {
 		if !l.take(path) {
 			continue
 		}
-		err := keepAttempt(path, prefix, attempt)
+		s, err := openSpool(path)
+		if err == nil {
+			err = errors.Join(do(s), s.close())
+		}
 		l.giveBack(path)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, errNoHeader) {
 			return err
 		}
 	}
 	return nil
-}
-
-func keepAttempt(path, prefix string, attempt int) error {
-	spool, err := openSpool(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, errNoHeader) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if spool.Prefix == prefix && spool.Segments == segmentsPrefix(prefix, attempt) {
-		err = spool.redirect(AttemptPrefix(prefix, attempt))
-	}
-	return errors.Join(err, spool.close())
-}
-
-// take reserves a spool file, unless it is in use.
-func (l *Store) take(path string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy[path] {
-		return false
-	}
-	l.busy[path] = true
-	return true
-}
-
-func (l *Store) giveBack(path string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.busy, path)
 }

@@ -10,15 +10,13 @@ import (
 	"attune/storage/s3"
 )
 
-// RemoveDays removes the objects of the executions that were submitted on the days before a given one, in UTC, except those
-// that keep names. It goes by the names in the bucket and not by records, so that it also finds what came late, out of a
-// spool that had waited for months. It holds a page of each listing in memory; what was interrupted is simply repeated.
+// RemoveDays removes the objects of the executions that were submitted on the days before a given one, in UTC, except
+// those for which keep is true. It goes by the names in the bucket and not by the database, so it also finds what came
+// late, out of a spool that had waited for months. It holds a page of each listing in memory. It may be interrupted and
+// repeated.
 func (l *Store) RemoveDays(ctx context.Context, before time.Time, keep func(id string) bool) (removed int, err error) {
 	return l.bucket.Remove(ctx, l.daysBefore(ctx, before.UTC().Format(dayFolder), keep))
 }
-
-// dayFolder is how ExecutionPrefix writes a day.
-const dayFolder = "2006/01/02"
 
 // Levels of folders: executions/<pack>/<action>/<yyyy>/<mm>/<dd>/<id>/<object>.
 const (
@@ -75,17 +73,18 @@ func (l *Store) oldFolders(ctx context.Context, parent, end string) iter.Seq2[s3
 	}
 }
 
-// Ages of a folder.
+type age int
+
 const (
-	young = iota
+	young age = iota // no day is before end, or it is no folder of days
 	mixed
-	old
+	old // all days are before end
 )
 
 var datePart = regexp.MustCompile(`^\d{4}(/\d\d){0,2}$`)
 
-// ageOf tells whether the days in a folder are all before end, which is written as dayFolder.
-func ageOf(key, end string) int {
+// ageOf compares the days in a folder with end, which is written as dayFolder.
+func ageOf(key, end string) age {
 	parts := strings.Split(key, "/") // the last is empty
 	level := len(parts) - 1
 	if level <= actionLevel {

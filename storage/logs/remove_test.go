@@ -59,7 +59,7 @@ func TestOldLogsAreRemovedByDay(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if n, err := store.RemoveDays(ended, first, keep); n != 0 || !errors.Is(err, context.Canceled) {
-		t.Errorf("who left had %d removed, %v", n, err)
+		t.Errorf("after the context ended, %d were removed, %v", n, err)
 	}
 	for _, want := range []int{len(old), 0} {
 		if n, err := store.RemoveDays(t.Context(), first, keep); n != want || err != nil {

@@ -2,12 +2,12 @@ package logs
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"attune/internal/retry"
 	"attune/storage/s3"
 )
 
@@ -19,54 +19,51 @@ const (
 	segmentPauseMin = 250 * time.Millisecond
 	segmentPauseMax = 10 * time.Second
 	segmentPauses   = 100
+	// segmentTimeout bounds one request.
+	segmentTimeout = 15 * time.Second
 )
 
-// segmentKey names the piece of a running stream that begins at offset; names sort as offsets do.
-func segmentKey(prefix, stream string, offset int64) string {
-	return fmt.Sprintf("%s%s/%020d.log", prefix, stream, offset)
-}
-
-// segmentUploader copies the head of a stream from the spool to S3 while it is being written. When S3 is slow or away it
-// falls behind, and the spool holds what is missing.
+// segmentUploader copies the head of a stream from the spool to S3 while it is being written. When S3 is slow or away
+// it falls behind, and the spool holds what is missing.
 type segmentUploader struct {
 	// dirty: there is something new. full: there is enough for a whole segment.
 	dirty, full chan struct{}
-	// stopping asks for the end after the request under way; cancel cuts that off, too.
-	stopping chan struct{}
-	cancel   context.CancelFunc
-	done     chan struct{}
-	sent     atomic.Int64
+	// finish asks for the end after the request under way; abort cuts that off, too.
+	finish, abort context.CancelFunc
+	done          chan struct{}
+	// sent is how far the segments in S3 reach.
+	sent atomic.Int64
 	// began is set when S3 may have a segment; it is read after stop.
 	began bool
 	// resumed: an earlier process has begun, and how far it came is not known yet.
 	resumed bool
 }
 
-func (u *segmentUploader) start(w *Writer) {
-	ctx, cancel := context.WithCancel(context.Background())
-	*u = segmentUploader{
-		resumed: u.resumed, began: u.resumed,
-		dirty: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		stopping: make(chan struct{}), cancel: cancel, done: make(chan struct{}),
-	}
+// start begins the upload; resumed says that an earlier process has begun it.
+func (u *segmentUploader) start(w *Writer, resumed bool) {
+	running, finish := context.WithCancel(context.Background())
+	requests, abort := context.WithCancel(context.Background())
+	u.dirty, u.full, u.done = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+	u.finish, u.abort = finish, abort
+	u.began, u.resumed = resumed, resumed
 	go func() {
 		defer close(u.done)
-		u.run(ctx, w)
+		u.run(running, requests, w)
 	}()
 }
 
-// stop returns when no request is under way: one that lands after the segments were removed would stay for ever.
+// stop returns when no request is under way: a segment that lands after the others were removed would stay forever.
 func (u *segmentUploader) stop(ctx context.Context) {
-	close(u.stopping)
+	u.finish()
 	select {
 	case <-u.done:
 	case <-ctx.Done():
 	}
-	u.cancel()
+	u.abort()
 	<-u.done
 }
 
-// grown is told how long the head is after each write.
+// grown takes note of the length of the head after each write.
 func (u *segmentUploader) grown(written int64) {
 	pending := written - u.sent.Load()
 	if pending > 0 {
@@ -77,29 +74,18 @@ func (u *segmentUploader) grown(written int64) {
 	}
 }
 
-func (u *segmentUploader) run(ctx context.Context, w *Writer) {
+// run uploads until running ends, with requests that last until that context ends.
+func (u *segmentUploader) run(running, requests context.Context, w *Writer) {
 	begin := time.Now()
-	backoff := retryPauseMin
 	for {
 		select {
-		case <-u.stopping:
+		case <-running.Done():
 			return
 		case <-u.dirty:
 		}
-		if u.pause(segmentPause(time.Since(begin)), u.full) {
-			return
-		}
-		for !u.caughtUp(w) {
-			if err := u.send(ctx, w); err == nil {
-				backoff = retryPauseMin
-				continue
-			} else if backoff == retryPauseMin {
-				slog.WarnContext(ctx, "a piece of a log waits for S3", "prefix", w.spool.Segments, "stream", w.spool.Stream, "error", err)
-			}
-			if u.pause(backoff, nil) {
-				return
-			}
-			backoff = min(2*backoff, retryPauseMax)
+		u.gather(running, segmentPause(time.Since(begin)))
+		for running.Err() == nil && u.sent.Load() < w.written() {
+			u.sendInTime(running, requests, w)
 		}
 	}
 }
@@ -109,33 +95,54 @@ func segmentPause(age time.Duration) time.Duration {
 	return min(max(age/segmentPauses, segmentPauseMin), segmentPauseMax)
 }
 
-// pause ends early when it is interrupted, and returns true when the uploader is to stop.
-func (u *segmentUploader) pause(d time.Duration, interrupt <-chan struct{}) bool {
-	timer := time.NewTimer(d)
+// gather waits for more, so that segments are few.
+func (u *segmentUploader) gather(running context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
-	case <-u.stopping:
-		return true
+	case <-running.Done():
 	case <-timer.C:
-	case <-interrupt:
-	}
-	return false
-}
-
-func (u *segmentUploader) caughtUp(w *Writer) bool {
-	select {
-	case <-u.stopping:
-		return true // Close stores the whole stream
-	default:
-		return u.sent.Load() == w.written()
+	case <-u.full:
 	}
 }
 
-// catchUp learns how far an earlier process came.
+// sendInTime repeats send while it fails, until running ends. It logs the first failure only.
+func (u *segmentUploader) sendInTime(running, requests context.Context, w *Writer) {
+	logged := false
+	_ = retry.Do(running, retry.Pauses(retryPauseMin, retryPauseMax), func() error { // the whole stream is stored later
+		return u.send(requests, w)
+	}, func(err error, _ time.Duration) {
+		if logged {
+			return
+		}
+		logged = true
+		slog.WarnContext(running, "a piece of a log waits for S3",
+			"prefix", w.spool.Segments, "stream", w.spool.Stream, "error", err)
+	})
+}
+
+// send stores the next segment, or learns what an earlier process has stored.
+func (u *segmentUploader) send(ctx context.Context, w *Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
+	defer cancel()
+	if u.resumed {
+		return u.catchUp(ctx, w)
+	}
+	u.began = true
+	s, offset := w.spool, u.sent.Load()
+	size := min(w.written()-offset, segmentBytes)
+	err := w.store.upload(ctx, segmentKey(s.Segments, s.Stream, offset),
+		io.NewSectionReader(s.file, s.at(offset), size), size, s3.PutOptions{ContentType: textType})
+	if err == nil {
+		u.sent.Add(size)
+	}
+	return err
+}
+
+// catchUp learns how far the segments of an earlier process reach.
 func (u *segmentUploader) catchUp(ctx context.Context, w *Writer) error {
 	sent := int64(0)
-	earlier := pageReader{store: w.store, below: w.spool.Segments, stream: w.spool.Stream}
-	for s, err := range earlier.segments(ctx, "") {
+	for s, err := range w.store.segments(ctx, segmentFolder(w.spool.Segments, w.spool.Stream), "") {
 		if err != nil {
 			return err
 		}
@@ -144,32 +151,6 @@ func (u *segmentUploader) catchUp(ctx context.Context, w *Writer) error {
 	u.sent.Store(sent)
 	u.resumed = false
 	return nil
-}
-
-// send stores the next segment.
-func (u *segmentUploader) send(ctx context.Context, w *Writer) error {
-	offset := u.sent.Load()
-	size := min(w.written()-offset, segmentBytes)
-	u.began = true
-	s := w.spool
-	ctx, cancel := context.WithTimeout(ctx, segmentTimeout)
-	defer cancel()
-	if u.resumed {
-		return u.catchUp(ctx, w)
-	}
-	err := w.store.upload(ctx, segmentKey(s.Segments, s.Stream, offset), io.NewSectionReader(s.file, s.at(offset), size), size,
-		s3.PutOptions{ContentType: "text/plain; charset=utf-8"})
-	if err == nil {
-		u.sent.Add(size)
-	}
-	return err
-}
-
-// written is the length of the head so far.
-func (w *Writer) written() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.spool.written
 }
 
 // signal never blocks: a signal that waits to be received stands for this one too.

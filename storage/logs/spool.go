@@ -13,43 +13,44 @@ import (
 const (
 	// tailBytes are kept of the end of a stream that exceeds its cap.
 	tailBytes = 64 << 10
-	// headerBytes lead a spool file and say whose it is.
+	// headerBytes is the size of the header of a spool file.
 	headerBytes = 1 << 10
 	spoolSuffix = ".spool"
 )
 
-// spool is a stream on disk, as much of it as will be stored. Nothing of it is kept in memory, and a process that starts
-// after a crash finds in the file all that it needs to finish the work:
+// spool is a stream on disk, as much of it as will be stored. Nothing of it is kept in memory, and a process that
+// starts after a crash finds in the file all that it needs to finish the work:
 //
 //	header | head, at most Cap bytes | a hole | the last bytes, tailBytes at least
 //
-// Every byte of the stream has its place, so that the size of the file tells how much was taken. Past the cap, the disk
-// gets back what will not be stored. It is not safe for concurrent use, but for reading what was written before.
+// Every byte of the stream has a fixed offset, so the size of the file says how much was taken. Past the cap, the disk
+// gets back what will not be stored. A spool is not safe for concurrent use, except for reading what was written
+// before.
 type spool struct {
 	spoolHeader
 	file *os.File
-	// total counts what was written; written is the part of the head that is in the file.
+	// total is the number of bytes written; written is the part of the head that is in the file.
 	total, written int64
 	// pruned is how far the hole reaches.
 	pruned int64
-	// broken is set when the disk refused a write; from then on bytes are only counted.
+	// broken is set when the disk refused a write. From then on bytes are only counted.
 	broken error
 }
 
 type spoolHeader struct {
-	// Prefix is below which the whole stream goes, and Segments below which its segments lie while it is written. A file of
-	// a version that knew no attempts has no Segments: they are the same.
+	// Prefix is where the whole stream goes, Segments where its segments are while it is written. A file of a version
+	// that did not know attempts has no Segments: they are the same.
 	Prefix   string `json:"prefix"`
 	Segments string `json:"segments,omitempty"`
 	Stream   string `json:"stream"`
 	Cap      int64  `json:"cap"`
-	// Document is the key of an object, which follows as it is; there is no stream then. Without a type it is JSON, as in a file
-	// of a version that knew nothing else.
+	// Document is the key of an object, which follows as it is; there is no stream then. Without a type it is JSON, as in
+	// a file of a version that did not know others.
 	Document    string `json:"document,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
 }
 
-// encode pads the header to its place.
+// encode pads the header to headerBytes.
 func (h spoolHeader) encode() ([]byte, error) {
 	text, err := json.Marshal(h)
 	if err != nil || len(text) > headerBytes {
@@ -102,8 +103,8 @@ func openSpool(path string) (s *spool, err error) {
 	return s, nil
 }
 
-// redirect lets the whole stream go below another prefix; who opens the file after a crash finds it there. Where the disk
-// refuses, it holds for this process alone.
+// redirect sends the whole stream below another prefix, also for a process that opens the file after a crash. Where the
+// disk refuses, it holds for this process alone.
 func (s *spool) redirect(prefix string) error {
 	s.Prefix = prefix
 	header, err := s.encode()
@@ -116,7 +117,7 @@ func (s *spool) redirect(prefix string) error {
 	return nil
 }
 
-// at is the place in the file of a byte of the stream.
+// at is the offset in the file of a byte of the stream.
 func (s *spool) at(offset int64) int64 { return headerBytes + offset }
 
 // write takes all of p; what does not fit is only counted. It fails only for the first time that the disk refuses.
@@ -140,77 +141,7 @@ func (s *spool) write(p []byte) error {
 	return err
 }
 
-// truncated tells whether bytes will be missing in what is stored.
-func (s *spool) truncated() bool { return s.broken != nil || s.total > s.Cap+tailBytes }
-
-// head is the part of the head that is there so far.
-func (s *spool) head() *io.SectionReader { return io.NewSectionReader(s.file, headerBytes, s.written) }
-
-// content is what will be stored: everything, or the head, a marker and the tail.
-func (s *spool) content() *io.SectionReader {
-	whole := func(offset, size int64) part { return part{s.file, s.at(offset), size} }
-	switch {
-	case s.broken != nil:
-		marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, the disk of the log spool was full]\n", s.total-s.written)
-		return concat(whole(0, s.written), part{strings.NewReader(marker), 0, int64(len(marker))})
-	case !s.truncated():
-		return concat(whole(0, s.total))
-	}
-	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded %s limit]\n", s.total-s.Cap-tailBytes, sizeText(s.Cap))
-	return concat(whole(0, s.Cap), part{strings.NewReader(marker), 0, int64(len(marker))},
-		whole(s.total-tailBytes, tailBytes))
-}
-
 func (s *spool) close() error { return s.file.Close() }
 
-// remove ends the spool's life, after close.
+// remove removes the file, after close.
 func (s *spool) remove() error { return os.Remove(s.file.Name()) }
-
-// sizeText is "10 MiB" where that is exact.
-func sizeText(n int64) string {
-	for _, unit := range []struct {
-		name string
-		size int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n > 0 && n%unit.size == 0 {
-			return fmt.Sprintf("%d %s", n/unit.size, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
-
-// part is a piece of something that can be read anywhere.
-type part struct {
-	r            io.ReaderAt
-	offset, size int64
-}
-
-// concat reads parts as if they were one; S3 clients seek back in it when they repeat a request.
-func concat(parts ...part) *io.SectionReader {
-	var size int64
-	for _, p := range parts {
-		size += p.size
-	}
-	return io.NewSectionReader(concatenation(parts), 0, size)
-}
-
-type concatenation []part
-
-func (c concatenation) ReadAt(p []byte, offset int64) (n int, err error) {
-	for _, piece := range c {
-		if offset < piece.size && n < len(p) {
-			want := min(int64(len(p)-n), piece.size-offset)
-			got, err := piece.r.ReadAt(p[n:n+int(want)], piece.offset+offset)
-			n += got
-			if int64(got) < want {
-				return n, err
-			}
-			offset += want
-		}
-		offset -= piece.size
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}

@@ -10,15 +10,17 @@ import (
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
+
+	"attune/internal/size"
 )
 
-// stored is the model: what contract 5 says is kept of a stream, without any of the arithmetic of files.
+// stored is the model: what contract 5 keeps of a stream, without the arithmetic of files.
 func stored(stream []byte, capacity int) []byte {
 	omitted := len(stream) - capacity - tailBytes
 	if omitted <= 0 {
 		return stream
 	}
-	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded %s limit]\n", omitted, sizeText(int64(capacity)))
+	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded %s limit]\n", omitted, size.Exact(int64(capacity)))
 	return bytes.Join([][]byte{stream[:capacity], []byte(marker), stream[len(stream)-tailBytes:]}, nil)
 }
 
@@ -32,7 +34,8 @@ func TestSpoolKeepsWhatTheContractSays(t *testing.T) {
 			rapid.Just(capacity), rapid.Just(capacity+tailBytes),
 		), 0, 8).Draw(t, "sizes")
 
-		s, err := createSpool(filepath.Join(dir, uuid.NewString()), spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
+		s, err := createSpool(filepath.Join(dir, uuid.NewString()),
+			spoolHeader{Prefix: "executions/p/a/", Stream: "stdout", Cap: int64(capacity)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,17 +94,6 @@ func TestConcatReadsAnywhere(t *testing.T) {
 	}
 }
 
-func TestSizeText(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int64]string{
-		10 << 20: "10 MiB", 1 << 30: "1 GiB", 1536: "1536 bytes", 64 << 10: "64 KiB", 1000: "1000 bytes",
-	} {
-		if got := sizeText(n); got != want {
-			t.Errorf("%d is %q, want %q", n, got, want)
-		}
-	}
-}
-
 func TestPartialRune(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{
@@ -115,7 +107,8 @@ func TestPartialRune(t *testing.T) {
 
 func TestSpoolOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	s, err := createSpool(filepath.Join(t.TempDir(), uuid.NewString()), spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
+	path := filepath.Join(t.TempDir(), uuid.NewString())
+	s, err := createSpool(path, spoolHeader{Prefix: "p/", Stream: "stdout", Cap: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

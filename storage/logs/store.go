@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -23,20 +22,21 @@ const DefaultStreamBytes = 10 << 20
 // there are.
 const maxUploads = 8
 
-// Store writes and reads the output streams of executions and installations (contract 5).
+// Store writes and reads the output streams of executions and installations.
 type Store struct {
 	bucket  *s3.Bucket
 	spool   string
 	uploads chan struct{}
 
 	mu sync.Mutex
-	// active are the streams that this process writes, by prefix and name, and busy the spool files in use.
+	// active holds the streams that this process writes, by prefix and name.
 	active map[string]*Writer
-	busy   map[string]bool
+	// busy holds the paths of the spool files in use.
+	busy map[string]bool
 }
 
-// Open uses the folder spool, which it makes when missing, as the buffer between streams and S3. Only one process at
-// a time may use it.
+// Open uses the folder spool, which it makes when missing, as the buffer between streams and the bucket. Only one
+// process at a time may use it.
 func Open(bucket *s3.Bucket, spool string) (*Store, error) {
 	if err := makeSpool(spool); err != nil {
 		return nil, fmt.Errorf("make log spool: %w", err)
@@ -50,7 +50,8 @@ func Open(bucket *s3.Bucket, spool string) (*Store, error) {
 	}, nil
 }
 
-// spoolFolders is what spool files are spread over, one for each pair of digits that their names end in.
+// spoolFolders is the number of folders that spool files are spread over, one for each pair of digits that their names
+// end in.
 const spoolFolders = 256
 
 func makeSpool(dir string) error {
@@ -59,21 +60,35 @@ func makeSpool(dir string) error {
 	}
 	inodes.Spread(dir)
 	for n := range spoolFolders {
-		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// newSpoolPath is where another spool file may be made.
+// newSpoolPath is the path of a new spool file.
 func (l *Store) newSpoolPath() string {
 	id := uuid.Must(uuid.NewV7()).String()
 	return filepath.Join(l.spool, id[len(id)-2:], id+spoolSuffix)
 }
 
-// Free is how many bytes the spool's file system has left. A stream that finds it full is cut, so that whoever begins
-// streams looks first.
+// spooled lists the paths of all spool files, those in use too.
+func (l *Store) spooled() ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(l.spool, "*", "*"+spoolSuffix))
+	if err != nil {
+		return nil, fmt.Errorf("list log spool: %w", err)
+	}
+	earlier, err := filepath.Glob(filepath.Join(l.spool, "*"+spoolSuffix)) // of versions that had no folders there
+	if err != nil {
+		return nil, fmt.Errorf("list log spool: %w", err)
+	}
+	return append(earlier, paths...), nil
+}
+
+// Free is the number of bytes that the spool's file system has left. A stream that finds it full is cut, so look before
+// starting what writes one.
 func (l *Store) Free() (int64, error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(l.spool, &stat); err != nil {
@@ -82,31 +97,15 @@ func (l *Store) Free() (int64, error) {
 	return int64(stat.Bavail) * stat.Bsize, nil
 }
 
-// ExecutionPrefix is where the objects of an execution lie; name is the action's, without its pack.
-func ExecutionPrefix(pack, name string, created time.Time, id string) string {
-	return fmt.Sprintf("executions/%s/%s/%s/%s/", pack, name, created.UTC().Format("2006/01/02"), id)
-}
-
-// AttemptPrefix is where the objects of an attempt that was tried again lie, below the prefix of its execution. Those of
-// the last attempt are not here but at the execution's prefix itself.
-func AttemptPrefix(prefix string, attempt int) string {
-	return fmt.Sprintf("%s%s%d/", prefix, attemptFolder, attempt)
-}
-
-const attemptFolder = "attempt-"
-
-// InstallationPrefix is where the log of an installation lies.
-func InstallationPrefix(pack, id string) string { return "installations/" + pack + "/" + id + "/" }
-
 // Create begins a stream, such as "stdout", of which the first capacity bytes and the end are kept; 0 takes
 // DefaultStreamBytes. The caller closes it.
 func (l *Store) Create(prefix, stream string, capacity int64) (*Writer, error) {
 	return l.CreateAttempt(prefix, 1, stream, capacity)
 }
 
-// CreateAttempt is Create for an attempt of an execution, counted from 1, whose prefix it is given. While it is written,
-// the segments of the first attempt lie at that prefix and those of any other at its AttemptPrefix. So an earlier attempt
-// that is stored late, after a crash or an outage, cannot touch what a later one has written.
+// CreateAttempt is Create for an attempt of an execution, counted from 1; prefix is the execution's. While the stream
+// is written, the segments of the first attempt are at that prefix and those of any other at its AttemptPrefix. So an
+// earlier attempt that is stored late, after a crash or an outage, cannot touch what a later one has written.
 func (l *Store) CreateAttempt(prefix string, attempt int, stream string, capacity int64) (*Writer, error) {
 	if capacity <= 0 {
 		capacity = DefaultStreamBytes
@@ -122,27 +121,17 @@ func (l *Store) CreateAttempt(prefix string, attempt int, stream string, capacit
 	if err != nil {
 		return nil, err
 	}
-	w := newWriter(l, spool)
+	w := newWriter(l, prefix, spool)
 	l.active[prefix+stream] = w
 	l.busy[spool.file.Name()] = true
 	return w, nil
 }
 
-// segmentsPrefix is below which the segments of an attempt lie.
-func segmentsPrefix(prefix string, attempt int) string {
-	if attempt <= 1 {
-		return prefix
-	}
-	return AttemptPrefix(prefix, attempt)
-}
-
-// move lets readers find a stream that has ended at another prefix: the one that it had may be another attempt's now.
+// move lets readers find a stream that has ended at another prefix. The one that it had may be another attempt's now.
 func (l *Store) move(w *Writer, prefix string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.active[w.prefix+w.spool.Stream] == w {
-		delete(l.active, w.prefix+w.spool.Stream)
-	}
+	l.deactivate(w)
 	w.prefix = prefix
 	l.active[prefix+w.spool.Stream] = w
 }
@@ -151,6 +140,10 @@ func (l *Store) move(w *Writer, prefix string) {
 func (l *Store) retire(w *Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.deactivate(w)
+}
+
+func (l *Store) deactivate(w *Writer) {
 	if l.active[w.prefix+w.spool.Stream] == w {
 		delete(l.active, w.prefix+w.spool.Stream)
 	}
@@ -160,4 +153,21 @@ func (l *Store) writer(prefix, stream string) *Writer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.active[prefix+stream]
+}
+
+// take reserves a spool file, unless it is in use.
+func (l *Store) take(path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy[path] {
+		return false
+	}
+	l.busy[path] = true
+	return true
+}
+
+func (l *Store) giveBack(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.busy, path)
 }

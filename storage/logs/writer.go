@@ -2,19 +2,10 @@ package logs
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync"
-	"time"
-
-	"attune"
-	"attune/storage/s3"
 )
 
 // Summary is what became of a stream.
@@ -22,7 +13,7 @@ type Summary struct {
 	// Size is what is stored, Total what was written.
 	Size  int64 `json:"size"`
 	Total int64 `json:"total"`
-	// Truncated tells that bytes between head and tail are missing.
+	// Truncated says that bytes between head and tail are missing.
 	Truncated bool `json:"truncated"`
 	// SHA256 is the lower-case hex digest of the stored object.
 	SHA256 string `json:"sha256"`
@@ -31,21 +22,29 @@ type Summary struct {
 // Writer is one stream that is being written. Write may be called by one goroutine while others read pages.
 type Writer struct {
 	store *Store
-	// prefix is where readers find the stream; it may become another at the end.
+	// prefix is where readers find the stream; End may change it.
 	prefix  string
 	segment segmentUploader
 
 	mu     sync.Mutex
 	spool  *spool
 	closed bool
-	// summary is End's, unless the spool was unread for a reason.
+	// summary is End's; unread is why there is none.
 	summary Summary
 	unread  error
 }
 
-func newWriter(l *Store, s *spool) *Writer {
-	w := &Writer{store: l, prefix: s.Prefix, spool: s}
-	w.segment.start(w)
+func newWriter(l *Store, prefix string, s *spool) *Writer {
+	w := &Writer{store: l, prefix: prefix, spool: s}
+	w.segment.start(w, false)
+	return w
+}
+
+// resumeWriter goes on with a spool that an earlier process has begun.
+func resumeWriter(l *Store, prefix string, s *spool) *Writer {
+	w := &Writer{store: l, prefix: prefix, spool: s}
+	w.segment.start(w, true)
+	w.segment.grown(s.written)
 	return w
 }
 
@@ -65,37 +64,34 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close is End and Upload at the place that the stream was created with. Only the first call does this.
-func (w *Writer) Close(ctx context.Context) (Summary, error) { return w.CloseAt(ctx, w.prefix) }
-
-// CloseAt is Close, and the object goes below prefix instead: it is for an attempt that will be tried again, whose place
-// is its AttemptPrefix.
-func (w *Writer) CloseAt(ctx context.Context, prefix string) (Summary, error) {
-	summary, err := w.End(prefix)
+// Close is End and Upload below the prefix that the stream was created with.
+func (w *Writer) Close(ctx context.Context) (Summary, error) {
+	summary, err := w.End(w.prefix)
 	if errors.Is(err, os.ErrClosed) {
 		return summary, err
 	}
 	return summary, errors.Join(err, w.Upload(ctx))
 }
 
-// End lets no more writes in and says what will be stored below prefix. It does not wait for S3. Readers in this process find
-// the whole stream from here on; until Upload has stored it, a process that starts after a crash can Resume it, or Recover it.
-// Only the first call does this, and Upload comes after it, whatever it says.
+// End lets no more writes in and says what will be stored below prefix. It does not wait for S3. From here on, readers
+// in this process find the whole stream; until Upload has stored it, a process that starts after a crash can Resume or
+// Recover it. Only the first call does this. Upload or Leave must follow, whatever End returns.
 func (w *Writer) End(prefix string) (Summary, error) {
 	if !w.end() {
 		return Summary{}, os.ErrClosed
 	}
 	var moved error
-	if prefix != w.spool.Prefix { // which an earlier process may have changed
+	if prefix != w.spool.Prefix { // an earlier process may have changed it
 		moved = w.spool.redirect(prefix)
 	}
 	w.store.move(w, prefix)
-	w.summary, w.unread = w.spool.summary(w.spool.content())
+	w.summary, w.unread = w.spool.summary()
 	return w.summary, errors.Join(w.unread, moved)
 }
 
-// Upload stores a stream that has been ended as one object, removes its segments, and gives up the spool. While S3 does not
-// answer it tries again until ctx ends; then it returns the error, and the spool stays for Recover.
+// Upload stores a stream that has ended as one object, removes its segments, and gives up the spool. While S3 does not
+// answer it tries again until ctx ends. Then it returns the error, and the spool stays for Recover. Either Upload or
+// Leave is called, once.
 func (w *Writer) Upload(ctx context.Context) error {
 	w.segment.stop(ctx)
 	if w.unread != nil {
@@ -105,22 +101,15 @@ func (w *Writer) Upload(ctx context.Context) error {
 	return errors.Join(err, w.drop(err == nil))
 }
 
-// Discard forgets the stream: neither object nor spool is left of it. It is for work that will be done again.
-func (w *Writer) Discard() error {
-	if !w.end() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), segmentTimeout)
-	defer cancel()
-	w.segment.stop(ctx)
-	var err error
-	if w.segment.began {
-		err = w.store.removeSegments(ctx, w.spool)
-	}
-	return errors.Join(err, w.drop(true))
+// Leave leaves a stream in the spool, for Recover to store.
+func (w *Writer) Leave() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	w.segment.stop(ended)
+	return w.drop(false)
 }
 
-// end lets no more writes in; it is true once.
+// end lets no more writes in and reports whether this call is the first.
 func (w *Writer) end() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -142,8 +131,8 @@ func (w *Writer) drop(remove bool) error {
 	return err
 }
 
-// read reads what is there so far of a stream whose writer is active, and all of it when it has ended; ok is false when the
-// writer has given it up.
+// read reads what has been written so far, and all of it once the stream has ended. It reports false when the writer
+// has given up its spool.
 func (w *Writer) read(offset, limit int64) (piece []byte, total int64, truncated, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,70 +147,9 @@ func (w *Writer) read(offset, limit int64) (piece []byte, total int64, truncated
 	return piece, total, w.spool.truncated(), err == nil || len(piece) == 0
 }
 
-// truncatedKey is the metadata of a stored stream that lacks bytes.
-const truncatedKey = "Attune-Truncated"
-
-// store puts a finished stream where it belongs, and removes its segments where there may be any. It tries once and may
-// be repeated; the spool stays.
-func (l *Store) store(ctx context.Context, s *spool, summary Summary, segmented bool) error {
-	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
-	defer cancel()
-	content := s.content()
-	err := l.upload(ctx, s.Prefix+s.Stream+".log", content, content.Size(), s3.PutOptions{
-		ContentType: "text/plain; charset=utf-8",
-		Metadata:    map[string]string{truncatedKey: strconv.FormatBool(summary.Truncated)},
-	})
-	if err != nil || !segmented {
-		return err
-	}
-	return l.removeSegments(ctx, s)
-}
-
-// removeSegments removes those of this attempt; no other attempt ever has its own in the same place.
-func (l *Store) removeSegments(ctx context.Context, s *spool) error {
-	return l.bucket.RemovePrefix(ctx, s.Segments+s.Stream+"/")
-}
-
-// summary reads content once.
-func (s *spool) summary(content *io.SectionReader) (Summary, error) {
-	hash := sha256.New()
-	if _, err := io.Copy(hash, content); err != nil {
-		return Summary{}, fmt.Errorf("read log spool: %w", err)
-	}
-	return Summary{
-		Size: content.Size(), Total: s.total, Truncated: s.truncated(), SHA256: hex.EncodeToString(hash.Sum(nil)),
-	}, nil
-}
-
-const (
-	uploadTimeout  = time.Minute
-	retryPauseMin  = 250 * time.Millisecond
-	retryPauseMax  = 10 * time.Second
-	segmentTimeout = 15 * time.Second
-)
-
-// storeInTime repeats store while S3 does not answer, until ctx ends.
-func (l *Store) storeInTime(ctx context.Context, s *spool, summary Summary, segmented bool) error {
-	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
-		err := l.store(ctx, s, summary, segmented)
-		if attune.CodeOf(err) != attune.CodeUnavailable {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
-		}
-	}
-}
-
-// upload waits for its turn among maxUploads.
-func (l *Store) upload(ctx context.Context, key string, r io.Reader, size int64, opts s3.PutOptions) error {
-	select {
-	case l.uploads <- struct{}{}:
-		defer func() { <-l.uploads }()
-	case <-ctx.Done():
-		return s3.Translate("wait to store "+key, context.Cause(ctx))
-	}
-	return l.bucket.Put(ctx, key, r, size, opts)
+// written is the length of the head so far.
+func (w *Writer) written() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spool.written
 }

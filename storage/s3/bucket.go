@@ -29,7 +29,7 @@ func (b *Bucket) make(ctx context.Context, region string) error {
 	return Translate("make bucket "+b.name, err)
 }
 
-// PutOptions describe an object to those who read it.
+// PutOptions describe an object to its readers.
 type PutOptions struct {
 	ContentType string
 	Metadata    map[string]string

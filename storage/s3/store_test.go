@@ -33,7 +33,8 @@ func TestArchives(t *testing.T) {
 	for _, ref := range []string{"weather", "weather-2"} {
 		for range 2 {
 			// A reader that cannot seek, as a request's body.
-			if err := objects.PutArchive(ctx, ref, "1.0.0", archive, io.MultiReader(bytes.NewReader(content)), int64(len(content))); err != nil {
+			body := io.MultiReader(bytes.NewReader(content))
+			if err := objects.PutArchive(ctx, ref, "1.0.0", archive, body, int64(len(content))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -58,7 +58,7 @@ func EmptyDatabaseURL(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	name := "test_" + unique()
-	// template0 is the one that nobody can be connected to, which would make this fail.
+	// A connection to the template would make this fail; template0 accepts none.
 	administer(tb, serverURL, "create database "+name+" template template0")
 	tb.Cleanup(func() { administer(tb, serverURL, "drop database "+name+" with (force)") })
 	own.Path = "/" + name

@@ -1,0 +1,120 @@
+package pack
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// cleanName turns an entry's name into a path below the pack's folder, or says what is wrong with it. Nothing is mended
+// but what honest archivers write: a leading "./", and the slash behind a folder.
+func cleanName(name string, dir bool, limits Limits) (clean, wrong string) {
+	if !utf8.ValidString(name) {
+		return "", "has a name that is not UTF-8"
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return "", "has a name with a control character"
+		}
+	}
+	if dir && (name == "." || name == "./") {
+		return ".", ""
+	}
+	clean = strings.TrimPrefix(name, "./")
+	if dir {
+		clean = strings.TrimSuffix(clean, "/")
+	}
+	parts := strings.Split(clean, "/")
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return "", "has an absolute name; names are relative to the pack's folder"
+	case strings.Contains(name, `\`):
+		return "", `has a backslash in its name; folders are separated by "/"`
+	case len(clean) > limits.PathBytes:
+		return "", fmt.Sprintf("has a name of more than %d bytes", limits.PathBytes)
+	case len(parts) > limits.Depth:
+		return "", fmt.Sprintf("is more than %d folders deep", limits.Depth)
+	}
+	for _, part := range parts {
+		switch {
+		case part == "..":
+			return "", `has ".." in its name and would lead out of the pack's folder`
+		case part == "." || part == "":
+			return "", `has an empty part or "." in its name`
+		case len(part) > 255:
+			return "", "has a part of more than 255 bytes in its name"
+		}
+	}
+	return clean, ""
+}
+
+// skipped tells what macOS adds to archives and no pack needs.
+func skipped(name string) bool {
+	base := path.Base(name)
+	return base == ".DS_Store" || strings.HasPrefix(base, "._") ||
+		name == "__MACOSX" || strings.HasPrefix(name, "__MACOSX/")
+}
+
+// names are the paths of an archive, by the form in which a file system that ignores case and composition sees them.
+type names map[string]named
+
+type named struct {
+	name string
+	dir  bool
+	// implied is a folder that only the paths below it have named so far.
+	implied bool
+}
+
+// add notes a path and the folders above it, or says what it collides with.
+func (n names) add(name string, dir bool) (wrong string) {
+	for i := range len(name) {
+		if name[i] == '/' {
+			if wrong := n.put(named{name: name[:i], dir: true, implied: true}); wrong != "" {
+				return wrong
+			}
+		}
+	}
+	return n.put(named{name: name, dir: dir})
+}
+
+func (n names) put(path named) (wrong string) {
+	key := folded(path.name)
+	old, there := n[key]
+	switch {
+	case !there:
+	case old.name != path.name:
+		return fmt.Sprintf("has the same name as %q on systems that ignore case or the composition of letters", old.name)
+	case old.dir != path.dir:
+		return "is a file and a folder at once"
+	case !path.dir || !old.implied && !path.implied:
+		return "is in the archive twice"
+	case path.implied:
+		return ""
+	}
+	n[key] = path
+	return ""
+}
+
+// folded is what two names share that differ in case or in the composition of letters alone.
+func folded(name string) string {
+	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+}
+
+// shown makes an entry's name fit for a message.
+func shown(name string) string {
+	const most = 120
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
+}

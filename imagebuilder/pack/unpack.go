@@ -1,0 +1,231 @@
+package pack
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"attune"
+)
+
+// maxArchiveProblems is after how many wrong entries reading ends.
+const maxArchiveProblems = 50
+
+// unpacker takes entries from an archive of any format and lays down the good ones.
+type unpacker struct {
+	ctx      context.Context // lives for one call of unpack
+	root     *os.Root
+	limits   Limits
+	archived int64 // size of the archive
+	unpacked int64 // bytes that came out of it so far
+	entries  int
+	names    names
+	files    []packFile
+	problems []attune.Problem
+}
+
+// packEntry is one entry of an archive.
+type packEntry struct {
+	name       string
+	dir        bool
+	executable bool
+	// size is what the archive claims; nothing relies on it.
+	size    int64
+	content io.Reader
+}
+
+// errStop ends the reading of an archive; what is wrong stands among the problems.
+var errStop = errors.New("reading ends here")
+
+// damage is a failure that lies in the archive, not on this host.
+type damage struct{ error }
+
+// unpack lays the files of an archive below root.
+func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([]packFile, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("look at archive: %w", err)
+	}
+	if info.Size() > limits.ArchiveBytes {
+		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", bytesText(limits.ArchiveBytes))
+	}
+	u := &unpacker{ctx: ctx, root: root, limits: limits, archived: info.Size(), names: names{}}
+	err = u.read(io.NewSectionReader(file, 0, info.Size()), info.Size())
+	var broken damage
+	var local *fs.PathError
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.As(err, &local) || (err != nil && !errors.Is(err, errStop) && !errors.As(err, &broken)):
+		return nil, fmt.Errorf("unpack archive: %w", err)
+	case errors.As(err, &broken):
+		u.problem("", "is damaged or cut off: %v", broken.error)
+	}
+	if len(u.problems) > 0 {
+		return nil, archiveError(u.problems...)
+	}
+	slices.SortFunc(u.files, func(a, b packFile) int { return cmp.Compare(a.name, b.name) })
+	return u.files, nil
+}
+
+// read tells the format by its first bytes.
+func (u *unpacker) read(archive *io.SectionReader, size int64) error {
+	head := make([]byte, 4)
+	n, err := archive.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch head = head[:n]; {
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return u.readZip(archive, size)
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return u.readGzip(bufio.NewReader(archive))
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return u.readZstd(archive)
+	default:
+		u.problem("", "is not a pack archive; it must be .zip, .tar.gz or .tar.zst")
+		return errStop
+	}
+}
+
+func (u *unpacker) problem(entry, format string, args ...any) {
+	if entry == "" {
+		format = "the archive " + format
+	}
+	u.problems = append(u.problems, attune.Problem{File: shown(entry), Message: fmt.Sprintf(format, args...)})
+}
+
+// count notes one more entry, before anything about it is looked at.
+func (u *unpacker) count() error {
+	if u.entries++; u.entries > u.limits.Files {
+		u.problem("", "has more than %d entries", u.limits.Files)
+		return errStop
+	}
+	if len(u.problems) >= maxArchiveProblems {
+		return errStop
+	}
+	return u.ctx.Err()
+}
+
+// refuse notes what is wrong with an entry and goes on with the next one.
+func (u *unpacker) refuse(entry, format string, args ...any) error {
+	u.problem(entry, format, args...)
+	return nil
+}
+
+// take lays down one entry, or notes what is wrong with it.
+func (u *unpacker) take(e packEntry) error {
+	name, wrong := cleanName(e.name, e.dir, u.limits)
+	switch {
+	case wrong != "":
+		return u.refuse(e.name, "%s", wrong)
+	case name == "." || skipped(name):
+		return nil
+	case e.size > u.limits.FileBytes:
+		return u.refuse(name, "is larger than %s", bytesText(u.limits.FileBytes))
+	}
+	if wrong := u.names.add(name, e.dir); wrong != "" {
+		return u.refuse(name, "%s", wrong)
+	}
+	if len(u.problems) > 0 {
+		return nil // the archive is refused already: look at the rest, and write no more
+	}
+	if e.dir {
+		return u.root.MkdirAll(name, 0o755)
+	}
+	return u.write(name, e)
+}
+
+// write copies one file into the staging folder, as long as it stays within the limits.
+func (u *unpacker) write(name string, e packEntry) (err error) {
+	if dir := path.Dir(name); dir != "." {
+		if err := u.root.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	mode := fs.FileMode(0o644)
+	if e.executable {
+		mode = 0o755
+	}
+	file, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	n, err := io.Copy(file, io.LimitReader(e.content, u.limits.FileBytes+1))
+	if err != nil {
+		return err
+	}
+	if n > u.limits.FileBytes {
+		u.problem(name, "is larger than %s", bytesText(u.limits.FileBytes))
+		return errStop
+	}
+	u.files = append(u.files, packFile{name: name, size: n, executable: e.executable})
+	return nil
+}
+
+// metered counts what comes out of the archive and stops it at the limit. What it cannot read is damage.
+type metered struct {
+	u      *unpacker
+	source io.Reader
+}
+
+func (m metered) Read(p []byte) (int, error) {
+	if err := m.u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := m.source.Read(p)
+	m.u.unpacked += int64(n)
+	switch {
+	case m.u.unpacked > m.u.limits.UnpackedBytes:
+		m.u.problem("", "unpacks to more than %s", bytesText(m.u.limits.UnpackedBytes))
+		return 0, errStop
+	case m.u.unpacked > ratioFloor && m.u.unpacked > m.u.archived*m.u.limits.Ratio:
+		m.u.problem("", "unpacks to more than %d times its size", m.u.limits.Ratio)
+		return 0, errStop
+	case err != nil && !errors.Is(err, io.EOF):
+		return n, damaged(err)
+	}
+	return n, err
+}
+
+// damaged says that the archive is at fault, unless the failure was ours.
+func damaged(err error) error {
+	var local *fs.PathError
+	if err == nil || errors.Is(err, errStop) || errors.As(err, &local) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return damage{err}
+}
+
+// bytesText writes a size as people do.
+func bytesText(n int64) string {
+	for _, unit := range []string{"bytes", "KiB", "MiB"} {
+		if n < 1<<10 || n%(1<<10) != 0 {
+			return fmt.Sprintf("%d %s", n, unit)
+		}
+		n >>= 10
+	}
+	return fmt.Sprintf("%d GiB", n)
+}
+
+// tidyProblems sorts the problems by place, drops repetitions and bounds their number.
+func tidyProblems(all []attune.Problem) []attune.Problem {
+	slices.SortStableFunc(all, func(a, b attune.Problem) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field))
+	})
+	all = slices.Compact(all)
+	if left := len(all) - 2*maxArchiveProblems; left > 0 {
+		all = append(all[:2*maxArchiveProblems], attune.Problem{Message: fmt.Sprintf("and %d more", left)})
+	}
+	return all
+}

@@ -1,0 +1,145 @@
+package containerd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"attune/sandbox"
+)
+
+// assignment is what a later process needs to go on with a run. It is in the sandbox's folder before the document is
+// delivered, and has nothing of the document.
+type assignment struct {
+	Sandbox   string    `json:"sandbox"`
+	Execution string    `json:"execution"`
+	StartedAt time.Time `json:"started_at"`
+}
+
+// assignments has a record for each execution that was given a sandbox, by the execution's name. A record is a link to the
+// assignment in the sandbox's folder; it is made before the document is delivered, and outlives the sandbox until the
+// execution is forgotten. So an execution without a record has not begun.
+//
+// That is certain within one boot of the host only: what a process wrote survives its death, and not its kernel's. The file
+// boot names the boot in which all records were written. Until it names this one, a missing record proves nothing.
+type assignments struct {
+	dir, bootFile, boot string
+	// proven: bootFile names this boot.
+	proven atomic.Bool
+}
+
+// currentBoot is the kernel's name for this boot of the host.
+func currentBoot() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read the host's boot id: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
+
+// openAssignments reads what the last process of the owner left.
+func openAssignments(config *Config, boot string) (*assignments, error) {
+	a := &assignments{
+		dir: config.executionsDir(), bootFile: filepath.Join(config.StateDir, "boot"), boot: boot,
+	}
+	last, err := os.ReadFile(a.bootFile)
+	if ignoreNotExist(err) != nil {
+		return nil, fmt.Errorf("read the boot of the last process: %w", err)
+	}
+	if string(last) == boot {
+		a.proven.Store(true)
+		return a, nil
+	}
+	return a, a.prune(config.runsDir())
+}
+
+// prune removes the records of an earlier boot whose sandbox has nothing left: without them the answer is the same.
+func (a *assignments) prune(runsDir string) error {
+	records, err := os.ReadDir(a.dir)
+	if err != nil {
+		return fmt.Errorf("look for assignments: %w", err)
+	}
+	var errs []error
+	for _, record := range records {
+		held, err := a.read(record.Name())
+		if err == nil {
+			_, err = os.Stat(filepath.Join(runsDir, held.Sandbox))
+		}
+		if err != nil {
+			errs = append(errs, a.remove(record.Name()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *assignments) path(execution string) string { return filepath.Join(a.dir, execution) }
+
+// add makes the record that file has. A link can be made once, so no execution is given two sandboxes.
+func (a *assignments) add(execution, file string) error {
+	if err := os.Link(file, a.path(execution)); err != nil {
+		return fmt.Errorf("assign sandbox to execution: %w", err)
+	}
+	return nil
+}
+
+// read returns the record of an execution; ErrGone says that there is none, or none that is whole.
+func (a *assignments) read(execution string) (held assignment, err error) {
+	return held, readJSON(a.path(execution), &held)
+}
+
+// find returns the sandbox that an execution was given. ErrNotStarted says that it was certainly given none. Where that is
+// not certain, find returns ErrGone, and makes an empty record, for which later processes return it, too.
+func (a *assignments) find(execution string) (id string, err error) {
+	if _, err := os.Lstat(a.path(execution)); errors.Is(err, fs.ErrNotExist) {
+		if a.proven.Load() {
+			return "", sandbox.ErrNotStarted
+		}
+		if err := os.WriteFile(a.path(execution), nil, 0o600); err != nil {
+			return "", fmt.Errorf("record that a sandbox is gone: %w", err)
+		}
+	}
+	held, err := a.read(execution)
+	return held.Sandbox, err
+}
+
+// remove removes the record of an execution, where there is one.
+func (a *assignments) remove(execution string) error {
+	if err := ignoreNotExist(os.Remove(a.path(execution))); err != nil {
+		return fmt.Errorf("remove assignment: %w", err)
+	}
+	return nil
+}
+
+// settle notes this boot, once find was asked for all executions of earlier processes.
+func (a *assignments) settle() error {
+	if a.proven.Load() {
+		return nil
+	}
+	next := a.bootFile + ".next"
+	if err := os.WriteFile(next, []byte(a.boot), 0o600); err != nil {
+		return fmt.Errorf("note the host's boot: %w", err)
+	}
+	if err := os.Rename(next, a.bootFile); err != nil {
+		return fmt.Errorf("note the host's boot: %w", err)
+	}
+	a.proven.Store(true)
+	return nil
+}
+
+// assign gives the sandbox to an execution.
+func (s *container) assign(a assignment) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode assignment: %w", err)
+	}
+	if err := os.WriteFile(s.dir.assignment(), text, 0o600); err != nil {
+		return fmt.Errorf("write assignment: %w", err)
+	}
+	return s.assignments.add(a.Execution, s.dir.assignment())
+}

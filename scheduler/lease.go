@@ -1,0 +1,67 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attune"
+	"attune/storage"
+)
+
+// workerLife is one process under a worker's name.
+type workerLife struct {
+	Name string
+	// ID is a UUID, different for each process.
+	ID       string
+	Capacity int
+	Labels   map[string]string
+}
+
+// lease is how long a worker counts as alive after its last heartbeat, by the database's clock. storage.Alive is the
+// condition.
+const lease = 15 * time.Second
+
+// register makes a worker known under its name, in place of the process that had it before, with as many slots as its
+// capacity. What the earlier process held stays in its slots.
+func (q *Queue) register(ctx context.Context, life workerLife) error {
+	labels, err := json.Marshal(life.Labels)
+	if err != nil || life.Labels == nil {
+		labels = []byte("{}")
+	}
+	err = q.admission(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
+			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
+				lease_expires_at = clock_timestamp() + $5`,
+			life.Name, life.ID, life.Capacity, labels, lease); err != nil {
+			return err
+		}
+		more, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
+			where not exists (select from slots where worker = $1 and number = n)`, life.Name, life.Capacity)
+		if err != nil {
+			return err
+		}
+		fewer, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity)
+		if err != nil || more.RowsAffected()+fewer.RowsAffected() == 0 {
+			return err
+		}
+		// The number of slots changes here and nowhere else, and plans made for another number look at all of them
+		// each time.
+		_, err = tx.Exec(ctx, `analyze slots`)
+		return err
+	})
+	return storage.Translate("register worker", err)
+}
+
+// heartbeat renews the lease. CodeConflict: the worker was forgotten, or another process has its name.
+func (q *Queue) heartbeat(ctx context.Context, life workerLife) error {
+	tag, err := q.db.Pool().Exec(ctx, `update workers set lease_expires_at = clock_timestamp() + $3
+		where name = $1 and life = $2`, life.Name, life.ID, lease)
+	if err == nil && tag.RowsAffected() == 0 {
+		return attune.Errorf(attune.CodeConflict, "worker %q was forgotten, or another process has its name", life.Name)
+	}
+	return storage.Translate("renew lease", err)
+}
