@@ -278,7 +278,7 @@ func TestWrongFiles(t *testing.T) {
 		"bad package.json": {"package.json", "{\n\"dependencies\": {\n\"got\": \"git+https://x/y\",\n\"x\": \"user/repo\"\n},\n\"workspaces\": [],\n\"overrides\": {\"a\": \"file:x\"}\n}", []string{
 			"package.json:3: dependencies.got: is an address", "package.json:4: dependencies.x: is an address", "package.json:6: workspaces: is not supported", "package.json:7: overrides.a: is an address",
 		}},
-		"broken package.json": {"package.json", "{\n\"dependencies\":\n}", []string{"package.json:3: is not valid JSON"}},
+		"broken package.json": {"package.json", "{\n\"dependencies\":\n}", []string{"package.json:3: dependencies: is not valid JSON"}},
 		"wrong package.json":  {"package.json", "{\"dependencies\": []}", []string{"package.json:1: dependencies: has the wrong type: array"}},
 		"good lock":           {"package-lock.json", lock(`"": {}, "node_modules/got": {"resolved": "https://registry.example/got.tgz"}`), nil},
 		"bad lock": {"package-lock.json", lock(`"node_modules/a": {"resolved": "git+ssh://x"}, "node_modules/b": {"link": true, "resolved": "b"}`), []string{

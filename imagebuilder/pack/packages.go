@@ -3,13 +3,16 @@ package pack
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"attune/internal/strictjson"
 )
 
 // Files that name dependencies in the words of pip and npm.
@@ -101,10 +104,6 @@ func (r *manifestReader) checkRequirement(line int, text string) {
 
 // readPackageJSON checks what package.json makes npm install.
 func (r *manifestReader) readPackageJSON() error {
-	text, ok, err := r.text(packageFile, maxYAMLBytes)
-	if err != nil || !ok {
-		return err
-	}
 	var description struct {
 		Dependencies         map[string]string `json:"dependencies"`
 		OptionalDependencies map[string]string `json:"optionalDependencies"`
@@ -112,8 +111,9 @@ func (r *manifestReader) readPackageJSON() error {
 		Workspaces           any               `json:"workspaces"`
 		Overrides            any               `json:"overrides"`
 	}
-	if !r.decodeJSON(packageFile, text, &description) {
-		return nil
+	text, ok, err := r.json(packageFile, maxYAMLBytes, &description)
+	if err != nil || !ok {
+		return err
 	}
 	lines := jsonLines(text)
 	for _, group := range []struct {
@@ -124,17 +124,17 @@ func (r *manifestReader) readPackageJSON() error {
 		{"optionalDependencies", description.OptionalDependencies},
 		{"peerDependencies", description.PeerDependencies},
 	} {
+		at := jsontext.Pointer("").AppendToken(group.field)
 		for _, name := range slices.Sorted(maps.Keys(group.packages)) {
-			field := group.field + "." + name
 			if wrong := npmPackageProblem(name, cmp.Or(group.packages[name], "*")); wrong != "" {
-				r.problem(packageFile, lines[field], field, "%s", wrong)
+				r.problem(packageFile, lines[at.AppendToken(name)], group.field+"."+name, "%s", wrong)
 			}
 		}
 	}
 	if description.Workspaces != nil {
-		r.problem(packageFile, lines["workspaces"], "workspaces", "is not supported; leave it out")
+		r.problem(packageFile, lines["/workspaces"], "workspaces", "is not supported; leave it out")
 	}
-	r.checkOverrides("overrides", lines["overrides"], description.Overrides)
+	r.checkOverrides("overrides", lines["/overrides"], description.Overrides)
 	return nil
 }
 
@@ -157,10 +157,6 @@ func (r *manifestReader) checkOverrides(field string, line int, value any) {
 
 // readPackageLock checks where package-lock.json takes packages from. npm verifies the rest against package.json.
 func (r *manifestReader) readPackageLock() error {
-	text, ok, err := r.text(packageLockFile, maxPackageLockBytes)
-	if err != nil || !ok {
-		return err
-	}
 	var lock struct {
 		LockfileVersion int `json:"lockfileVersion"`
 		Packages        map[string]struct {
@@ -168,8 +164,8 @@ func (r *manifestReader) readPackageLock() error {
 			Link     bool   `json:"link"`
 		} `json:"packages"`
 	}
-	if !r.decodeJSON(packageLockFile, text, &lock) {
-		return nil
+	if _, ok, err := r.json(packageLockFile, maxPackageLockBytes, &lock); err != nil || !ok {
+		return err
 	}
 	if lock.LockfileVersion < 2 {
 		r.problem(packageLockFile, 0, "lockfileVersion", "must be 2 or 3; make the file anew with npm 7 or later")
@@ -185,53 +181,34 @@ func (r *manifestReader) readPackageLock() error {
 	return nil
 }
 
-// decodeJSON reads a whole file of JSON and notes where it is broken.
-func (r *manifestReader) decodeJSON(file string, text []byte, into any) bool {
-	err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), into)
-	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
-	kind, isKind := errors.AsType[*json.UnmarshalTypeError](err)
-	switch {
-	case err == nil:
-		return true
-	case isSyntax:
-		r.problem(file, lineAt(text, int(syntax.Offset)), "", "is not valid JSON: %v", syntax)
-	case isKind:
-		r.problem(file, lineAt(text, int(kind.Offset)), kind.Field, "has the wrong type: %s", kind.Value)
-	default:
-		r.problem(file, 0, "", "is not valid JSON: %v", err)
+// json reads a JSON file; ok is false when it is not there or not readable, which then is among the problems.
+func (r *manifestReader) json(file string, limit int64, into any) (text []byte, ok bool, err error) {
+	text, ok, err = r.text(file, limit)
+	if err != nil || !ok {
+		return nil, false, err
 	}
-	return false
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	err = strictjson.Unmarshal(text, into)
+	if refused, ok := errors.AsType[*strictjson.Error](err); ok {
+		r.problem(file, lineAt(text, int(refused.Offset)), refused.Path, "%v", refused.Err)
+		return nil, false, nil
+	}
+	return text, err == nil, err
 }
 
 // jsonLines finds the lines of the members of an object, and of the members of those.
-func jsonLines(text []byte) map[string]int {
-	lines := map[string]int{}
-	d := json.NewDecoder(bytes.NewReader(text))
+func jsonLines(text []byte) map[jsontext.Pointer]int {
+	lines := map[jsontext.Pointer]int{}
+	tokens := jsontext.NewDecoder(bytes.NewBuffer(text))
 	line, counted := 1, int64(0)
-	var path []string
-	var objects []bool
-	key := true // whether the next string in an object is a name
 	for {
-		t, err := d.Token()
-		if err != nil {
+		if _, err := tokens.ReadToken(); err != nil {
 			return lines
 		}
-		line += bytes.Count(text[counted:d.InputOffset()], []byte("\n"))
-		counted = d.InputOffset()
-		delimiter, isDelimiter := t.(json.Delim)
-		name, isText := t.(string)
-		switch last := len(path) - 1; {
-		case isDelimiter && (delimiter == '{' || delimiter == '['):
-			path, objects, key = append(path, ""), append(objects, delimiter == '{'), true
-		case isDelimiter:
-			path, objects, key = path[:last], objects[:last], true
-		case isText && last >= 0 && objects[last] && key:
-			path[last], key = name, false
-			if last <= 1 {
-				lines[strings.Join(path, ".")] = line
-			}
-		default:
-			key = true
+		line += bytes.Count(text[counted:tokens.InputOffset()], []byte("\n"))
+		counted = tokens.InputOffset()
+		if at := tokens.StackPointer(); tokens.StackDepth() <= 2 && lines[at] == 0 {
+			lines[at] = line
 		}
 	}
 }
