@@ -77,7 +77,7 @@ func TestLongKeysAreToldApart(t *testing.T) {
 	wantAdmitted(t, q, 10, first, other)
 }
 
-// TestEqualNumbersAreOneKey: whoever writes 1.0 must not get around the limit of 1.
+// TestEqualNumbersAreOneKey: writing 1.0 must not get around the limit of 1.
 func TestEqualNumbersAreOneKey(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))
@@ -162,7 +162,7 @@ func TestStatsByKey(t *testing.T) {
 		t.Errorf("the other queue is %+v", s)
 	}
 	if states, err = q.States(t.Context(), []string{"another"}); err != nil || len(states) != 0 {
-		t.Errorf("whoever may see another pack sees %+v, %v", states, err)
+		t.Errorf("a token for another pack sees %+v, %v", states, err)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestNewKeyKeepsOrderAndLimits(t *testing.T) {
 		end(t, q, "w", c)
 	}
 
-	// Without a key all stand in one line, in the order of their tickets.
+	// Without a key all stand in one queue, in the order of their tickets.
 	one, two := submitWith(t, q, "ops.a", `{"region":"us"}`), submitWith(t, q, "ops.a", `{"region":"eu"}`)
 	setPolicy(t, q, attune.Scope{Action: "ops.a"}, concurrency(1))
 	three := submitWith(t, q, "ops.a", `{"region":"us"}`)
@@ -255,10 +255,10 @@ func awaitBlocked(t *testing.T, q *Queue) error {
 		}
 		<-tick.C
 	}
-	return fmt.Errorf("nobody waits for a lock")
+	return fmt.Errorf("no statement waits for a lock")
 }
 
-// TestAnotherProcessLearnsOfTheKey: what a process remembers of an action does not lead into the wrong queue.
+// TestAnotherProcessLearnsOfTheKey: what a process has cached of an action does not lead into the wrong queue.
 func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))

@@ -239,7 +239,7 @@ func TestOldHistoryGoesAndTheRestStays(t *testing.T) {
 	open := s.aged(40)
 	s.exec(`update waiting set attempt = 2 where id = $1`, open.ID)
 	s.tried(open)
-	// The log of one whose record went long ago comes out of a spool.
+	// The log of an execution whose row went long ago comes out of a spool.
 	late := attune.Execution{ID: "late", CreatedAt: old.CreatedAt.AddDate(0, -3, 0)}
 	s.put(late, "stdout.log")
 	s.exec(`insert into idempotency_keys (token, key, digest, executions, created_at)
@@ -313,7 +313,7 @@ func TestOneProcessAtATimeCleansUp(t *testing.T) {
 	old := s.over(32)
 	var cleaned bool
 	err := s.cleaner.history().alone(t.Context(), func() error {
-		s.clean() // passes, for somebody is at it
+		s.clean() // does nothing, since another is cleaning up
 		cleaned = ask[int](s, `select count(*) from finished where id = $1`, old.ID) == 0
 		return nil
 	})
@@ -390,7 +390,7 @@ func TestHistoryWaitsForS3(t *testing.T) {
 	}
 }
 
-func TestRetentionRunsUntilItIsToldToEnd(t *testing.T) {
+func TestCleanerRunsUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	old := s.over(32)

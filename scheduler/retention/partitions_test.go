@@ -121,7 +121,7 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	}
 }
 
-func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
+func TestDroppingADayWaitsForReadersAndHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	h := history{db}
@@ -167,7 +167,7 @@ func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-func TestHistoryStaysWhileThereIsNoEndToReading(t *testing.T) {
+func TestHistoryStaysWhileReadersNeverEnd(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	h := history{db}
