@@ -40,7 +40,7 @@ func (q *Queue) Activate(ctx context.Context, installationID, worker, imageDiges
 		return activate(ctx, tx, installationID, imageDigest, m)
 	})
 	if err == nil {
-		q.signalLook() // a gate may be wider now
+		q.signalAll() // a gate may be wider now
 	}
 	return storage.Translate("activate installation", err, storage.NotHeld(installationID))
 }

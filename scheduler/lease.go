@@ -32,10 +32,10 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		labels = []byte("{}")
 	}
 	err = q.admission(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at, used)
-			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5, `+storage.Used("$1")+`)
+		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
 			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
-				lease_expires_at = clock_timestamp() + $5, used = excluded.used`,
+				lease_expires_at = clock_timestamp() + $5`,
 			life.Name, life.ID, life.Capacity, labels, lease); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (q *Queue) changePolicy(ctx context.Context, scope attune.Scope, do func(pg
 		return err
 	})
 	if err == nil {
-		q.signalLook() // a gate may be wider now
+		q.signalAll() // a gate may be wider now
 	}
 	return err
 }

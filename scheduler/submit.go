@@ -39,7 +39,7 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (made attune.Execution
 			return err
 		}
 		if at.MayExpire {
-			q.signalLook()
+			q.signalAll()
 		} else {
 			q.signal()
 		}

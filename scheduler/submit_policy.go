@@ -33,7 +33,7 @@ func (q *Queue) enqueueByPolicy(ctx context.Context, key *IdempotencyKey, all []
 	case before != nil:
 		return before, nil
 	}
-	q.signalLook()
+	q.signalAll()
 	q.waiters.tell(cancelled...)
 	return made, nil
 }

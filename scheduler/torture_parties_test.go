@@ -20,7 +20,7 @@ func (r *round) employ(disturbed, working context.Context, t *testing.T, name st
 	random := r.random()
 	for working.Err() == nil {
 		w, err := NewWorker(WorkerConfig{
-			Name: name, Capacity: 1 + random.IntN(5), DB: q.db, Queue: q, Executor: r.ground, PollInterval: 20 * time.Millisecond,
+			Name: name, Capacity: 1 + random.IntN(5), DB: q.db, Queue: q, Executor: r.host, PollInterval: 20 * time.Millisecond,
 			DrainTimeout: time.Duration(random.IntN(30)) * time.Millisecond, StopTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -203,7 +203,7 @@ func (r *round) leases(ctx context.Context, t *testing.T, q *Queue, random *rand
 		_, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = $1`,
 			fmt.Sprint("w", random.IntN(3)))
 		if err == nil {
-			err = q.tidy(t.Context())
+			err = q.maintain(t.Context())
 		}
 		if err = storage.Translate("let a lease run out", err); !excused(err) {
 			t.Error(err)

@@ -171,7 +171,7 @@ func TestWhyWorkers(t *testing.T) {
 		t.Errorf("with a free worker it says %+v", x.Gate)
 	}
 	submit(t, q, "ops.a")
-	claims, _, err := q.admit(t.Context(), life, 2, false, false)
+	claims, _, err := q.admit(t.Context(), life, 2)
 	if err != nil || len(claims) != 2 {
 		t.Fatalf("admitted %v, %v", ids(claims), err)
 	}

@@ -1,6 +1,6 @@
--- What may happen without anybody's doing: the seconds until a pause ends, a wait has been too long or the window of a rate
--- limit opens (null when there is nothing of the kind), and whether a limit stands above single queues.
-select extract(epoch from min(at) - clock_timestamp())::float8, exists (select from gates where layered)
+-- Says in how many seconds time alone lets something happen: a pause ends, a wait has been too long or the window of a rate
+-- limit opens; null when there is nothing of the kind.
+select extract(epoch from min(at) - clock_timestamp())::float8
 from (
     select min(retry_at) as at from delayed
     union all

@@ -11,15 +11,15 @@ import (
 	"attune"
 )
 
-// heldGroup is a group whose flushes wait until they are let go.
-type heldGroup struct {
-	group[int, int]
+// heldBatcher is a batcher whose flushes wait until they are released.
+type heldBatcher struct {
+	batcher[int, int]
 	entered chan []int
 	release chan error
 }
 
-func newHeldGroup() *heldGroup {
-	h := &heldGroup{entered: make(chan []int), release: make(chan error)}
+func newHeldBatcher() *heldBatcher {
+	h := &heldBatcher{entered: make(chan []int), release: make(chan error)}
 	h.flush = func(ctx context.Context, in []int) ([]int, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -35,7 +35,7 @@ func newHeldGroup() *heldGroup {
 }
 
 // pending waits until so many calls wait for the flush that is under way.
-func (h *heldGroup) pending(t *testing.T, n int) {
+func (h *heldBatcher) pending(t *testing.T, n int) {
 	t.Helper()
 	for t.Context().Err() == nil {
 		h.mu.Lock()
@@ -47,9 +47,9 @@ func (h *heldGroup) pending(t *testing.T, n int) {
 	}
 }
 
-func TestGroupCarriesThoseThatComeMeanwhile(t *testing.T) {
+func TestBatcherCarriesWhatArrivesMeanwhile(t *testing.T) {
 	t.Parallel()
-	h := newHeldGroup()
+	h := newHeldBatcher()
 	h.size = func(n int) int { return n }
 	var calls sync.WaitGroup
 	call := func(ctx context.Context, n int, wantErr error) {
@@ -69,15 +69,15 @@ func TestGroupCarriesThoseThatComeMeanwhile(t *testing.T) {
 		call(gone, n, broken)
 		h.pending(t, i+1)
 	}
-	call(t.Context(), groupBytes, nil)
+	call(t.Context(), flushBytes, nil)
 	h.pending(t, 4)
-	call(t.Context(), 2*groupBytes, nil)
+	call(t.Context(), 2*flushBytes, nil)
 	h.pending(t, 5)
-	cancel() // whoever asked for it may be gone; the flush carries others, too
+	cancel() // the end of one caller does not end a flush that carries others
 	for _, step := range []struct {
 		answer error
 		next   []int
-	}{{nil, []int{2, 3, 4}}, {broken, []int{groupBytes}}, {nil, []int{2 * groupBytes}}} {
+	}{{nil, []int{2, 3, 4}}, {broken, []int{flushBytes}}, {nil, []int{2 * flushBytes}}} {
 		h.release <- step.answer
 		if next := <-h.entered; !slices.Equal(next, step.next) {
 			t.Errorf("the next flush carries %v, want %v", next, step.next)
@@ -91,31 +91,27 @@ func TestGroupCarriesThoseThatComeMeanwhile(t *testing.T) {
 	calls.Wait()
 }
 
-func TestGroupCarriesAtMost(t *testing.T) {
+func TestBatcherCarriesAtMost(t *testing.T) {
 	t.Parallel()
-	h := newHeldGroup()
-	h.most = 2
+	h := newHeldBatcher()
 	var calls sync.WaitGroup
-	post := func(n int) {
-		calls.Add(1)
-		h.post(t.Context(), n, func(out int, err error) {
-			if out != -n || err != nil {
+	call := func(n int) {
+		calls.Go(func() {
+			if out, err := h.do(t.Context(), n); out != -n || err != nil {
 				t.Errorf("%d got %d, %v", n, out, err)
 			}
-			calls.Done()
 		})
 	}
-	calls.Go(func() { post(0) }) // whoever finds the group idle flushes
-	if first := <-h.entered; !slices.Equal(first, []int{0}) {
-		t.Errorf("the first flush carries %v", first)
+	call(1)
+	<-h.entered
+	for n := range flushCalls + 2 {
+		call(n)
 	}
-	for n := range 5 {
-		post(n + 1)
-	}
-	for _, want := range [][]int{{1, 2}, {3, 4}, {5}} {
+	h.pending(t, flushCalls+2)
+	for _, want := range []int{flushCalls, 2} {
 		h.release <- nil
-		if next := <-h.entered; !slices.Equal(next, want) {
-			t.Errorf("the next flush carries %v, want %v", next, want)
+		if next := <-h.entered; len(next) != want {
+			t.Errorf("the next flush carries %d, want %d", len(next), want)
 		}
 	}
 	h.release <- nil
