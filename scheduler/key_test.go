@@ -210,7 +210,8 @@ func TestNewKeyKeepsOrderAndLimits(t *testing.T) {
 	}
 }
 
-// TestNewKeyMeetsAttemptThatEnds: the attempt ends in the middle of the change, and its next one stands in the new queue.
+// TestNewKeyMeetsAttemptThatEnds: the attempt ends in the middle of the change, and its next one stands in the new
+// queue.
 func TestNewKeyMeetsAttemptThatEnds(t *testing.T) {
 	t.Parallel()
 	a := retried("a", 1, 2)
@@ -271,8 +272,8 @@ func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 	}
 }
 
-// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and all admissions count what
-// began under it.
+// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and all admissions
+// count what began under it.
 func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))

@@ -139,8 +139,8 @@ func (s *shelf) aged(days int) attune.Execution {
 		s.Fatal(err)
 	}
 	s.exec(`select ensure_history(((now() at time zone 'UTC')::date - $1::integer))`, days)
-	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), created_at = now() - $2 * interval '1 day',
-		queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
+	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), 
+		created_at = now() - $2 * interval '1 day', queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
 	e := s.get(id)
 	s.put(e, "result.json")
 	return e
@@ -170,7 +170,8 @@ func (s *shelf) put(e attune.Execution, name string) {
 	s.Helper()
 	text := "text"
 	key := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID) + name
-	_, err := s.client.PutObject(s.Context(), s.bucket, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+	_, err := s.client.PutObject(s.Context(), s.bucket, key, strings.NewReader(text), int64(len(text)),
+		minio.PutObjectOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -189,7 +190,8 @@ func (s *shelf) get(id string) attune.Execution {
 func (s *shelf) objects(e attune.Execution) (n int) {
 	s.Helper()
 	prefix := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID)
-	for object := range s.client.ListObjectsIter(s.Context(), s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	options := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+	for object := range s.client.ListObjectsIter(s.Context(), s.bucket, options) {
 		if object.Err != nil {
 			s.Fatal(object.Err)
 		}
