@@ -13,7 +13,7 @@ type Explanation struct {
 	Position *int `json:"position,omitempty"`
 	// Gate holds the head of the queue, and so everything behind it; nil when nothing does: its turn comes at once.
 	Gate *Gate `json:"gate,omitempty"`
-	// ExpectedStartAt is an estimate from recent durations; nil where there is nothing to go by.
+	// ExpectedStartAt is an estimate from recent durations; nil when there are none.
 	ExpectedStartAt *time.Time `json:"expected_start_at,omitempty"`
 	// Summary is all of it in a sentence.
 	Summary string `json:"summary"`
@@ -27,9 +27,9 @@ const (
 	GateConcurrency GateKind = "concurrency"
 	// GateRateLimit: as many as may start within the window have started.
 	GateRateLimit GateKind = "rate_limit"
-	// GateBackoff: an attempt has failed and the pause before the next one lasts.
+	// GateBackoff: an attempt has failed and the pause before the next one is not over.
 	GateBackoff GateKind = "backoff"
-	// GateWorkers: no worker that is alive has a free place.
+	// GateWorkers: no worker that is alive has a free slot.
 	GateWorkers GateKind = "workers"
 )
 
@@ -39,14 +39,14 @@ type Gate struct {
 	// Scope is "global", "packs/<ref>", "actions/<ref>" or "queues/<ref>", the last being the queue itself, of one action
 	// or of one value of its key.
 	Scope string `json:"scope"`
-	// Limit and Taken count slots, starts within the window, or places on workers.
+	// Limit and Taken count slots, or starts within the window.
 	Limit int `json:"limit"`
 	Taken int `json:"taken"`
 	// WindowSeconds belongs to GateRateLimit.
 	WindowSeconds int `json:"window_seconds,omitempty"`
 	// OpensAt is known for GateRateLimit and GateBackoff.
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// Holders have the slots of GateConcurrency and the places of GateWorkers: the first MaxHolders, oldest first.
+	// Holders have the slots of GateConcurrency and GateWorkers: the first MaxHolders, oldest first.
 	Holders []Holder `json:"holders,omitempty"`
 }
 

@@ -79,15 +79,15 @@ func (s *server) submit(ctx context.Context, in *submitInput) (*submitResponse, 
 	if err := s.reaches(ctx, in.Body.Action); err != nil {
 		return nil, err
 	}
-	once, err := onceFor(ctx, in.Key, in.Body)
+	key, err := idempotencyKey(ctx, in.Key, in.Body)
 	if err != nil {
 		return nil, err
 	}
 	var execution attune.Execution
-	if once == nil {
+	if key == nil {
 		execution, err = s.Queue.Submit(ctx, in.Body.submission())
 	} else {
-		execution, err = s.Queue.SubmitOnce(ctx, *once, in.Body.submission())
+		execution, err = s.Queue.SubmitOnce(ctx, *key, in.Body.submission())
 	}
 	if err != nil {
 		return nil, err
@@ -103,11 +103,11 @@ func (s *server) submitBatch(ctx context.Context, in *submitBatchInput) (*respon
 	if err != nil {
 		return nil, err
 	}
-	once, err := onceFor(ctx, in.Key, in.Body)
+	key, err := idempotencyKey(ctx, in.Key, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	executions, err := s.Queue.SubmitBatch(ctx, once, submissions)
+	executions, err := s.Queue.SubmitBatch(ctx, key, submissions)
 	if err != nil {
 		return nil, err
 	}
@@ -157,9 +157,9 @@ func (s *server) reaches(ctx context.Context, refOrID string) error {
 	}
 }
 
-// onceFor is what a repeated request is known by; nil without a key. The digest is over the body as we understood it, so
+// idempotencyKey is what a repeated request is known by; nil without a key. The digest is over the body as we understood it, so
 // that white space between its members does not matter.
-func onceFor(ctx context.Context, key string, body any) (*scheduler.Once, error) {
+func idempotencyKey(ctx context.Context, key string, body any) (*scheduler.IdempotencyKey, error) {
 	if key == "" {
 		return nil, nil
 	}
@@ -167,5 +167,5 @@ func onceFor(ctx context.Context, key string, body any) (*scheduler.Once, error)
 	if err != nil {
 		return nil, fmt.Errorf("digest of a request: %w", err)
 	}
-	return &scheduler.Once{Token: callOf(ctx).token.ID, Key: key, Digest: sha256.Sum256(canonical)}, nil
+	return &scheduler.IdempotencyKey{Token: callOf(ctx).token.ID, Key: key, Digest: sha256.Sum256(canonical)}, nil
 }

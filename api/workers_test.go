@@ -83,10 +83,10 @@ func TestWorkers(t *testing.T) {
 	if w := find("host-2"); w != nil {
 		t.Errorf("still there: %+v", w)
 	}
-	// What had not begun has its place again.
-	back := data[attune.Execution](t, s.get("/api/v1/executions/"+e.ID), 200)
-	if back.Status != attune.StatusQueued || back.Position == nil || *back.Position != 1 {
-		t.Errorf("got %+v", back)
+	// Only its host knew whether it had begun.
+	lost := data[attune.Execution](t, s.get("/api/v1/executions/"+e.ID), 200)
+	if lost.Status != attune.StatusAbandoned || lost.Reason != attune.ReasonWorkerLost {
+		t.Errorf("got %+v", lost)
 	}
 	wantProblem(t, s.do(http.MethodDelete, "/api/v1/workers/host-2", ""), 404, attune.CodeNotFound)
 }

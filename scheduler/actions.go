@@ -13,8 +13,8 @@ import (
 	"attune/storage"
 )
 
-// installedAction is what a submission must know of its action. It may be outdated: whoever enqueues names the installation
-// and the queue that it was checked against, and finds out.
+// installedAction is what a submission must know of its action. It may be outdated: enqueue.sql compares the
+// installation and the queue that a submission was checked against.
 type installedAction struct {
 	storage.InstalledAction
 	schema *jsonschema.Schema
@@ -25,7 +25,7 @@ type installedAction struct {
 	queues map[string]int32
 }
 
-// maxQueuesCached bounds what is remembered of an action with very many keys.
+// maxQueuesCached bounds the cache for an action with very many keys.
 const maxQueuesCached = 10_000
 
 // actionCache keeps actions by ref or id, as they were given.
@@ -37,7 +37,7 @@ type actionCache struct {
 
 func (c *actionCache) init(db *storage.DB) { c.db, c.by = db, make(map[string]*installedAction) }
 
-// get returns an action; fresh says that what is remembered was found outdated.
+// get returns an action; fresh says that the cached one was found outdated.
 func (c *actionCache) get(ctx context.Context, refOrID string, fresh bool) (*installedAction, error) {
 	c.mu.Lock()
 	known := c.by[refOrID]
@@ -95,8 +95,8 @@ func (c *actionCache) queue(ctx context.Context, a *installedAction, parameters 
 
 // queueID finds the queue of an action and a key, and makes it when it is new.
 func queueID(ctx context.Context, db storage.Querier, action, key string) (id int32, err error) {
-	// What another transaction has made or removed meanwhile is seen only in a new snapshot, hence another try: each of them
-	// means that another transaction has committed.
+	// What another transaction has made or removed meanwhile is visible only in a new snapshot, hence another try.
+	// Each of them means that another transaction has committed.
 	for err = pgx.ErrNoRows; errors.Is(err, pgx.ErrNoRows) && ctx.Err() == nil; {
 		err = db.QueryRow(ctx, `
 			with made as (

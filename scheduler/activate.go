@@ -11,12 +11,12 @@ import (
 	"attune/storage"
 )
 
-// Activate ends an installation that a worker has built and makes its version the one that serves, in one transaction: new
-// executions run in its image, its actions keep the ids that their refs always had, actions that it lacks are gone, and its
-// policies are in force. CodeNotFound: the worker does not hold the installation any more.
+// Activate ends an installation that a worker has built and makes its version the one that serves, in one transaction:
+// new executions run in its image, its actions keep the ids that their refs always had, actions that it lacks are
+// gone, and its policies are in force. CodeNotFound: the worker does not hold the installation any more.
 //
-// The newest created installation that succeeded serves: when a newer one has succeeded meanwhile, this one is installed
-// and changes nothing else.
+// The newest created installation that succeeded serves: when a newer one has succeeded meanwhile, this one is
+// installed and changes nothing else.
 func (q *Queue) Activate(ctx context.Context, installationID, worker, imageDigest string) error {
 	err := q.transact(ctx, func(tx pgx.Tx) error {
 		if err := lockChanges(ctx, tx); err != nil {
@@ -40,7 +40,7 @@ func (q *Queue) Activate(ctx context.Context, installationID, worker, imageDiges
 		return activate(ctx, tx, installationID, imageDigest, m)
 	})
 	if err == nil {
-		q.signalLook() // a gate may be wider now
+		q.signalAll() // a gate may be wider now
 	}
 	return storage.Translate("activate installation", err, storage.NotHeld(installationID))
 }

@@ -1,130 +1,56 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"attune/storage"
 )
 
-// Claim is an execution that a worker has a slot for.
-type Claim struct {
-	// Slot and Number identify this one taking of a slot: every later write names both, so that whoever lost the slot
-	// changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the database
-	// crashes, would give the same number to another.
-	Slot   int
-	Number int64
+// maxAdmission is the most that one admission gives: it holds the admission lock meanwhile.
+const maxAdmission = 1000
 
-	ID             string
-	Attempt        int
-	Action         string
-	Pack           string
-	PackVersion    string
-	InstallationID string
-	ImageDigest    string
-	Parameters     json.RawMessage
-	CreatedAt      time.Time
-
-	ticket int64
-	// begun: it was started with its admission.
-	begun bool
-}
-
-func onOff(on bool) string {
-	if on {
-		return "on"
-	}
-	return "off"
-}
-
-// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first;
-// left is how many were seen to wait on. It is committed without waiting for the disk: what a crash of the database takes
-// back was not begun, since the start, which is durable, comes later in the same log. With begin the admission is the start,
-// too, and as durable.
+// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first.
+// left is the number still waiting.
 //
-// There are three statements for it. Two give nothing where a limit stands above single queues, so they may be used on a guess;
-// look tells whether the guess was right. One of these costs the least where few wait: quiet expects that, and where it was
-// wrong somebody is left behind.
-func (q *Queue) admit(ctx context.Context, life workerLife, n int, quiet, begin bool) (claims []Claim, left int, err error) {
-	sql := admitPlainSQL
-	if q.layered.Load() {
-		sql = admitSQL
-	} else if quiet {
-		sql, n = admitFewSQL, min(n, storage.FewSlots)
+// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single queues: so
+// it is used as long as no such limit is known, and where one is found the other follows at once.
+func (q *Queue) admit(ctx context.Context, life workerLife, n int) (claims []Claim, left int, err error) {
+	n = min(n, maxAdmission)
+	sql, plain := admitSQL, !q.layered.Load()
+	if plain {
+		sql = admitPlainSQL
 	}
-	// The batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
-	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0), set_config('synchronous_commit', $2, true)`, lockAdmission, onOff(begin))
-	number := rand.Int64N(maxNumber) //nolint:gosec // it must be another one each time, and may be guessed
-	batch.Queue(sql, life.Name, life.ID, n, number, begin).Query(func(rows pgx.Rows) (err error) {
-		claims, left, err = scanAdmission(rows, n)
-		return err
-	})
-	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
-		return nil, 0, storage.Translate("admit executions", err)
+	claims, left, layered, err := q.admitWith(ctx, sql, life, n)
+	if err == nil && plain && layered {
+		claims, left, layered, err = q.admitWith(ctx, admitSQL, life, n)
 	}
-	for i := range claims {
-		claims[i].begun = begin
+	if err == nil {
+		q.layered.Store(layered)
 	}
-	slices.SortFunc(claims, func(x, y Claim) int { return int(x.ticket - y.ticket) })
-	return claims, left, nil
-}
-
-// maxNumber leaves room for the numbers of one admission.
-const maxNumber = math.MaxInt64 - 1<<32
-
-// scanAdmission reads one row for each of at most n claims, and one with the number of those left.
-func scanAdmission(rows pgx.Rows, n int) (claims []Claim, left int, err error) {
-	claims = make([]Claim, 0, n) // claims are large: to move them as the slice grows is what others would wait for
-	var c Claim
-	var id, installation pgtype.UUID
-	var rest *int
-	// The database has checked that they are JSON.
-	parameters := (*[]byte)(&c.Parameters)
-	// These are the same for many.
-	var shared [4]pgtype.DriverBytes
-	texts := make(map[string]string)
-	keep := func(text []byte) string {
-		kept, ok := texts[string(text)]
-		if !ok {
-			kept = string(text)
-			texts[kept] = kept
-		}
-		return kept
-	}
-	installations := make(map[pgtype.UUID]string)
-	_, err = pgx.ForEachRow(rows, []any{&c.Slot, &c.Number, &c.ticket, &id, &c.Attempt, &shared[0], &shared[1], &shared[2], &installation,
-		&shared[3], parameters, &c.CreatedAt, &rest}, func() error {
-		if rest != nil {
-			left = *rest
-			return nil
-		}
-		if installations[installation] == "" {
-			installations[installation] = installation.String()
-		}
-		c.ID, c.InstallationID = id.String(), installations[installation]
-		c.Action, c.Pack, c.PackVersion, c.ImageDigest = keep(shared[0]), keep(shared[1]), keep(shared[2]), keep(shared[3])
-		claims = append(claims, c)
-		c.Parameters = nil
-		return nil
-	})
 	return claims, left, err
 }
 
-// fields are what a claim is read into.
-func (c *Claim) fields() []any {
-	return []any{&c.Slot, &c.Number, &c.ticket, &c.ID, &c.Attempt, &c.Action, &c.Pack, &c.PackVersion, &c.InstallationID,
-		&c.ImageDigest, &c.Parameters, &c.CreatedAt}
-}
-
-func scanClaim(row pgx.CollectableRow) (c Claim, err error) {
-	err = row.Scan(c.fields()...)
-	return c, err
+// admitWith runs one admission; layered reports whether a limit stands above single queues.
+func (q *Queue) admitWith(ctx context.Context, sql sqlText, life workerLife, n int) (claims []Claim, left int, layered bool, err error) {
+	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
+	batch := &pgx.Batch{}
+	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
+	sql.queue(batch, pgx.NamedArgs{
+		"worker": life.Name, "life": life.ID, "most": n,
+		"number": rand.Int64N(maxNumber), //nolint:gosec // it must be another one each time, and may be guessed
+	}).Query(func(rows pgx.Rows) (err error) {
+		claims, err = scanClaims(rows, n)
+		return err
+	})
+	batch.Queue(leftSQL.text).QueryRow(func(row pgx.Row) error { return row.Scan(&left, &layered) })
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
+		return nil, 0, false, storage.Translate("admit executions", err)
+	}
+	slices.SortFunc(claims, func(x, y Claim) int { return cmp.Compare(x.ticket, y.ticket) })
+	return claims, left, layered, nil
 }

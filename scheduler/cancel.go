@@ -32,7 +32,7 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 			return attune.Execution{}, storage.Translate("cancel execution", err)
 		}
 		q.waiters.tell(found...)
-		q.signalLook()
+		q.signalAll()
 		if current, err = q.db.Executions.Get(ctx, id); err != nil {
 			return attune.Execution{}, err
 		}
@@ -43,47 +43,20 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 	return current, nil
 }
 
-// cancel ends those of the executions that have not begun and asks for the end of those that run; it returns the former. The
-// caller holds the admission lock.
+// cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns the
+// former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
 func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) ([]string, error) {
-	over, err := leave(ctx, tx, leaveSQL, attune.StatusCancelled, reason, ids)
+	waited, err := leave(ctx, tx, leaveSQL.text, attune.StatusCancelled, reason, ids)
 	if err != nil {
 		return nil, err
 	}
-	// Whoever holds a slot and has not begun finds, at its start, that the claim is gone.
-	rows, err := tx.Query(ctx, `update slots set stop_reason = case when status = 'running' then $2 else '' end,
-			status = case when status = 'running' then 'canceling' else status end
-		where id = any($1::uuid[]) and status in ('scheduled', 'running')
-		returning worker, number, claim, id::text, status = 'scheduled'`, ids, reason)
-	if err != nil {
+	// In this order: an execution moves from its slot to a pause without the admission lock.
+	if _, err := tx.Exec(ctx, `update slots set status = 'canceling', stop_reason = $2
+		where id = any($1::uuid[]) and status in ('scheduled', 'running')`, ids, reason); err != nil {
 		return nil, err
 	}
-	byWorker := make(map[string][]*ending)
-	var worker string
-	var c Claim
-	var idle bool
-	if _, err := pgx.ForEachRow(rows, []any{&worker, &c.Slot, &c.Number, &c.ID, &idle}, func() error {
-		if idle {
-			claim := c
-			byWorker[worker] = append(byWorker[worker], &ending{&claim, Outcome{Status: attune.StatusCancelled, Reason: reason}})
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	for worker, all := range byWorker {
-		var ended []string
-		batch := &pgx.Batch{}
-		if err := queueEnds(batch, worker, all, &ended); err != nil {
-			return nil, err
-		}
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return nil, err
-		}
-		over = append(over, ended...)
-	}
-	paused, err := leave(ctx, tx, leaveDelayedSQL, attune.StatusCancelled, reason, ids)
-	return append(over, paused...), err
+	paused, err := leave(ctx, tx, leaveDelayedSQL.text, attune.StatusCancelled, reason, ids)
+	return append(waited, paused...), err
 }
 
 // RemovePack ends what waits for a pack's actions and deletes the pack. What runs goes on to its end; history stays.
@@ -118,7 +91,7 @@ func (q *Queue) RemovePack(ctx context.Context, ref string) error {
 	})
 	if err == nil {
 		q.waiters.tell(ended...)
-		q.signal()
+		q.signalAll()
 	}
 	return storage.Translate("remove pack "+ref, err)
 }

@@ -23,12 +23,14 @@ func TestCancelByState(t *testing.T) {
 	}
 	submit(t, q, "ops.free")
 	scheduled := admit(t, q, "w", 1)[0]
-	if status, err := cancel(scheduled.ID); status != attune.StatusCancelled || err != nil {
+	// Only its worker knows whether it has begun.
+	if status, err := cancel(scheduled.ID); status != attune.StatusCanceling || err != nil {
 		t.Errorf("scheduled: got %s, %v", status, err)
 	}
-	if ours, err := newBook(q, "w").start(t.Context(), scheduled); ours || err != nil {
-		t.Errorf("a cancelled claim was started: %v, %v", ours, err)
-	}
+	begin(t, q, "w", scheduled)
+	wantEnd(t, q, scheduled.ID, attune.StatusCanceling, "")
+	finish(t, q, "w", scheduled, cancelled)
+	wantEnd(t, q, scheduled.ID, attune.StatusCancelled, attune.ReasonCancelRequested)
 	submit(t, q, "ops.free")
 	running := admit(t, q, "w", 1)[0]
 	begin(t, q, "w", running)
@@ -75,16 +77,15 @@ func TestRemovePackEndsWhatWaits(t *testing.T) {
 	}
 }
 
-// TestCancelOfWhatItsWorkerDoesNotHold: it was begun, or given and begun at once, and the answer was lost; before the worker could
-// ask again, somebody cancelled it. Nothing runs, and nobody but the worker can end it.
+// TestCancelOfWhatItsWorkerDoesNotHold: it was given to the worker and the answer was lost; before the worker could ask
+// again, it was cancelled. Nothing runs, and only the worker can end it.
 func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, exits(0), action("a", 1))
-	host := &unready{}
-	host.full.Store(true)
-	b.work(t, func(c *WorkerConfig, s *Sandboxes) { host.Executor, c.Executor = s, host })
+	b.host.full.Store(true)
+	b.work(t, nil)
 	e := submit(t, b.Queue, "ops.a")
-	for host.asked.Load() == 0 { // until it has begun
+	for b.host.looks.Load() == 0 { // until it has registered
 		if !pause(t.Context(), time.Millisecond) {
 			t.Fatal("it never began")
 		}
@@ -93,7 +94,7 @@ func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
 		t.Fatal(err)
 	}
-	claims, _, err := b.admit(t.Context(), life, 1, false, true)
+	claims, _, err := b.admit(t.Context(), life, 1)
 	if err != nil || len(claims) != 1 {
 		t.Fatalf("admitted %v, %v", ids(claims), err)
 	}

@@ -83,7 +83,7 @@ func insert(batch *pgx.Batch, all []entry, byPolicy bool) []*place {
 		keys[i] = strings.Join(e.action.key, "\x1f")
 	}
 	places := make([]*place, n)
-	batch.Queue(enqueueSQL, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
+	batch.Queue(enqueueSQL.text, queues, installations, keys, parameters, byPolicy).Query(func(rows pgx.Rows) error {
 		var turn int
 		var at place
 		_, err := pgx.ForEachRow(rows, []any{&turn, &at.ID, &at.Ticket, &at.PackVersion, &at.ImageDigest, &at.CreatedAt, &at.Position,

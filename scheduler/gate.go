@@ -45,8 +45,8 @@ func enforce(ctx context.Context, tx pgx.Tx, scope string) error {
 	return rekey(ctx, tx, scope, g.key)
 }
 
-// enforceMaxWait updates how long each execution of a scope may wait, also for those that may return to their queue. One that
-// had waited too long may wait on now, where admission has already passed over it.
+// enforceMaxWait updates how long each execution of a scope may wait, also for those that may return to their queue.
+// One that had waited too long may wait on now, where admission has already passed over it.
 func enforceMaxWait(ctx context.Context, tx pgx.Tx, scope string) error {
 	batch := &pgx.Batch{}
 	for table, which := range map[string]string{"waiting": "", "slots": " and status = 'scheduled'"} {

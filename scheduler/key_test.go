@@ -221,9 +221,7 @@ func TestNewKeyMeetsAttemptThatEnds(t *testing.T) {
 	begin(t, q, "w", c)
 	changed := make(chan error, 1)
 	err := pgx.BeginFunc(t.Context(), q.db.Pool(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, "failed", "exit_code", nil, nil, 60.0, nil, nil); err != nil {
-			return err
-		}
+		delayIn(t, tx, c, time.Minute)
 		go func() {
 			_, err := q.SetPolicy(context.WithoutCancel(t.Context()), attune.Scope{Action: "ops.a"}, keyed("a", 1).Policy)
 			changed <- err
@@ -290,7 +288,7 @@ func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
 		q.layered.Store(layered)
 		wantAdmitted(t, q, 5)
 	}
-	if claims, _, err := q.admit(t.Context(), lifeOf(t, q, "w"), 5, true, false); err != nil || len(claims) > 0 {
+	if claims, _, err := q.admit(t.Context(), lifeOf(t, q, "w"), 5); err != nil || len(claims) > 0 {
 		t.Errorf("where few are expected, %v are admitted: %v", ids(claims), err)
 	}
 	finish(t, q, "w", c, Outcome{Status: attune.StatusCompleted})

@@ -20,7 +20,8 @@ type workerLife struct {
 	Labels   map[string]string
 }
 
-// lease is how long a worker counts as alive after its last heartbeat, by the database's clock. storage.Alive is the condition.
+// lease is how long a worker counts as alive after its last heartbeat, by the database's clock. storage.Alive is the
+// condition.
 const lease = 15 * time.Second
 
 // register makes a worker known under its name, in place of the process that had it before, with as many slots as its
@@ -31,10 +32,10 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		labels = []byte("{}")
 	}
 	err = q.admission(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at, used)
-			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5, `+storage.Used("$1")+`)
+		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
 			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
-				lease_expires_at = clock_timestamp() + $5, used = excluded.used`,
+				lease_expires_at = clock_timestamp() + $5`,
 			life.Name, life.ID, life.Capacity, labels, lease); err != nil {
 			return err
 		}
@@ -47,7 +48,8 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		if err != nil || more.RowsAffected()+fewer.RowsAffected() == 0 {
 			return err
 		}
-		// The number of slots changes here and nowhere else, and plans made for another number look at all of them each time.
+		// The number of slots changes here and nowhere else, and plans made for another number look at all of them
+		// each time.
 		_, err = tx.Exec(ctx, `analyze slots`)
 		return err
 	})

@@ -6,15 +6,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Classes of advisory locks: the first half of the two-part key. All locks are transaction-level. A transaction that takes
-// several takes them in this order, and those of one class by ascending second half. docs/scheduling.md says why each is
-// enough. Class 5 is retention's.
+// Classes of advisory locks: the first half of the two-part key. All locks are transaction-level. A transaction that
+// takes several takes them in this order, and those of one class by ascending second half. docs/scheduling.md says why
+// each is enough. Class 5 is retention's.
 const (
-	// lockAdmission (second half 0) serializes what gives out slots, takes executions out of a queue or puts them back, and
-	// what changes their limits.
+	// lockAdmission (second half 0) serializes what gives out slots, takes executions out of a queue or puts them
+	// back, and what changes their limits.
 	lockAdmission = 1
-	// lockSubmission (second half 0) is shared by submissions and exclusive to what changes the ground they stand on: the
-	// version that serves, the policies, the queues of an action.
+	// lockSubmission (second half 0) is shared by submissions and exclusive to what changes the ground they stand on:
+	// the version that serves, the policies, the queues of an action.
 	lockSubmission = 2
 	// lockGate (second half gates.id) serializes submissions that a policy counts.
 	lockGate = 3

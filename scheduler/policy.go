@@ -61,7 +61,7 @@ func (q *Queue) changePolicy(ctx context.Context, scope attune.Scope, do func(pg
 		return err
 	})
 	if err == nil {
-		q.signalLook() // a gate may be wider now
+		q.signalAll() // a gate may be wider now
 	}
 	return err
 }
@@ -74,7 +74,8 @@ func scopeColumn(s attune.Scope) string {
 	return s.Pack
 }
 
-// checkKey makes sure that the scope is there and that a key names its parameters. pgx.ErrNoRows: the scope is not there.
+// checkKey makes sure that the scope is there and that a key names its parameters. pgx.ErrNoRows: the scope is not
+// there.
 func checkKey(ctx context.Context, tx pgx.Tx, scope attune.Scope, p attune.Policy) error {
 	switch {
 	case scope.Action != "":

@@ -9,8 +9,8 @@ import (
 	"attune"
 )
 
-// replacePackPolicies puts in force what a version's files say, and nothing that an earlier version's said. The caller holds
-// the locks of lockChanges.
+// replacePackPolicies puts in force what a version's files say, and nothing that an earlier version's said. The caller
+// holds the locks of lockChanges.
 func replacePackPolicies(ctx context.Context, tx pgx.Tx, m attune.Manifest) error {
 	rows, err := tx.Query(ctx, `delete from policies where origin = 'pack' and split_part(scope, '.', 1) = $1 returning scope`, m.Ref)
 	if err != nil {
@@ -42,9 +42,9 @@ func replacePackPolicies(ctx context.Context, tx pgx.Tx, m attune.Manifest) erro
 	return nil
 }
 
-// dropPolicies removes all policies of a pack that is being removed. Executions that are still running leave the queues of a
-// concurrency key, as they do whenever a key goes, so that the limits of the pack count them when it comes back. The caller
-// holds the locks of lockChanges.
+// dropPolicies removes all policies of a pack that is being removed. Executions that are still running leave the
+// queues of a concurrency key, as they do whenever a key goes, so that the limits of the pack count them when it comes
+// back. The caller holds the locks of lockChanges.
 func dropPolicies(ctx context.Context, tx pgx.Tx, pack string) error {
 	if _, err := tx.Exec(ctx, `delete from policies where split_part(scope, '.', 1) = $1`, pack); err != nil {
 		return err

@@ -95,7 +95,7 @@ func TestPolicyOfThePackReturns(t *testing.T) {
 func TestWiderGateWakesTheWorker(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, action("a", 1))
-	b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.PollInterval = longPoll })
+	b.work(t, func(c *WorkerConfig) { c.PollInterval = longPoll })
 	var all []attune.Execution
 	for range 3 {
 		all = append(all, submit(t, b.Queue, "ops.a"))

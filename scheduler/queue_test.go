@@ -84,7 +84,7 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 			name := fmt.Sprint("w", w)
 			life := lifeOf(t, q, name)
 			for {
-				claims, _, err := q.admit(t.Context(), life, 2, false, false)
+				claims, _, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 					return
@@ -166,7 +166,7 @@ func TestHandBackKeepsThePlace(t *testing.T) {
 	first := submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
 	admit(t, q, "dying", 1)
-	if err := q.handBack(t.Context(), "dying"); err != nil {
+	if err := q.release(t.Context(), "dying", nil); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "other", 1); len(claims) != 1 || claims[0].ID != first.ID {
@@ -183,7 +183,7 @@ func TestAdmissionWithoutAnAnswer(t *testing.T) {
 	if claims[0].ID != inHand.ID {
 		t.Fatalf("admitted %v", ids(claims))
 	}
-	if err := q.handBackUnheard(t.Context(), "w", []int64{claims[0].Number}); err != nil {
+	if err := q.release(t.Context(), "w", []int64{claims[0].Number}); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "w", 2); len(claims) != 1 || claims[0].ID != lost.ID {

@@ -90,7 +90,7 @@ func TestTidyKeepsTheStartsThatCount(t *testing.T) {
 	for range 5 {
 		all = append(all, submit(t, q, "ops.a"))
 		age(t, q, 250)
-		if err := q.tidy(t.Context()); err != nil {
+		if err := q.maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		admit(t, q, "w", 1)
@@ -108,7 +108,7 @@ func TestTidyKeepsTheStartsThatCount(t *testing.T) {
 func TestHeadStartsWhenTheWindowOpens(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, exits(0), with("a", rate(2, 1)))
-	b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.PollInterval = longPoll })
+	b.work(t, func(c *WorkerConfig) { c.PollInterval = longPoll })
 	var all []attune.Execution
 	for range 6 {
 		all = append(all, submit(t, b.Queue, "ops.a"))
@@ -131,7 +131,7 @@ func TestHeadStartsWhenTheWindowOpens(t *testing.T) {
 func TestRateLimitedHeadOnABusyWorker(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, exits(0), with("a", rate(1, 1)), action("b", 0))
-	b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.PollInterval, c.Capacity = longPoll, 1 })
+	b.work(t, func(c *WorkerConfig) { c.PollInterval, c.Capacity = longPoll, 1 })
 	all := []attune.Execution{submit(t, b.Queue, "ops.a"), submit(t, b.Queue, "ops.a")}
 	for range 20 {
 		all = append(all, submit(t, b.Queue, "ops.b"))
@@ -149,7 +149,7 @@ func TestExecutionTakenBackCountsAsStarted(t *testing.T) {
 	q := setup(t, with("a", rate(2, 600)))
 	first, second := submit(t, q, "ops.a"), submit(t, q, "ops.a")
 	wantAdmitted(t, q, 1, first)
-	if err := q.handBack(t.Context(), "w"); err != nil {
+	if err := q.release(t.Context(), "w", nil); err != nil {
 		t.Fatal(err)
 	}
 	wantAdmitted(t, q, 10, first)

@@ -9,10 +9,12 @@ import (
 	"attune"
 )
 
-// rekey moves what is not over of an action to the queues of another concurrency key, each with its ticket, so that the
-// order among those who meet in a queue is the order in which they came. The caller holds the locks of lockChanges.
+// rekey moves the executions of an action that are not over to the queues of another concurrency key. They keep their
+// tickets, so that those that meet in a queue stand in the order of their submissions. The caller holds the locks of
+// lockChanges.
 func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
-	// An attempt that is ending moves from a slot to a pause without a lock of ours: this waits for it, and keeps others there.
+	// An attempt that is ending moves from slots to delayed under no advisory lock. This waits for it, and keeps
+	// others in place.
 	if _, err := tx.Exec(ctx, `select from slots where action = $1 for update`, action); err != nil {
 		return err
 	}
@@ -44,21 +46,23 @@ func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
 			return err
 		}
 		batch := &pgx.Batch{}
-		// In the direction in which executions move without the admission lock: what leaves a table meanwhile is still met in
-		// the next. A free slot's id is over, and not among them.
-		batch.Queue(`update slots set queue_id = $1, queue_key = $3 where id = any($2::uuid[]) and status <> 'free'`, queue, ids, value)
+		// The tables come in the order in which executions move without the admission lock: what leaves one meanwhile
+		// is still found in the next. A free slot's id is of an execution that has left it, and not among them.
+		batch.Queue(`update slots set queue_id = $1, queue_key = $3 where id = any($2::uuid[]) and status <> 'free'`,
+			queue, ids, value)
 		batch.Queue(`update delayed set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
 		batch.Queue(`update waiting set queue_id = $1 where id = any($2::uuid[])`, queue, ids)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, `with lines as (
+	// The counters follow: busy, departed and passed of each queue of the action.
+	_, err = tx.Exec(ctx, `with counts as (
 			select q.id, (select count(*) from waiting w where w.queue_id = q.id) as waits from queues q where q.action = $1
 		), counted as (
-			update queues q set busy = l.waits > 0 from lines l where q.id = l.id
+			update queues q set busy = c.waits > 0 from counts c where q.id = c.id
 		)
-		update heads h set passed = 0, departed = q.entered - l.waits
-		from lines l join queues q on q.id = l.id where h.queue_id = l.id`, action)
+		update heads h set passed = 0, departed = q.entered - c.waits
+		from counts c join queues q on q.id = c.id where h.queue_id = c.id`, action)
 	return err
 }

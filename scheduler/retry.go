@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,7 +12,16 @@ import (
 	"attune/storage"
 )
 
-// retries tells whether an attempt that ended so is tried again.
+// RetryAfter returns the pause before the attempt that follows one that ended so, nil when none follows.
+func RetryAfter(r *attune.Retry, attempt int, o Outcome) *time.Duration {
+	if !retries(r, attempt, o) {
+		return nil
+	}
+	pause := backoff(r, attempt)
+	return &pause
+}
+
+// retries reports whether another attempt follows one that ended so.
 func retries(r *attune.Retry, attempt int, o Outcome) bool {
 	if r == nil || attempt >= r.MaxAttempts || o.Status == attune.StatusCompleted || o.Status == attune.StatusCancelled {
 		return false
@@ -27,9 +37,9 @@ func retries(r *attune.Retry, attempt int, o Outcome) bool {
 	return !byCode || len(r.ExitCodes) == 0 || o.ExitCode != nil && slices.Contains(r.ExitCodes, *o.ExitCode)
 }
 
-// backoff is the pause in seconds after an attempt: doubled with each, up to the ceiling, then shortened by up to half at
-// random ("equal jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-func backoff(r *attune.Retry, attempt int) float64 {
+// backoff is the pause after an attempt: doubled with each, up to the ceiling, then shortened by up to half at random
+// ("equal jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+func backoff(r *attune.Retry, attempt int) time.Duration {
 	pause := r.BackoffSeconds
 	for range attempt - 1 {
 		if pause >= r.MaxBackoffSeconds {
@@ -38,7 +48,7 @@ func backoff(r *attune.Retry, attempt int) float64 {
 		pause *= 2
 	}
 	pause = min(pause, r.MaxBackoffSeconds)
-	return pause/2 + rand.Float64()*pause/2 //nolint:gosec // nobody gains by guessing it
+	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second)) //nolint:gosec // nobody gains by guessing it
 }
 
 // promote puts executions whose pause is over at the end of their queues.
@@ -68,7 +78,7 @@ func (q *Queue) promote(ctx context.Context) error {
 		slices.Sort(queues)
 		batch := &pgx.Batch{}
 		batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, lockQueue, slices.Compact(queues))
-		batch.Queue(promoteSQL, ids)
+		batch.Queue(promoteSQL.text, ids)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err == nil && promoted {
@@ -85,7 +95,7 @@ func (q *Queue) expire(ctx context.Context) error {
 	}
 	var ids []string
 	err := q.admission(ctx, func(tx pgx.Tx) (err error) {
-		ids, err = leave(ctx, tx, leaveSQL, attune.StatusTimeout, attune.ReasonQueueTimeout, nil)
+		ids, err = leave(ctx, tx, leaveSQL.text, attune.StatusTimeout, attune.ReasonQueueTimeout, nil)
 		return err
 	})
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"attune"
 	"attune/storage"
@@ -64,7 +65,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n, false, false)
+	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +74,14 @@ func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {
 	t.Helper()
-	if ours, err := newBook(q, worker).start(t.Context(), c); err != nil || !ours {
-		t.Fatalf("start: %v, %v", ours, err)
+	if err := newRecorder(q, worker).start(t.Context(), &c, time.Now()); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func finish(t *testing.T, q *Queue, worker string, c Claim, o Outcome) {
 	t.Helper()
-	if err := newBook(q, worker).finish(t.Context(), c, o); err != nil {
+	if err := newRecorder(q, worker).settle(t.Context(), &c, o, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -198,8 +199,21 @@ func fail(t *testing.T, q *Queue, c Claim, retry *attune.Retry, code int) {
 
 func settleAs(t *testing.T, q *Queue, c Claim, retry *attune.Retry, o Outcome) {
 	t.Helper()
-	if err := q.settle(t.Context(), newBook(q, "w"), c, o, retry); err != nil {
-		t.Fatal(err)
+	o.RetryAfter = RetryAfter(retry, c.Attempt, o)
+	finish(t, q, "w", c, o)
+}
+
+// delayIn ends an attempt of worker w that is followed by another, in a transaction that goes on.
+func delayIn(t *testing.T, tx pgx.Tx, c Claim, pause time.Duration) {
+	t.Helper()
+	o := exited(1)
+	o.RetryAfter = &pause
+	args, err := record{&c, o, time.Now()}.delayArgs("w")
+	if err == nil {
+		_, err = tx.Exec(t.Context(), delaySQL.text, args...)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

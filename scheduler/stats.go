@@ -9,7 +9,7 @@ import (
 	"attune/storage"
 )
 
-// queueStates reads the queues that a condition chooses, one row each. All figures are of one snapshot; the clock is the
+// queueStates reads the queues that match a condition, one row each. All figures are of one snapshot; the clock is the
 // database's.
 const queueStates = `
 	select q.action, q.key, w.waiting, s.running, coalesce(g.queue_limit, g.concurrency_limit), w.average, w.oldest
@@ -29,7 +29,7 @@ func scanQueueState(row pgx.CollectableRow) (s attune.QueueState, err error) {
 	return s, err
 }
 
-// States lists the queues with executions that wait or run, longest first. allowed, where not empty, limits them to packs.
+// States lists the queues with executions that wait or run, longest first. allowed, unless empty, limits them to packs.
 func (q *Queue) States(ctx context.Context, allowed []string) ([]attune.QueueState, error) {
 	rows, err := q.db.Pool().Query(ctx, queueStates+`(cardinality(coalesce($1::text[], '{}')) = 0 or q.pack = any($1))
 		order by w.waiting desc, s.running desc, q.action, q.key limit 1000`, allowed)
@@ -40,7 +40,8 @@ func (q *Queue) States(ctx context.Context, allowed []string) ([]attune.QueueSta
 	return states, storage.Translate("list queues", err)
 }
 
-// Stats tells how an action's queues stand, all together and, where it has a concurrency key, each of those in use.
+// Stats returns the figures of an action's queues: all together and, where it has a concurrency key, of each one in
+// use.
 func (q *Queue) Stats(ctx context.Context, actionRef string) (attune.QueueStats, error) {
 	action, err := q.db.Actions.Get(ctx, actionRef)
 	if err != nil {
@@ -48,22 +49,23 @@ func (q *Queue) Stats(ctx context.Context, actionRef string) (attune.QueueStats,
 	}
 	var stats attune.QueueStats
 	batch := &pgx.Batch{}
-	batch.Queue(`select count(*), extract(epoch from avg(statement_timestamp() - queued_at))::float8,
+	batch.Queue(`
+		select count(*), extract(epoch from avg(statement_timestamp() - queued_at))::float8,
 			extract(epoch from max(statement_timestamp() - queued_at))::float8,
-			(select count(*) from slots where action = $1 and status <> 'free'), (select concurrency_limit from gates where scope = $1)
-		from waiting where queue_id in (select id from queues where action = $1)`, action.Ref).QueryRow(func(row pgx.Row) error {
+			(select count(*) from slots where action = $1 and status <> 'free'),
+			(select concurrency_limit from gates where scope = $1)
+		from waiting where queue_id in (select id from queues where action = $1)`,
+		action.Ref).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&stats.Waiting, &stats.AvgWaitTimeSeconds, &stats.OldestWaitSeconds, &stats.Running, &stats.Limit)
 	})
-	batch.Queue(queueStates+`q.action = $1 and q.key <> '' order by w.waiting desc, s.running desc, q.key limit 1000`, action.Ref).
-		Query(func(rows pgx.Rows) error {
-			keys, err := pgx.CollectRows(rows, scanQueueState)
-			for _, k := range keys {
-				stats.Keys = append(stats.Keys, attune.KeyStats{Key: k.Key, QueueStats: k.QueueStats})
-			}
-			return err
-		})
-	err = pgx.BeginTxFunc(ctx, q.db.Pool(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		return tx.SendBatch(ctx, batch).Close()
+	batch.Queue(queueStates+`q.action = $1 and q.key <> ''
+		order by w.waiting desc, s.running desc, q.key limit 1000`, action.Ref).Query(func(rows pgx.Rows) error {
+		keys, err := pgx.CollectRows(rows, scanQueueState)
+		for _, k := range keys {
+			stats.Keys = append(stats.Keys, attune.KeyStats{Key: k.Key, QueueStats: k.QueueStats})
+		}
+		return err
 	})
+	err = q.snapshot(ctx, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 	return stats, storage.Translate("read queues of "+action.Ref, err)
 }

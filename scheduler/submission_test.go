@@ -77,7 +77,7 @@ func TestMaxWaitingHoldsAtEachLevel(t *testing.T) {
 			wantAdmitted(t, q, 1, first)
 			submit(t, q, "ops.a")
 			wantRejected(t, q, "ops.a")
-			if err := q.handBack(t.Context(), "w"); err != nil {
+			if err := q.release(t.Context(), "w", nil); err != nil {
 				t.Fatal(err)
 			}
 			wantRejected(t, q, "ops.a") // three wait now
@@ -122,8 +122,9 @@ func TestCancelOldest(t *testing.T) {
 		t.Errorf("the second one is %s", got.Status)
 	}
 	fourth := submit(t, q, "ops.a")
+	wantAdmitted(t, q, 10) // what is being stopped has its slot still
+	finish(t, q, "w", claims[1], Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested})
 	wantEnd(t, q, held.ID, attune.StatusCancelled, attune.ReasonSuperseded)
-	wantAdmitted(t, q, 10, third) // what is being stopped has its slot still
 	fifth := submit(t, q, "ops.a")
 	wantEnd(t, q, third.ID, attune.StatusCancelled, attune.ReasonSuperseded)
 	wantAdmitted(t, q, 10, fourth)
@@ -159,7 +160,7 @@ func TestCancelOldestByKey(t *testing.T) {
 func TestWorkerStopsWhatIsSuperseded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, with("a", method(1, attune.MethodCancelOldest)))
-	b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.PollInterval = longPoll })
+	b.work(t, func(c *WorkerConfig) { c.PollInterval = longPoll })
 	first := submit(t, b.Queue, "ops.a")
 	b.await(t, first.ID, running)
 	second := submit(t, b.Queue, "ops.a")

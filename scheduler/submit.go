@@ -18,91 +18,90 @@ type Submission struct {
 	Parameters json.RawMessage
 }
 
-// submitAttempts bounds how often a submission starts over because what it relied on changed under it.
-const submitAttempts = 5
-
-// Submit puts an execution at the end of its queue and returns it with its position. When it returns without an error the
-// execution is durable, and it will reach exactly one terminal state.
+// Submit puts an execution at the end of its queue and returns it with its position. When it returns without an error
+// the execution is durable, and it will reach exactly one terminal state.
 //
 // Errors for people: CodeNotFound (the action), CodeInvalid (parameters, or a secret that is declared and not set),
 // CodeRejected (a policy; RetryAfter says when to come back).
-func (q *Queue) Submit(ctx context.Context, s Submission) (attune.Execution, error) {
-	for attempt := range submitAttempts {
-		e, err := q.check(ctx, s, attempt > 0)
+func (q *Queue) Submit(ctx context.Context, s Submission) (made attune.Execution, err error) {
+	err = whileOutdated(s.Action, func(again bool) error {
+		e, err := q.check(ctx, s, again)
 		if err != nil {
-			return attune.Execution{}, err
+			return err
 		}
 		at, err := q.submissions.do(ctx, e)
 		if err != nil {
-			return attune.Execution{}, err
+			return err
 		}
-		if at != nil && at.MayExpire {
-			q.signalLook()
-		} else if at != nil {
+		if at == nil {
+			// A policy has more to say, or the check is outdated. The slower way finds out which.
+			made, err = first(q.enqueueByPolicy(ctx, nil, []entry{e}))
+			return err
+		}
+		if at.MayExpire {
+			q.signalAll()
+		} else {
 			q.signal()
 		}
-		if at != nil {
-			return e.execution(at), nil
-		}
-		// A policy has more to say, or what was checked is outdated. The slower way finds out which.
-		all, err := q.enqueueByPolicy(ctx, nil, []entry{e})
-		if isOutdated(err) {
-			continue
-		}
-		if err != nil {
-			return attune.Execution{}, err
-		}
-		return all[0], nil
-	}
-	return attune.Execution{}, errBusy(s.Action)
+		made = e.execution(at)
+		return nil
+	})
+	return made, err
 }
 
-// SubmitBatch queues all submissions or none, in their order. With once it may be repeated: see Once. The Field of each
-// problem begins with "executions.<index>.".
-func (q *Queue) SubmitBatch(ctx context.Context, once *Once, all []Submission) ([]attune.Execution, error) {
-	if made, err := q.replayed(ctx, once); made != nil || err != nil {
+// SubmitOnce is Submit, repeatable by its key.
+func (q *Queue) SubmitOnce(ctx context.Context, key IdempotencyKey, s Submission) (made attune.Execution, err error) {
+	if found, err := key.find(ctx, q.db.Pool()); found != nil || err != nil {
+		return first(found, err)
+	}
+	err = whileOutdated(s.Action, func(again bool) error {
+		e, err := q.check(ctx, s, again)
+		if err != nil {
+			return err
+		}
+		made, err = first(q.enqueueByPolicy(ctx, &key, []entry{e}))
+		return err
+	})
+	return made, err
+}
+
+// SubmitBatch queues all submissions or none, in their order. With a key, unless it is nil, it is repeatable. The
+// Field of each problem begins with "executions.<index>.".
+func (q *Queue) SubmitBatch(ctx context.Context, key *IdempotencyKey, all []Submission) (made []attune.Execution, err error) {
+	if made, err := key.find(ctx, q.db.Pool()); made != nil || err != nil {
 		return made, err
 	}
-	for attempt := range submitAttempts {
+	err = whileOutdated(all[0].Action, func(again bool) error {
 		entries := make([]entry, len(all))
 		for i, s := range all {
 			var err error
-			if entries[i], err = q.check(ctx, s, attempt > 0); err != nil {
-				return nil, ofMember(i, err)
+			if entries[i], err = q.check(ctx, s, again); err != nil {
+				return ofMember(i, err)
 			}
 		}
-		made, err := q.enqueueByPolicy(ctx, once, entries)
-		if !isOutdated(err) {
-			return made, err
-		}
-	}
-	return nil, errBusy(all[0].Action)
+		made, err = q.enqueueByPolicy(ctx, key, entries)
+		return err
+	})
+	return made, err
 }
 
-// SubmitOnce is Submit, repeatable.
-func (q *Queue) SubmitOnce(ctx context.Context, once Once, s Submission) (attune.Execution, error) {
-	if made, err := q.replayed(ctx, &once); err != nil {
+func first(made []attune.Execution, err error) (attune.Execution, error) {
+	if err != nil {
 		return attune.Execution{}, err
-	} else if len(made) == 1 {
-		return made[0], nil
 	}
-	for attempt := range submitAttempts {
-		e, err := q.check(ctx, s, attempt > 0)
-		if err != nil {
-			return attune.Execution{}, err
-		}
-		made, err := q.enqueueByPolicy(ctx, &once, []entry{e})
-		if err == nil {
-			return made[0], nil
-		}
-		if !isOutdated(err) {
-			return attune.Execution{}, err
-		}
-	}
-	return attune.Execution{}, errBusy(s.Action)
+	return made[0], nil
 }
 
-func errBusy(action string) error {
+// submitAttempts bounds how often a submission starts over because what it relied on changed under it.
+const submitAttempts = 5
+
+// whileOutdated repeats a submission to an action while what it was checked against has changed; again is then true.
+func whileOutdated(action string, submit func(again bool) error) error {
+	for attempt := range submitAttempts {
+		if err := submit(attempt > 0); !isOutdated(err) {
+			return err
+		}
+	}
 	return attune.Errorf(attune.CodeConflict, "the pack or the policy of %s is being changed; try again", action)
 }
 
@@ -113,7 +112,8 @@ type entry struct {
 	parameters json.RawMessage
 }
 
-// check validates what can be known before anything is queued, and fills in the defaults of parameters.
+// check validates what can be known before anything is queued, and fills in the defaults of parameters. fresh says
+// that what is remembered of the action was found outdated.
 func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, error) {
 	action, err := q.actions.get(ctx, s.Action, fresh)
 	if err != nil {
@@ -139,7 +139,7 @@ func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, err
 	return entry{action, queue, parameters}, err
 }
 
-// execution is what becomes of an entry that was given a place.
+// execution is what an entry becomes at its place in a queue.
 func (e entry) execution(at *place) attune.Execution {
 	key, _ := attune.QueueKey(e.action.key, e.parameters) // it was made before
 	return attune.Execution{
@@ -152,8 +152,9 @@ func missingSecrets(actionRef string, names []string) error {
 	problems := make([]attune.Problem, len(names))
 	for i, name := range names {
 		problems[i] = attune.Problem{
-			Field:   "secrets." + name,
-			Message: fmt.Sprintf("is not set for the action, its pack or globally; set it with: attune secret set %s --action %s", name, actionRef),
+			Field: "secrets." + name,
+			Message: fmt.Sprintf("is not set for the action, its pack or globally; set it with: attune secret set %s --action %s",
+				name, actionRef),
 		}
 	}
 	return attune.Invalid(fmt.Sprintf("%s needs secrets that are not set: %s", actionRef, strings.Join(names, ", ")), problems...)

@@ -21,30 +21,31 @@ import (
 // brokenAdmission gives a worker slots within a transaction.
 type brokenAdmission func(context.Context, pgx.Tx, workerLife) ([]Claim, error)
 
-// changed is admitSQL with one part replaced.
-func changed(t *testing.T, part, by string) string {
+// changed is an admission with one part replaced. It has all of the statement's arguments, in the same order.
+func changed(t *testing.T, sql sqlText, part, by string) sqlText {
 	t.Helper()
-	if !strings.Contains(admitSQL, part) {
-		t.Fatalf("admit.sql has no %q any more; break it in another way", part)
+	if !strings.Contains(sql.text, part) {
+		t.Fatalf("the admission has no %q any more; break it in another way", part)
 	}
-	return strings.Replace(admitSQL, part, by, 1)
+	sql.text = strings.ReplaceAll(sql.text, part, by)
+	return sql
 }
 
 // lockFirst is right, unless the statement is wrong.
-func lockFirst(sql string) brokenAdmission {
+func lockFirst(sql sqlText) brokenAdmission {
 	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {
 			return nil, err
 		}
-		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, rand.Int64N(maxNumber), false)
+		return takeClaims(ctx, tx, sql, life, 2)
 	}
 }
 
 // lockWhileCounting has the lock and the count in one statement, whose snapshot is older than the lock: trap 2.
-func lockWhileCounting(t *testing.T) brokenAdmission {
-	const count = `select queue_id, action, pack, count(*)::integer as slots from slots where status <> 'free' ` +
-		`group by queue_id, action, pack`
-	sql := changed(t, count, `select * from json_to_recordset($6::json) as x(queue_id integer, action text, pack text, slots integer)`)
+func lockWhileCounting(t *testing.T, sql sqlText, count string) brokenAdmission {
+	t.Helper()
+	sql = changed(t, sql, count, fmt.Sprintf(`select * from json_to_recordset($%d::json)
+		as x(queue_id integer, action text, pack text, slots integer)`, len(sql.names)+1))
 	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
 		var taken string
 		err := tx.QueryRow(ctx, `with lock as materialized (select pg_advisory_xact_lock($1, 0))
@@ -53,38 +54,58 @@ func lockWhileCounting(t *testing.T) brokenAdmission {
 		if err != nil {
 			return nil, err
 		}
-		return takeClaims(ctx, tx, sql, life.Name, life.ID, 2, rand.Int64N(maxNumber), false, taken)
+		return takeClaims(ctx, tx, sql, life, 2, taken)
 	}
 }
 
-func takeClaims(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]Claim, error) {
-	rows, err := tx.Query(ctx, sql, args...)
+func takeClaims(ctx context.Context, tx pgx.Tx, sql sqlText, life workerLife, n int, more ...any) ([]Claim, error) {
+	args := sql.args(pgx.NamedArgs{"worker": life.Name, "life": life.ID, "most": n, "number": rand.Int64N(maxNumber)})
+	rows, err := tx.Query(ctx, sql.text, append(args, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	claims, _, err := scanAdmission(rows, 2)
-	return claims, err
+	return scanClaims(rows, n)
+}
+
+// broken is an admission with the rule that it breaks.
+type broken struct {
+	admit brokenAdmission
+	rule  history.Rule
 }
 
 func TestBrokenAdmissionsAreCaught(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		admit brokenAdmission
-		rule  history.Rule
+	tests := map[string]broken{
+		"admit: the window of a rate limit is left out": {
+			lockFirst(changed(t, admitSQL, "and s.at > clock.now - g.rate_window", "and false")), history.RuleRate},
+	}
+	for _, of := range []struct {
+		name         string
+		sql          sqlText
+		count        string
+		limit, front string
 	}{
-		"nothing is broken": {lockFirst(admitSQL), ""},
-		"the newest goes first": {
-			lockFirst(changed(t, "order by w.ticket limit", "order by w.ticket desc limit")), history.RuleOrder},
-		"a locked head is skipped":              {lockFirst(skipping(t)), history.RuleOrder},
-		"the count shares the lock's statement": {lockWhileCounting(t), history.RuleLimit},
-		"the limit of a queue is left out": {
-			lockFirst(changed(t, "g.queue_limit - coalesce(t.slots, 0)", "$3::integer")), history.RuleLimit},
-		"the window of a rate limit is left out": {
-			lockFirst(changed(t, "and s.at > clock.now - g.rate_window", "and false")), history.RuleRate},
+		{"admit", admitSQL, `select queue_id, action, pack, count(*)::integer as slots
+    from slots where status <> 'free' group by queue_id, action, pack`,
+			"g.queue_limit - coalesce(t.slots, 0)", "least(q.room, a.room, p.room, g.room))"},
+		{"admit_plain", admitPlainSQL, `select queue_id, count(*)::integer as slots from slots where status <> 'free' group by queue_id`,
+			"coalesce(g.queue_limit, g.concurrency_limit) - coalesce(t.slots, 0)", "greatest(0, q.room)"},
 	} {
+		most := fmt.Sprint("$", slices.Index(of.sql.names, "most")+1, "::integer")
+		tests[of.name+": nothing is broken"] = broken{lockFirst(of.sql), ""}
+		tests[of.name+": the newest goes first"] = broken{
+			lockFirst(changed(t, of.sql, "order by w.ticket limit", "order by w.ticket desc limit")), history.RuleOrder}
+		tests[of.name+": a locked head is skipped"] = broken{
+			lockFirst(changed(t, of.sql, of.front, of.front+" for update of w skip locked")), history.RuleOrder}
+		tests[of.name+": the count shares the lock's statement"] = broken{
+			lockWhileCounting(t, of.sql, of.count), history.RuleLimit}
+		tests[of.name+": the limit of a queue is left out"] = broken{
+			lockFirst(changed(t, of.sql, of.limit, most)), history.RuleLimit}
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			all, found := try(t, test.admit, test.rule)
+			all, found := try(t, test.admit, test.rule, strings.HasPrefix(name, "admit_plain"))
 			if test.rule == "" {
 				report(t, all, found)
 			} else if !slices.ContainsFunc(found, func(v history.Violation) bool { return v.Rule == test.rule }) {
@@ -94,19 +115,15 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 	}
 }
 
-func skipping(t *testing.T) string {
-	t.Helper()
-	const head = "least(l.room, a.room, p.room, g.room))"
-	return changed(t, head, head+" for update of w skip locked")
-}
-
 // try has an admission serve three workers under load until the checker finds something of a rule, or for a while.
-func try(t *testing.T, admit brokenAdmission, rule history.Rule) (all []history.Transaction, found []history.Violation) {
+func try(t *testing.T, admit brokenAdmission, rule history.Rule, plain bool) (all []history.Transaction, found []history.Violation) {
 	t.Helper()
 	keyed := action("keyed", 1)
 	keyed.Policy.Concurrency.Key, keyed.Parameters = []string{"customer"}, []byte(customers)
 	rated := action("rated", 0)
-	rated.Policy.RateLimit = &attune.RateLimit{MaxExecutions: 3, WindowSeconds: 1}
+	if !plain { // which gives nothing where there is such a limit
+		rated.Policy.RateLimit = &attune.RateLimit{MaxExecutions: 3, WindowSeconds: 1}
+	}
 	q, recorder, _ := setupRecorded(t, action("one", 1), keyed, rated)
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
@@ -145,7 +162,7 @@ func try(t *testing.T, admit brokenAdmission, rule history.Rule) (all []history.
 
 // toil is a worker without a conscience.
 func toil(ctx context.Context, t *testing.T, q *Queue, life workerLife, admit brokenAdmission) {
-	b := newBook(q, life.Name)
+	r := newRecorder(q, life.Name)
 	for pause(ctx, time.Millisecond) {
 		var claims []Claim
 		err := q.transact(t.Context(), func(tx pgx.Tx) (err error) {
@@ -156,12 +173,13 @@ func toil(ctx context.Context, t *testing.T, q *Queue, life workerLife, admit br
 			t.Error(err)
 			return
 		}
-		for _, c := range claims {
+		for i := range claims {
+			begun := time.Now()
 			pause(ctx, 2*time.Millisecond)
-			if _, err := b.start(t.Context(), c); err != nil {
+			if err := r.start(t.Context(), &claims[i], begun); err != nil {
 				t.Error(err)
 			}
-			if err := b.finish(t.Context(), c, Outcome{Status: attune.StatusCompleted}); err != nil {
+			if err := r.settle(t.Context(), &claims[i], Outcome{Status: attune.StatusCompleted}, begun); err != nil {
 				t.Error(err)
 			}
 		}

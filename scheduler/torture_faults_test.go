@@ -20,10 +20,10 @@ func behind(t *testing.T, databaseURL string, telltale []byte) (*Queue, *swallow
 }
 
 // work runs a worker of a queue until the test ends or the returned function is called.
-func work(t *testing.T, q *Queue, g *ground, pollInterval time.Duration) (stop func()) {
+func work(t *testing.T, q *Queue, h *host, pollInterval time.Duration) (stop func()) {
 	t.Helper()
 	w, err := NewWorker(WorkerConfig{
-		Name: "w", Capacity: 3, DB: q.db, Queue: q, Executor: g, PollInterval: pollInterval, Log: slog.New(slog.DiscardHandler),
+		Name: "w", Capacity: 3, DB: q.db, Queue: q, Executor: h, PollInterval: pollInterval, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	q, recorder, url := setupRecorded(t, action("one", 1))
 	client, swallower := behind(t, url, ofCommit)
-	once := Once{Token: "t", Key: "k", Digest: sha256.Sum256([]byte("body"))}
+	once := IdempotencyKey{Token: "t", Key: "k", Digest: sha256.Sum256([]byte("body"))}
 	swallower.armed.Store(1)
 	_, err := client.SubmitOnce(t.Context(), once, Submission{Action: "ops.one"})
 	if attune.CodeOf(err) != attune.CodeUnavailable {
@@ -63,33 +63,26 @@ func TestSubmissionWhoseCommitIsNotAcknowledged(t *testing.T) {
 	expectDrained(t, recorder, []string{e.ID})
 }
 
-// TestAdmissionsWhoseCommitIsNotAcknowledged: a worker is given executions and does not hear of them, again and again. Where an
-// admission is the start, too, they count as begun, and none of their code has started.
+// TestAdmissionsWhoseCommitIsNotAcknowledged: a worker is given executions and does not hear of them, again and again.
 func TestAdmissionsWhoseCommitIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
-	for name, immediate := range map[string]bool{"given": false, "begun": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			q, recorder, url := setupRecorded(t, action("one", 1), action("three", 3))
-			other, swallower := behind(t, url, ofClaims)
-			g := newGround(nil, nil)
-			g.immediate = immediate
-			work(t, other, g, 20*time.Millisecond)
-			var all []string
-			for range 10 {
-				swallower.armed.Store(1)
-				for range 2 {
-					all = append(all, submit(t, q, "ops.one").ID, submit(t, q, "ops.three").ID)
-				}
-				swallower.await(t)
-			}
-			awaitDrained(t, q)
-			g.judge(t)
-			expectDrained(t, recorder, all)
-			for _, id := range all {
-				wantEnd(t, q, id, attune.StatusCompleted, "")
-			}
-		})
+	q, recorder, url := setupRecorded(t, action("one", 1), action("three", 3))
+	other, swallower := behind(t, url, ofClaims)
+	h := newHost(exits(0))
+	work(t, other, h, 20*time.Millisecond)
+	var all []string
+	for range 10 {
+		swallower.armed.Store(1)
+		for range 2 {
+			all = append(all, submit(t, q, "ops.one").ID, submit(t, q, "ops.three").ID)
+		}
+		swallower.await(t)
+	}
+	awaitDrained(t, q)
+	h.judge(t)
+	expectDrained(t, recorder, all)
+	for _, id := range all {
+		wantEnd(t, q, id, attune.StatusCompleted, "")
 	}
 }
 
@@ -99,7 +92,7 @@ func TestLostWakeUp(t *testing.T) {
 	const pollInterval = 300 * time.Millisecond
 	q, recorder, url := setupRecorded(t, action("one", 1))
 	other := NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler))
-	work(t, other, newGround(nil, nil), pollInterval)
+	work(t, other, newHost(exits(0)), pollInterval)
 	var all []string
 	for range 3 {
 		e := submit(t, q, "ops.one")

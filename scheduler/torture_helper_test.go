@@ -3,6 +3,7 @@ package scheduler
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -38,43 +39,75 @@ func TestMain(m *testing.M) {
 // The points where the helper stops to wait for what becomes of it; at no point it works on.
 const (
 	pointClaimed   = "claimed"   // a slot is taken, nothing has begun
-	pointBegun     = "begun"     // the row is running, the code has not started
 	pointStarted   = "started"   // the code has started
-	pointFinishing = "finishing" // the code is through, nobody knows
+	pointRecorded  = "recorded"  // and the database knows
+	pointFinishing = "finishing" // the code is through, and nothing knows
 )
 
-// helper is the Executor of the helper.
+// helper is the Executor of the helper. The file of starts is what its host remembers over its lives.
 type helper struct {
-	starts *os.File
+	starts string
 	point  string
 	orders *bufio.Reader
 }
 
-func (h *helper) Attach(context.Context, []Claim) ([]Claim, error) { return nil, nil }
-func (h *helper) Clear(context.Context, []Claim) error             { return nil }
-func (h *helper) Settled(context.Context, Claim)                   {}
+var helperRetry = &attune.Retry{
+	MaxAttempts: 20, BackoffSeconds: 0.01, MaxBackoffSeconds: 0.01, Reasons: []attune.Reason{attune.ReasonWorkerLost},
+}
+
+func (h *helper) Recover(_ context.Context, held []Claim) ([]Recovered, error) {
+	text, err := os.ReadFile(h.starts)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	all := make([]Recovered, len(held))
+	for i, c := range held {
+		all[i].Claim = c
+		if strings.Contains(string(text), attemptOf(c)+"\n") {
+			o := Outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonWorkerLost}
+			if c.Action == "ops.again" {
+				o.RetryAfter = RetryAfter(helperRetry, c.Attempt, o)
+			}
+			all[i].Outcome = &o
+		}
+	}
+	return all, nil
+}
+
+func (h *helper) Maintain(context.Context) {}
 
 func (h *helper) Ready() bool { return true }
 
-func (h *helper) Immediate() bool { return false }
-
-func (h *helper) Execute(ctx context.Context, c Claim, begin func(context.Context) error) (Outcome, *attune.Retry, error) {
+func (h *helper) Prepare(ctx context.Context, c Claim) (Attempt, error) {
 	h.reach(pointClaimed)
-	if err := begin(ctx); err != nil {
-		fmt.Println("refused")
-		return Outcome{}, nil, err
-	}
-	h.reach(pointBegun)
-	// One write to a file that is only appended to: whole, or not at all.
-	if _, err := fmt.Fprintf(h.starts, "%s attempt %d\n", c.ID, c.Attempt); err != nil {
-		return Outcome{}, nil, err
-	}
-	h.reach(pointStarted)
-	h.reach(pointFinishing)
-	return Outcome{Status: attune.StatusCompleted}, &attune.Retry{
-		MaxAttempts: 10, BackoffSeconds: 0.01, MaxBackoffSeconds: 0.01, Reasons: []attune.Reason{attune.ReasonWorkerLost},
-	}, nil
+	return &helperAttempt{h, c}, ctx.Err()
 }
+
+type helperAttempt struct {
+	*helper
+	claim Claim
+}
+
+func (a *helperAttempt) Run(ctx context.Context) (Outcome, error) {
+	file, err := os.OpenFile(a.starts, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return Outcome{}, err
+	}
+	// One write to a file that is only appended to: whole, or not at all.
+	_, err = fmt.Fprintln(file, attemptOf(a.claim))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return Outcome{}, err
+	}
+	a.reach(pointStarted)
+	if a.point == pointRecorded {
+		pause(ctx, 4*startDelay)
+	}
+	a.reach(pointRecorded)
+	a.reach(pointFinishing)
+	return Outcome{Status: attune.StatusCompleted}, nil
+}
+
+func (a *helperAttempt) Close(context.Context) {}
 
 // reach says where the helper is and waits for a line, when it is the point where it is to wait.
 func (h *helper) reach(point string) {
@@ -97,11 +130,7 @@ func help(url string) error {
 		return err
 	}
 	defer db.Close()
-	starts, err := os.OpenFile(os.Getenv(helperStarts), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	h := &helper{starts: starts, point: os.Getenv(helperPoint), orders: bufio.NewReader(os.Stdin)}
+	h := &helper{starts: os.Getenv(helperStarts), point: os.Getenv(helperPoint), orders: bufio.NewReader(os.Stdin)}
 	if h.point == "" {
 		go func() {
 			_, _ = h.orders.ReadString('\n')
@@ -109,13 +138,18 @@ func help(url string) error {
 		}()
 	}
 	log := slog.New(slog.DiscardHandler)
+	queue := NewQueue(db, log)
+	ran := make(chan error, 1)
+	go func() { ran <- queue.Run(ctx) }()
 	w, err := NewWorker(WorkerConfig{
-		Name: "helper", Capacity: 3, DB: db, Queue: NewQueue(db, log), Executor: h, PollInterval: 20 * time.Millisecond, Log: log,
+		Name: "helper", Capacity: 3, DB: db, Queue: queue, Executor: h, PollInterval: 20 * time.Millisecond, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	err = w.Run(ctx)
+	stop()
+	return errors.Join(err, <-ran)
 }
 
 // helped is a helper as its parent sees it.
@@ -192,13 +226,5 @@ func expectSingleStarts(t *testing.T, path string) {
 			t.Errorf("the code of %s started twice", strings.TrimSpace(line))
 		}
 		seen[line] = true
-	}
-}
-
-// expectNoStart demands that no code has started.
-func expectNoStart(t *testing.T, path string) {
-	t.Helper()
-	if text, err := os.ReadFile(path); err != nil || len(text) > 0 {
-		t.Errorf("started were %q (%v)", text, err)
 	}
 }

@@ -20,7 +20,7 @@ func (r *round) employ(disturbed, working context.Context, t *testing.T, name st
 	random := r.random()
 	for working.Err() == nil {
 		w, err := NewWorker(WorkerConfig{
-			Name: name, Capacity: 1 + random.IntN(5), DB: q.db, Queue: q, Executor: r.ground, PollInterval: 20 * time.Millisecond,
+			Name: name, Capacity: 1 + random.IntN(5), DB: q.db, Queue: q, Executor: r.host, PollInterval: 20 * time.Millisecond,
 			DrainTimeout: time.Duration(random.IntN(30)) * time.Millisecond, StopTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -65,7 +65,7 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 			}
 			made, err = q.SubmitBatch(t.Context(), nil, all)
 		case 1:
-			made, err = r.submitOnce(t, q, Once{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
+			made, err = r.submitOnce(t, q, IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
 		default:
 			var e attune.Execution
 			if e, err = q.Submit(t.Context(), r.draw(random)); err == nil {
@@ -80,7 +80,7 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 }
 
 // submitOnce repeats until there is an answer; what was made by an earlier try is what the last one returns.
-func (r *round) submitOnce(t *testing.T, q *Queue, once Once, s Submission) ([]attune.Execution, error) {
+func (r *round) submitOnce(t *testing.T, q *Queue, once IdempotencyKey, s Submission) ([]attune.Execution, error) {
 	for {
 		e, err := q.SubmitOnce(t.Context(), once, s)
 		if attune.CodeOf(err) == attune.CodeUnavailable {
@@ -203,7 +203,7 @@ func (r *round) leases(ctx context.Context, t *testing.T, q *Queue, random *rand
 		_, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = $1`,
 			fmt.Sprint("w", random.IntN(3)))
 		if err == nil {
-			err = q.tidy(t.Context())
+			err = q.maintain(t.Context())
 		}
 		if err = storage.Translate("let a lease run out", err); !excused(err) {
 			t.Error(err)

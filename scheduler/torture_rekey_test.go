@@ -19,7 +19,7 @@ func TestEndDuringAChangeOfTheKey(t *testing.T) {
 	e := submitWith(t, q, "ops.one", `{"customer": "ann"}`)
 	c := admit(t, q, "w", 1)[0]
 	begin(t, q, "w", c)
-	if err := q.tidy(t.Context()); err != nil { // nobody waits, so the heads are the last that the change writes to
+	if err := q.maintain(t.Context()); err != nil { // nobody waits, so the heads are the last that the change writes to
 		t.Fatal(err)
 	}
 	var parties sync.WaitGroup
@@ -59,10 +59,7 @@ func TestPauseDuringAChangeOfTheKey(t *testing.T) {
 	begin(t, q, "w", c)
 	var change sync.WaitGroup
 	err := q.transact(t.Context(), func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), delaySQL, "w", c.Slot, c.Number, attune.StatusFailed, attune.ReasonExitCode, 1, nil, 0, nil, nil)
-		if err != nil {
-			return err
-		}
+		delayIn(t, tx, c, 0)
 		change.Go(func() { setPolicy(t, q, attune.Scope{Action: "ops.one"}, perCustomer) })
 		awaitBlockedBy(t, q, 1)
 		return nil

@@ -24,7 +24,7 @@ type round struct {
 	swallower *swallower // before the second
 	actions   []attune.Action
 	recorder  *history.Recorder
-	ground    *ground
+	host      *host
 	// plain: no limit stands above single queues, so that the plain admission gives.
 	plain bool
 
@@ -47,7 +47,6 @@ func newRound(t *testing.T, seed uint64, url string) *round {
 	r.queues, r.swallower = []*Queue{NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)), other}, swallower
 	random := r.random()
 	r.plain = random.IntN(2) == 0
-	retries := make(map[string]*attune.Retry)
 	for _, pack := range []string{"left", "right"} {
 		var actions []attune.Action
 		for i := range 3 {
@@ -55,13 +54,12 @@ func newRound(t *testing.T, seed uint64, url string) *round {
 			if random.IntN(2) == 0 {
 				a.Retry = &attune.Retry{MaxAttempts: 3, BackoffSeconds: 0.05, MaxBackoffSeconds: 0.1}
 			}
-			actions, retries[a.Ref] = append(actions, a), a.Retry
+			actions = append(actions, a)
 		}
 		installPack(t, r.queues[0].db, pack, r.drawPolicy(random, false), actions...)
 		r.actions = append(r.actions, actions...)
 	}
-	r.ground = newGround(r.random(), retries)
-	r.ground.immediate = random.IntN(3) == 0
+	r.host = wildHost(r.random(), r.actions...)
 	return r
 }
 
@@ -181,6 +179,6 @@ func (r *round) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	report(t, all, history.CheckDrained(all, r.acknowledged))
-	r.ground.judge(t)
-	t.Logf("%d transactions, %d executions acknowledged, %d attempts begun", len(all), len(r.acknowledged), r.ground.count())
+	r.host.judge(t)
+	t.Logf("%d transactions, %d executions acknowledged, %d attempts begun", len(all), len(r.acknowledged), r.host.count())
 }

@@ -91,7 +91,7 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 	err := q.admission(t.Context(), func(pgx.Tx) error {
 		for _, life := range lives {
 			workers.Go(func() {
-				a, _, err := q.admit(t.Context(), life, 2, false, false)
+				a, _, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 				}
@@ -123,7 +123,7 @@ func TestTrapLockedHeadIsNotSkipped(t *testing.T) {
 			return err
 		}
 		go func() {
-			a, _, err := q.admit(t.Context(), life, 1, false, false)
+			a, _, err := q.admit(t.Context(), life, 1)
 			if err != nil {
 				t.Error(err)
 			}
@@ -153,7 +153,7 @@ func TestTrapLocksEndWithTheirTransaction(t *testing.T) {
 	if _, err := q.Cancel(t.Context(), e.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.tidy(t.Context()); err != nil {
+	if err := q.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var held int
@@ -217,22 +217,18 @@ func TestTrapLeaseIsNotDeath(t *testing.T) {
 	q, recorder, _ := setupRecorded(t, triedAgain("one", 1))
 	e := submit(t, q, "ops.one")
 	stale := admit(t, q, "w", 1)[0]
-	if err := q.handBack(t.Context(), "w"); err != nil {
+	if err := q.release(t.Context(), "w", nil); err != nil {
 		t.Fatal(err)
 	}
 	// The same worker, the same slot, the same execution and attempt: only the claim is another one.
 	held := admit(t, q, "w", 1)[0]
-	b := newBook(q, "w")
-	if ours, err := b.start(t.Context(), stale); ours || err != nil {
-		t.Errorf("the stale claim was started: %v, %v", ours, err)
-	}
+	begin(t, q, "w", stale)
+	wantEnd(t, q, e.ID, attune.StatusScheduled, "")
 	begin(t, q, "w", held)
 	failed := Outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonWorkerLost}
 	retry := &attune.Retry{MaxAttempts: 2, Reasons: []attune.Reason{attune.ReasonWorkerLost}}
 	for _, r := range []*attune.Retry{nil, retry} {
-		if err := q.settle(t.Context(), b, stale, failed, r); err != nil {
-			t.Error(err)
-		}
+		settleAs(t, q, stale, r, failed)
 	}
 	if e, err := q.db.Executions.Get(t.Context(), e.ID); err != nil || e.Status != attune.StatusRunning {
 		t.Errorf("after a stale end it is %s (%v), want running", e.Status, err)

@@ -7,16 +7,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// waiters are those who wait for the end of an execution.
+// waiters are the calls of Wait in this process.
 type waiters struct {
 	mu   sync.Mutex
 	byID map[string][]chan struct{}
-	// over are the last ends that this process heard of: who begins to wait a moment too late finds them here. The ring says
-	// which is the oldest.
+	// over are the last executions that ended, as far as this process knows: a call that begins a moment too late
+	// finds its own here. The ring says which is the oldest.
 	over map[string]bool
 	ring [4096]string
 	next int
-	// look is signaled when somebody has begun to wait, for an end that may have come before.
+	// look is signaled when a call has begun, for an end that may have come before it.
 	look chan struct{}
 }
 
@@ -53,7 +53,7 @@ func (w *waiters) remove(id string, c chan struct{}) {
 	}
 }
 
-// tell says that executions are over.
+// tell ends the calls that wait for executions, which are over.
 func (w *waiters) tell(ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +78,7 @@ func (w *waiters) ids() []string {
 	return ids
 }
 
-// tell looks for ends that another process has recorded.
+// tell looks for the ends that other processes have recorded.
 func (q *Queue) tell(ctx context.Context) {
 	ids := q.waiters.ids()
 	if len(ids) == 0 {

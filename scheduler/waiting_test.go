@@ -94,7 +94,7 @@ func TestMaxWaitOfWhatReturnsToItsPlace(t *testing.T) {
 	wantAdmitted(t, q, 10, a, b)
 	setPolicy(t, q, attune.Scope{Action: "ops.a"}, attune.Policy{})
 	setPolicy(t, q, attune.Scope{Action: "ops.b"}, maxWait(600))
-	if err := q.handBack(t.Context(), "w"); err != nil {
+	if err := q.release(t.Context(), "w", nil); err != nil {
 		t.Fatal(err)
 	}
 	lengthen(t, q, 300)
@@ -106,7 +106,7 @@ func TestMaxWaitOfWhatReturnsToItsPlace(t *testing.T) {
 func TestWorkerEndsWaitsByTimer(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, action("a", 1))
-	b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.PollInterval = longPoll })
+	b.work(t, func(c *WorkerConfig) { c.PollInterval = longPoll })
 	b.await(t, submit(t, b.Queue, "ops.a").ID, running)
 	e := submit(t, b.Queue, "ops.a")
 	p := concurrency(1)

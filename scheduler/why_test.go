@@ -171,17 +171,17 @@ func TestWhyWorkers(t *testing.T) {
 		t.Errorf("with a free worker it says %+v", x.Gate)
 	}
 	submit(t, q, "ops.a")
-	claims, _, err := q.admit(t.Context(), life, 2, false, false)
+	claims, _, err := q.admit(t.Context(), life, 2)
 	if err != nil || len(claims) != 2 {
 		t.Fatalf("admitted %v, %v", ids(claims), err)
 	}
 	next := submit(t, q, "ops.a")
 	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
-		"all 2 places of the workers that are alive are taken", claims...)
+		"all 2 slots of the workers that are alive are taken", claims...)
 	withWorker(t, q, "gone", 5, false)
 	submit(t, q, "ops.a")
-	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 places", claims...)
-	// Who held the places of a dead worker tells nothing about when there will be one.
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 slots", claims...)
+	// The executions on a dead worker say nothing about when there will be another one.
 	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id, image_digest,
 		parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now() from waiting limit 1`)
 	expireLease(t, q, "w")

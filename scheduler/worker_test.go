@@ -2,125 +2,21 @@ package scheduler
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"attune"
-	"attune/sandbox"
-	"attune/sandbox/sandboxtest"
-	"attune/sandbox/sandboxtest/probe"
-	"attune/storage/logs"
-	"attune/storage/storagetest"
 )
-
-// anyImage is a host that has every image, or none.
-type anyImage bool
-
-func (has anyImage) Has(context.Context, string) (bool, error) { return bool(has), nil }
-
-// bench is a queue with a worker whose sandboxes are functions.
-type bench struct {
-	*Queue
-	logs      *logs.Store
-	runtime   *sandboxtest.Fake
-	config    WorkerConfig
-	sandboxes *Sandboxes
-}
-
-func newBench(t *testing.T, program sandboxtest.Program, actions ...attune.Action) *bench {
-	t.Helper()
-	b := &bench{Queue: setup(t, actions...), logs: storagetest.OpenLogs(t), runtime: sandboxtest.NewFake(program)}
-	b.sandboxes = &Sandboxes{
-		DB: b.db, Runtime: b.runtime, Images: anyImage(true), Logs: b.logs, Grace: 10 * time.Millisecond, Log: b.log,
-	}
-	b.config = WorkerConfig{
-		Name: "w", Capacity: 4, DB: b.db, Queue: b.Queue, Executor: b.sandboxes,
-		PollInterval: 20 * time.Millisecond, DrainTimeout: 50 * time.Millisecond, Log: b.log,
-	}
-	return b
-}
-
-// work runs a worker until the returned function is called, which waits for its end.
-func (b *bench) work(t *testing.T, change func(*WorkerConfig, *Sandboxes)) (stop func()) {
-	t.Helper()
-	config, like := b.config, b.sandboxes
-	// Each life of a worker has its own.
-	sandboxes := &Sandboxes{
-		DB: like.DB, Runtime: like.Runtime, Images: like.Images, Logs: like.Logs, LogBytes: like.LogBytes, Grace: like.Grace, Log: like.Log,
-	}
-	config.Executor = sandboxes
-	if change != nil {
-		change(&config, sandboxes)
-	}
-	w, err := NewWorker(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
-	return stop
-}
-
-func (b *bench) await(t *testing.T, id string, wanted func(attune.Execution) bool) attune.Execution {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for {
-		e, err := b.db.Executions.Get(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if wanted(e) {
-			return e
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("execution %s is %s for %q", id, e.Status, e.Reason)
-		}
-	}
-}
-
-func over(e attune.Execution) bool    { return e.Status.Terminal() }
-func running(e attune.Execution) bool { return e.Status == attune.StatusRunning }
-
-// waits runs until it is asked to end.
-func waits(terminated context.Context, _ probe.Process) int {
-	<-terminated.Done()
-	return 143
-}
 
 func TestWorkerTakesAnExecutionToItsEnd(t *testing.T) {
 	t.Parallel()
-	var document []byte
-	b := newBench(t, func(_ context.Context, p probe.Process) int {
-		document, _ = io.ReadAll(p.Stdin)
-		_, _ = io.WriteString(p.Stdout, "hello")
-		_, _ = io.WriteString(p.Stderr, "careful")
-		_, _ = io.WriteString(p.Result, `{"ok": true}`)
-		return 0
-	}, func() attune.Action { a := action("greet", 1); a.Secrets = []string{"key"}; return a }())
-	if err := b.db.Secrets.Set(t.Context(), "key", attune.Scope{Pack: "ops"}, []byte("very secret")); err != nil {
-		t.Fatal(err)
-	}
+	result := exited(0)
+	result.Result = []byte(`{"ok": true}`)
+	b := newBench(t, func(context.Context, Claim) (Outcome, error) { return result, nil }, action("greet", 1))
 	b.work(t, nil)
 	e := submit(t, b.Queue, "ops.greet")
 	e = b.await(t, e.ID, over)
@@ -130,14 +26,37 @@ func TestWorkerTakesAnExecutionToItsEnd(t *testing.T) {
 	if e.ScheduledAt.Before(e.CreatedAt) || e.StartedAt.Before(*e.ScheduledAt) || e.FinishedAt.Before(*e.StartedAt) {
 		t.Errorf("times are out of order: %+v", e)
 	}
-	if !strings.Contains(string(document), `"secrets":{"key":"very secret"}`) {
-		t.Error("the document lacks the secret")
+}
+
+// TestStartOfALongAttempt is the time at which it began, not the later one at which it was recorded.
+func TestStartOfALongAttempt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(ctx context.Context, _ Claim) (Outcome, error) {
+		pause(ctx, 4*startDelay)
+		return exited(0), nil
+	}, action("a", 0))
+	b.work(t, nil)
+	id := submit(t, b.Queue, "ops.a").ID
+	begun := b.await(t, id, running)
+	e := b.await(t, id, over)
+	if !e.StartedAt.Equal(*begun.StartedAt) {
+		t.Errorf("it was seen to have begun at %s, and has begun at %s", begun.StartedAt, e.StartedAt)
 	}
-	prefix := logs.ExecutionPrefix("ops", "greet", e.CreatedAt, e.ID)
-	for stream, want := range map[string]string{"stdout": "hello", "stderr": "careful"} {
-		if page, err := b.logs.Page(t.Context(), prefix, stream, 0, 100, false); err != nil || page.Content != want {
-			t.Errorf("%s is %+v, %v", stream, page, err)
-		}
+	if took := e.FinishedAt.Sub(*e.StartedAt); took < 4*startDelay-time.Millisecond {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestAttemptThatDoesNotBegin has no start.
+func TestAttemptThatDoesNotBegin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(context.Context, Claim) (Outcome, error) {
+		return Outcome{Status: attune.StatusFailed, Reason: attune.ReasonImageMissing, NotBegun: true}, nil
+	}, action("a", 0))
+	b.work(t, nil)
+	e := b.await(t, submit(t, b.Queue, "ops.a").ID, over)
+	if e.Reason != attune.ReasonImageMissing || e.StartedAt != nil || e.ScheduledAt == nil {
+		t.Errorf("it is %+v", e)
 	}
 }
 
@@ -145,22 +64,18 @@ func TestWorkersShareAQueueInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var order []string
-	b := newBench(t, func(_ context.Context, p probe.Process) int {
-		var d struct{ Execution struct{ ID string } }
-		if err := json.NewDecoder(p.Stdin).Decode(&d); err != nil {
-			return 1
-		}
+	b := newBench(t, func(_ context.Context, c Claim) (Outcome, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		order = append(order, d.Execution.ID)
-		return 0
+		order = append(order, c.ID)
+		return exited(0), nil
 	}, action("one", 1))
 	var want []string
 	for range 12 {
 		want = append(want, submit(t, b.Queue, "ops.one").ID)
 	}
 	for i := range 3 {
-		b.work(t, func(c *WorkerConfig, _ *Sandboxes) { c.Name = fmt.Sprint("w", i) })
+		b.work(t, func(c *WorkerConfig) { c.Name = fmt.Sprint("w", i) })
 	}
 	for _, id := range want {
 		b.await(t, id, over)
@@ -186,7 +101,7 @@ func TestWorkerStopsWhatIsCancelled(t *testing.T) {
 	}
 }
 
-func TestDrainStopsWhatRunsAndHandsBackTheRest(t *testing.T) {
+func TestDrainStopsWhatRunsAndReleasesTheRest(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, action("one", 1))
 	stop := b.work(t, nil)
@@ -201,136 +116,76 @@ func TestDrainStopsWhatRunsAndHandsBackTheRest(t *testing.T) {
 	}
 }
 
+// TestNextLifeSettlesWhatTheEarlierLeft: the host knows what had begun, whatever the database was told of it.
 func TestNextLifeSettlesWhatTheEarlierLeft(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, action("free", 0))
-	begun, held := submit(t, b.Queue, "ops.free"), submit(t, b.Queue, "ops.free")
-	claims := admit(t, b.Queue, "w", 2)
+	var all []attune.Execution
+	for range 4 {
+		all = append(all, submit(t, b.Queue, "ops.free"))
+	}
+	claims := admit(t, b.Queue, "w", 4)
 	begin(t, b.Queue, "w", claims[0])
-	if err := b.runtime.Leave(begun.ID + "-1"); err != nil {
+	begin(t, b.Queue, "w", claims[2])
+	b.host.begun[attemptOf(claims[0])]++
+	b.host.begun[attemptOf(claims[1])]++
+	b.work(t, nil)
+	for _, begun := range all[:2] {
+		if e := b.await(t, begun.ID, over); e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonWorkerLost {
+			t.Errorf("what had begun ended as %s for %s", e.Status, e.Reason)
+		}
+	}
+	// They go back to their positions and are taken again.
+	for _, released := range all[2:] {
+		b.await(t, released.ID, running)
+	}
+	b.host.judge(t)
+}
+
+// TestCancelledInAnEarlierLife: it had not begun, and does not begin now.
+func TestCancelledInAnEarlierLife(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, waits, action("a", 0))
+	e := submit(t, b.Queue, "ops.a")
+	admit(t, b.Queue, "w", 1)
+	if _, err := b.Cancel(t.Context(), e.ID); err != nil {
 		t.Fatal(err)
 	}
 	b.work(t, nil)
-	if e := b.await(t, begun.ID, over); e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonWorkerLost {
-		t.Errorf("what had begun ended as %s for %s", e.Status, e.Reason)
+	if e = b.await(t, e.ID, over); e.Status != attune.StatusCancelled || e.StartedAt != nil {
+		t.Errorf("it is %+v", e)
 	}
-	// It goes back to its place and is taken again.
-	b.await(t, held.ID, running)
-	if left, err := b.runtime.List(t.Context()); err != nil || slices.Contains(left, begun.ID+"-1") {
-		t.Errorf("the sandbox is still there: %v, %v", left, err)
+	if n := b.host.count(); n != 0 {
+		t.Errorf("%d attempts began", n)
 	}
 }
 
-func TestWhatIsMissingAtTheStartFails(t *testing.T) {
+// TestSlotIsKeptUntilTheSandboxIsGone, and the next life settles it.
+func TestSlotIsKeptUntilTheSandboxIsGone(t *testing.T) {
 	t.Parallel()
-	secretive := action("secretive", 0)
-	secretive.Secrets = []string{"key"}
-	for name, test := range map[string]struct {
-		action string
-		has    anyImage
-		reason attune.Reason
-	}{
-		"secret": {"ops.secretive", true, attune.ReasonSecretMissing},
-		"image":  {"ops.plain", false, attune.ReasonImageMissing},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, waits, secretive, action("plain", 0))
-			if err := b.db.Secrets.Set(t.Context(), "key", attune.Scope{}, []byte("v")); err != nil {
-				t.Fatal(err)
-			}
-			e := submit(t, b.Queue, test.action)
-			if err := b.db.Secrets.Delete(t.Context(), "key", attune.Scope{}); err != nil {
-				t.Fatal(err)
-			}
-			b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Images = test.has })
-			if e = b.await(t, e.ID, over); e.Status != attune.StatusFailed || e.Reason != test.reason {
-				t.Errorf("ended as %s for %s, want failed for %s", e.Status, e.Reason, test.reason)
-			}
-		})
-	}
-}
-
-// haunted is a Runtime whose sandboxes vanish from sight after their start, and come off only after some tries.
-type haunted struct {
-	*sandboxtest.Fake
-	mu    sync.Mutex
-	tries map[string]int
-}
-
-func (h *haunted) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
-	return vanishing{}, h.Leave(spec.ID)
-}
-
-type vanishing struct{ sandbox.Sandbox }
-
-func (vanishing) Run(_ context.Context, in sandbox.Input) (sandbox.Exit, error) {
-	in.Started()
-	return sandbox.Exit{}, errors.New("lost from sight")
-}
-
-func (h *haunted) Remove(ctx context.Context, id string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.tries[id]++; h.tries[id] < 3 {
-		return errors.New("still busy")
-	}
-	return h.Fake.Remove(ctx, id)
-}
-
-func TestSlotIsFreedOnlyWhenTheSandboxIsGone(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, waits, action("one", 1))
-	runtime := &haunted{Fake: b.runtime, tries: make(map[string]int)}
+	lost := make(chan struct{}, 1)
+	b := newBench(t, func(_ context.Context, c Claim) (Outcome, error) {
+		select {
+		case lost <- struct{}{}:
+			return Outcome{}, errors.New("lost from sight")
+		default:
+			return exited(0), nil
+		}
+	}, action("one", 1))
+	stop := b.work(t, nil)
 	first, second := submit(t, b.Queue, "ops.one"), submit(t, b.Queue, "ops.one")
-	b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Runtime = runtime })
-	e := b.await(t, first.ID, over)
-	if e.Status != attune.StatusAbandoned || e.Reason != attune.ReasonSandboxLost {
-		t.Errorf("ended as %s for %s", e.Status, e.Reason)
-	}
-	runtime.mu.Lock()
-	if n := runtime.tries[first.ID+"-1"]; n != 3 {
-		t.Errorf("its slot was freed after %d tries to remove the sandbox, want 3", n)
-	}
-	runtime.mu.Unlock()
-	next := b.await(t, second.ID, over)
-	if next.ScheduledAt.Before(*e.FinishedAt) {
-		t.Error("the next one was admitted before")
-	}
-}
-
-func TestFullDiskLeavesTheQueueAlone(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=16m"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	crowded, err := logs.Open(storagetest.OpenObjects(t).Logs(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBench(t, waits, action("free", 0))
-	e := submit(t, b.Queue, "ops.free")
-	stop := b.work(t, func(_ *WorkerConfig, s *Sandboxes) { s.Logs = crowded })
-	// It looks right after it has said that it lives, and has looked when it has come to its end.
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for alive := 0; alive == 0; <-tick.C {
-		workers, err := b.db.Workers.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		alive = len(workers)
+	for len(lost) == 0 && pause(t.Context(), time.Millisecond) {
 	}
 	stop()
-	if e, err = b.db.Executions.Get(t.Context(), e.ID); err != nil || e.Status != attune.StatusQueued {
-		t.Errorf("on a full disk it is %s (%v), want queued", e.Status, err)
+	if e := get(t, b.Queue, first.ID); e.Status.Terminal() {
+		t.Errorf("the one that is not settled is %s", e.Status)
+	}
+	if e := get(t, b.Queue, second.ID); e.Status != attune.StatusQueued {
+		t.Errorf("the next one is %s", e.Status)
 	}
 	b.work(t, nil)
-	b.await(t, e.ID, running)
+	if e := b.await(t, first.ID, over); e.Status != attune.StatusAbandoned {
+		t.Errorf("it ended as %s", e.Status)
+	}
+	b.await(t, second.ID, over)
 }

@@ -76,8 +76,8 @@ func (s *Installations) Manifest(ctx context.Context, id string) (attune.Manifes
 	return m, Translate("get manifest", err, noInstallation(id))
 }
 
-// Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at all
-// when version is empty; it is what is needed to install again.
+// Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at
+// all when version is empty; it is what is needed to install again.
 func (s *Installations) Archive(ctx context.Context, pack, version string) (m attune.Manifest, sha256 string, err error) {
 	err = s.pool.QueryRow(ctx, `select manifest, archive_sha256 from installations
 		where pack = $1 and ($2 = '' or version = $2) order by created_at desc, id desc limit 1`, pack, version).Scan(&m, &sha256)

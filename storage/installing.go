@@ -11,8 +11,8 @@ import (
 )
 
 // Claim gives the worker the oldest pending installation of a pack that nobody is installing; nil when there is none.
-// What a worker held whose lease has run out goes back to pending first: a build may safely be done twice, since activation
-// is guarded by the worker's name.
+// What a worker held whose lease has run out goes back to pending first: a build may safely be done twice, since
+// activation is guarded by the worker's name.
 func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Installation, attune.Manifest, error) {
 	if _, err := s.pool.Exec(ctx, `update installations i set status = 'pending', worker = '', phase = 'queued'
 		from workers w where i.status = 'installing' and w.name = i.worker and w.lease_expires_at < now()`); err != nil {

@@ -35,8 +35,8 @@ func (s *Policies) List(ctx context.Context, allowed []string) ([]attune.ScopedP
 		`scope = '' or cardinality($1::text[]) = 0 or split_part(scope, '.', 1) = any($1)`, 1), array(allowed))
 }
 
-// GetPolicy returns what is in force for a scope, given as the column scope names it; pgx.ErrNoRows: nothing is. db is a pool
-// or a transaction.
+// GetPolicy returns what is in force for a scope, given as the column scope names it; pgx.ErrNoRows: nothing is. db is
+// a pool or a transaction.
 func GetPolicy(ctx context.Context, db Querier, scope string) (attune.ScopedPolicy, error) {
 	return scanPolicy(db.QueryRow(ctx, strings.Replace(inForce, "%s", "scope = $1", 1), scope))
 }

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,18 +12,9 @@ import (
 // Workers are the processes that run executions and build images.
 type Workers struct{ pool *pgxpool.Pool }
 
-// Alive is the condition that the lease of a row of workers holds. One that ends later than any heartbeat can have said was given before the
-// clock was set back, and does not count.
+// Alive is the condition that the lease of a row of workers holds. One that ends later than any heartbeat can have
+// said was given before the clock was set back, and does not count.
 const Alive = `workers.lease_expires_at > clock_timestamp() and workers.lease_expires_at < clock_timestamp() + interval '60 seconds'`
-
-// FewSlots is how many slots an admission gives at most that expects few to wait.
-const FewSlots = 32
-
-// Used is what workers.used may be lowered to, for an expression that names the worker, and under the admission lock. So many
-// slots as FewSlots are always among those that it bounds.
-func Used(worker string) string {
-	return fmt.Sprintf(`greatest(%d, (select max(number) from slots where worker = %s and status <> 'free'))`, FewSlots, worker)
-}
 
 // List returns all workers by name.
 func (s *Workers) List(ctx context.Context) ([]attune.Worker, error) {

@@ -18,8 +18,20 @@ type line struct {
 // lines are in the order of the table.
 var lines = []line{
 	{
-		"burndown_ratio_vs_river", "burn-down, Attune ÷ River", &measure.Target{Must: 2, Goal: 5},
+		"burndown_ratio_vs_river", "burn-down, Attune ÷ River", &measure.Target{Must: 1.5, Goal: 2},
 		(*bench).burndownLine,
+	},
+	{
+		"burndown_default_capacity_ratio_vs_river", "burn-down with 8 slots, Attune ÷ River", &measure.Target{Goal: 2},
+		(*bench).defaultCapacityLine,
+	},
+	{
+		"burndown_256_workers_over_64", "burn-down, 32 workers of 8 slots ÷ 8 workers", &measure.Target{Must: 0.9, Goal: 1},
+		(*bench).workersLine,
+	},
+	{
+		"burndown_old_snapshot_over_none", "burn-down, beside an old snapshot ÷ alone", &measure.Target{Must: 0.8, Goal: 0.95},
+		(*bench).snapshotLine,
 	},
 	{
 		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River", &measure.Target{Must: 2, Goal: 4},
@@ -68,6 +80,33 @@ func (b *bench) burndownLine(ctx context.Context) (measure.Comparison, error) {
 		return measure.Comparison{}, err
 	}
 	return b.versus(b.pairs, burndown(b.own, burndownJobs), burndown(peer, burndownJobs)), nil
+}
+
+// defaultCapacity is the number of slots of a worker on two processors that was told nothing else.
+const defaultCapacity = 8
+
+func (b *bench) defaultCapacityLine(context.Context) (measure.Comparison, error) {
+	peer := b.river.with(riverSettings{maxWorkers: defaultCapacity, fetchCooldown: time.Millisecond})
+	b.note("River, burn-down with %d slots, %s", defaultCapacity, peer.riverSettings)
+	return b.versus(b.pairs, burndown(b.own.with(1, defaultCapacity), burndownJobs), burndown(peer, burndownJobs)), nil
+}
+
+func (b *bench) workersLine(context.Context) (measure.Comparison, error) {
+	return measure.Comparison{
+		Pairs: b.pairs,
+		A:     measure.Side{Name: "256 slots", Run: burndown(b.own.with(256/defaultCapacity, defaultCapacity), burndownJobs)},
+		B:     measure.Side{Name: "64 slots", Run: burndown(b.own.with(64/defaultCapacity, defaultCapacity), burndownJobs)},
+	}, nil
+}
+
+// snapshotLine has another connection hold a snapshot open for the whole of one side's runs, so that nothing that the run
+// writes can be cleaned up.
+func (b *bench) snapshotLine(context.Context) (measure.Comparison, error) {
+	return measure.Comparison{
+		Pairs: b.pairs,
+		A:     measure.Side{Name: "old snapshot", Run: besideSnapshot(b.own, burndown(b.own, burndownJobs))},
+		B:     measure.Side{Name: "alone", Run: burndown(b.own, burndownJobs)},
+	}, nil
 }
 
 func (b *bench) versus(pairs int, own, peer run) measure.Comparison {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"attune"
 	"attune/bench/measure"
@@ -24,6 +25,8 @@ type ownQueue struct {
 	db *storage.DB
 	// actions are how many there are, each with a queue of its own, and limit is that of each.
 	actions, limit int
+	// workers are how many there are, each with capacity slots.
+	workers, capacity int
 	// history is kept by reset.
 	history bool
 
@@ -47,7 +50,7 @@ func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Seal
 	if err := migrations.Apply(ctx, databaseURL); err != nil {
 		return nil, err
 	}
-	q := &ownQueue{actions: actions, limit: limit, history: history}
+	q := &ownQueue{actions: actions, limit: limit, workers: 1, capacity: actions * limit, history: history}
 	q.db, err = storage.Open(ctx, fmt.Sprintf("%s&pool_max_conns=%d", databaseURL, poolSize), sealer)
 	if err != nil {
 		return nil, err
@@ -83,6 +86,13 @@ func (q *ownQueue) install(ctx context.Context) error {
 	return q.queue.Activate(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64))
 }
 
+// with is the same queue and database with other workers.
+func (q *ownQueue) with(workers, capacity int) *ownQueue {
+	return &ownQueue{
+		db: q.db, actions: q.actions, limit: q.limit, workers: workers, capacity: capacity, history: q.history, queue: q.queue,
+	}
+}
+
 func (q *ownQueue) connections() *pgxpool.Pool { return q.db.Pool() }
 
 func (q *ownQueue) statements() statements {
@@ -94,7 +104,7 @@ func (q *ownQueue) statements() statements {
 	}
 }
 
-// reset leaves the slots as they are: a worker finds them when it starts.
+// reset takes the workers away with their slots, too: a run may have others.
 func (q *ownQueue) reset(ctx context.Context) error {
 	tables := "waiting, delayed"
 	if !q.history {
@@ -105,6 +115,7 @@ func (q *ownQueue) reset(ctx context.Context) error {
 			`truncate ` + tables,
 			`update queues set entered = 0, busy = false`,
 			`update heads set departed = 0, passed = 0`,
+			`truncate slots, workers`,
 		} {
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
@@ -135,50 +146,26 @@ func parameters(n int) json.RawMessage { return fmt.Appendf(nil, `{"n":%d}`, n) 
 
 const workerName = "bench"
 
-func (q *ownQueue) capacity() int { return q.actions * q.limit }
-
-// work runs one worker, with room for as much as the limits allow.
+// work runs the workers, with as many slots together as the side was opened with.
 func (q *ownQueue) work(ctx context.Context, ran func()) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	worker, err := scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: workerName, Capacity: q.capacity(), DB: q.db, Queue: q.queue, Executor: noop(ran), Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		cancel()
-		return nil, err
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return q.queue.Run(ctx) })
+	for i := range q.workers {
+		worker, err := scheduler.NewWorker(scheduler.WorkerConfig{
+			Name: fmt.Sprint(workerName, i), Capacity: q.capacity, DB: q.db, Queue: q.queue, Executor: noop(ran),
+			Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			cancel()
+			return nil, errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return worker.Run(ctx) })
 	}
-	queueEnded, workerEnded := make(chan error, 1), make(chan error, 1)
-	go func() { queueEnded <- q.queue.Run(ctx) }()
-	go func() { workerEnded <- worker.Run(ctx) }()
 	return func() error {
 		cancel()
-		return errors.Join(<-workerEnded, <-queueEnded)
+		return group.Wait()
 	}, nil
-}
-
-// noop is an executor whose executions do nothing.
-type noop func()
-
-// Clear has nothing to remove.
-func (noop) Attach(context.Context, []scheduler.Claim) ([]scheduler.Claim, error) { return nil, nil }
-
-func (noop) Clear(context.Context, []scheduler.Claim) error { return nil }
-
-func (noop) Settled(context.Context, scheduler.Claim) {}
-
-// Immediate is true: there is nothing to prepare.
-func (noop) Immediate() bool { return true }
-
-// Ready is always.
-func (noop) Ready() bool { return true }
-
-// Execute is the execution.
-func (ran noop) Execute(ctx context.Context, _ scheduler.Claim, begin func(context.Context) error) (scheduler.Outcome, *attune.Retry, error) {
-	if err := begin(ctx); err != nil {
-		return scheduler.Outcome{}, nil, err
-	}
-	ran()
-	return scheduler.Outcome{Status: attune.StatusCompleted}, nil, nil
 }
 
 func (q *ownQueue) submit(ctx context.Context) (func(context.Context) error, error) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"attune/bench/measure"
 )
 
@@ -155,4 +157,23 @@ func warm(ctx context.Context, q queue, ran func()) (stop func() error, err erro
 		return nil, errors.Join(err, stop())
 	}
 	return stop, nil
+}
+
+// besideSnapshot holds a snapshot open while something runs.
+func besideSnapshot(q queue, other run) run {
+	return func(ctx context.Context, clock *measure.Clock) error {
+		conn, err := pgx.ConnectConfig(ctx, q.connections().Config().ConnConfig)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+		return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
+			// The first statement takes the snapshot.
+			if _, err := tx.Exec(ctx, `select`); err != nil {
+				return err
+			}
+			return other(ctx, clock)
+		})
+	}
 }

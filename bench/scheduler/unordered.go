@@ -3,40 +3,102 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
-	_ "unsafe" // for go:linkname
+	"math/rand/v2"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 )
 
-// unordered is the same queue without order and limits: the same executions in the same tables, written as durably by the same
-// worker, which takes whatever it finds with `for update skip locked`, as most queues in PostgreSQL do. One statement is
-// another one, so that the ratio is the price of contract 4 and of nothing else. Submissions still count who enters each line,
-// but not while the clock runs; the lock of admissions is still taken, and nobody else wants it.
+// unordered is a queue without order and limits on the same tables: it takes whatever it finds with `for update skip locked`,
+// as most queues in PostgreSQL do, and writes the same rows with as many commits. So the ratio is about the price of
+// contract 4. Submissions still count the entries of each queue, but not while the clock runs.
 type unordered struct{ *ownQueue }
 
-//go:embed unordered.sql
-var unorderedSQL string
+var (
+	//go:embed unordered_take.sql
+	takeSQL string
+	//go:embed unordered_finish.sql
+	finishSQL string
+)
 
-// These are the scheduler's own. To exchange them here spares it an option that nobody else needs.
-//
-//go:linkname admitSQL attune/scheduler.admitSQL
-//go:linkname admitPlainSQL attune/scheduler.admitPlainSQL
-//go:linkname admitFewSQL attune/scheduler.admitFewSQL
-var admitSQL, admitPlainSQL, admitFewSQL string
+// unorderedFinish is how many ends one statement records at most, as in the scheduler.
+const unorderedFinish = 1000
 
+// taken is a slot with an execution in it.
+type taken struct {
+	slot  int
+	claim int64
+}
+
+// work has one goroutine that takes and runs, and one that records ends, so that both statements overlap.
 func (q unordered) work(ctx context.Context, ran func()) (func() error, error) {
-	if admitSQL == "" || admitPlainSQL == "" || admitFewSQL == "" {
-		return nil, errors.New("the scheduler's admissions have other names now")
-	}
-	before := [...]string{admitSQL, admitPlainSQL, admitFewSQL}
-	admitSQL, admitPlainSQL, admitFewSQL = unorderedSQL, unorderedSQL, unorderedSQL
-	restore := func() { admitSQL, admitPlainSQL, admitFewSQL = before[0], before[1], before[2] }
-	stop, err := q.ownQueue.work(ctx, ran)
+	_, err := q.connections().Exec(ctx, `insert into slots (worker, number) select $1, generate_series(1, $2)`, workerName, q.capacity)
 	if err != nil {
-		restore()
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	ended := make(chan taken, q.capacity)
+	freed := make(chan int, q.capacity)
+	freed <- q.capacity
+	group.Go(func() error { return q.take(ctx, ran, ended, freed) })
+	group.Go(func() error { return q.finish(ctx, ended, freed) })
 	return func() error {
-		defer restore()
-		return stop()
+		cancel()
+		if err := group.Wait(); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
 	}, nil
+}
+
+// take fills the slots that are free.
+func (q unordered) take(ctx context.Context, ran func(), ended chan<- taken, freed <-chan int) error {
+	free := 0
+	for {
+		select {
+		case n := <-freed:
+			free += n
+		case <-ctx.Done():
+			return nil
+		}
+		rows, err := q.connections().Query(ctx, takeSQL, workerName, min(free, unorderedFinish), rand.Int64())
+		if err != nil {
+			return err
+		}
+		all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t taken, err error) {
+			err = row.Scan(&t.slot, &t.claim, nil, nil)
+			return t, err
+		})
+		if err != nil {
+			return err
+		}
+		free -= len(all)
+		for _, t := range all {
+			ran()
+			ended <- t
+		}
+	}
+}
+
+// finish records ends, all that there are with one statement.
+func (q unordered) finish(ctx context.Context, ended <-chan taken, freed chan<- int) error {
+	for {
+		var slots []int
+		var claims []int64
+		select {
+		case t := <-ended:
+			slots, claims = append(slots, t.slot), append(claims, t.claim)
+		case <-ctx.Done():
+			return nil
+		}
+		for len(slots) < unorderedFinish && len(ended) > 0 {
+			t := <-ended
+			slots, claims = append(slots, t.slot), append(claims, t.claim)
+		}
+		if _, err := q.connections().Exec(ctx, finishSQL, workerName, slots, claims); err != nil {
+			return err
+		}
+		freed <- len(slots)
+	}
 }

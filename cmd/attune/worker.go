@@ -20,6 +20,7 @@ import (
 	"attune/sandbox/containerd"
 	"attune/sandbox/containerd/network"
 	"attune/scheduler"
+	"attune/scheduler/executor"
 )
 
 // hostFlags are what it takes to run sandboxes on this host.
@@ -86,7 +87,8 @@ func lockWorker(f storeFlags) (*os.File, error) {
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = file.Close()
-		return nil, attune.Errorf(attune.CodeConflict, "another worker uses the data folder %s; give each its own --data-dir", f.DataDir)
+		return nil, attune.Errorf(attune.CodeConflict,
+			"another worker uses the data folder %s; give each its own --data-dir", f.DataDir)
 	}
 	return file, nil
 }
@@ -94,7 +96,6 @@ func lockWorker(f storeFlags) (*os.File, error) {
 // host is the part of Attune that needs containerd.
 type host struct {
 	worker    *scheduler.Worker
-	sandboxes *scheduler.Sandboxes
 	pool      *sandbox.Pool
 	installer *imagebuilder.Installer
 	// isolation is the level that sandboxes here reach.
@@ -103,7 +104,9 @@ type host struct {
 }
 
 // openHost connects to containerd and puts worker and installer together.
-func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue *scheduler.Queue, log *slog.Logger) (_ *host, err error) {
+func openHost(
+	ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue *scheduler.Queue, log *slog.Logger,
+) (_ *host, err error) {
 	h := &host{}
 	defer func() {
 		if err != nil {
@@ -122,15 +125,17 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 	if err != nil {
 		return nil, err
 	}
-	h.sandboxes = &scheduler.Sandboxes{
-		DB: st.db, Runtime: runtime, Images: builder, Logs: st.logs, LogBytes: hf.LogCap, Grace: scheduler.DefaultGrace, Log: log,
-	}
 	h.pool = sandbox.NewPool(sandbox.PoolConfig{
-		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: h.sandboxes.Current, Log: log,
+		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: executor.Current(st.db), Log: log,
 	})
-	h.sandboxes.Pool = h.pool
+	sandboxes, err := executor.New(executor.Config{
+		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, LogBytes: hf.LogCap, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: h.sandboxes, Log: log,
+		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,
@@ -140,7 +145,9 @@ func openHost(ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue
 }
 
 // openContainerd opens what speaks to containerd; close lets go of it in reverse order.
-func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, name string, log *slog.Logger) (*imagebuilder.Builder, sandbox.Runtime, error) {
+func (h *host) openContainerd(
+	ctx context.Context, f storeFlags, hf hostFlags, name string, log *slog.Logger,
+) (*imagebuilder.Builder, sandbox.Runtime, error) {
 	egress, err := network.Open(network.Config{
 		BinDir: hf.BinDir, StateDir: filepath.Join(f.DataDir, "network"), AllowCIDRs: hf.AllowCIDRs,
 	})
@@ -153,7 +160,8 @@ func (h *host) openContainerd(ctx context.Context, f storeFlags, hf hostFlags, n
 		return egress.Close(ctx)
 	})
 	builder, err := imagebuilder.New(ctx, imagebuilder.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: egress,
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace,
+		CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: egress,
 		PythonIndex: hf.PythonIndex, NPMRegistry: hf.NPMRegistry, DebianMirror: hf.DebianMirror, Log: log,
 	})
 	if err != nil {
@@ -183,10 +191,6 @@ func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
 	group.Go(func() error { return h.worker.Run(ctx) })
 	group.Go(func() error {
 		h.pool.Run(ctx)
-		return nil
-	})
-	group.Go(func() error {
-		h.sandboxes.Tend(ctx)
 		return nil
 	})
 	group.Go(func() error { return h.installer.Run(ctx) })

@@ -28,24 +28,20 @@ func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox
 	if err != nil {
 		return nil, "", fmt.Errorf("look for the sandbox of execution %s: %w", execution, err)
 	}
-	s := &container{Runtime: c, spec: sandbox.Spec{ID: id}, dir: c.runDir(id), stdio: &stdio{}}
+	s := c.inherit(id)
 	if s.earlier, err = s.dir.readEarlier(); err != nil {
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
-	s.undo.add(func(context.Context) error { s.ids.release(s.earlier.idBase); return nil })
-	s.undo.steps = append(s.undo.steps, c.folder(id).steps...)
-	s.undo.add(s.removal.run)
-	s.removal.add(func(context.Context) error { s.stdio.abandon(); return nil })
-	s.removal.steps = append(s.removal.steps, c.outside(id).steps...)
 	if _, there := c.live.LoadOrStore(id, s); there {
 		return nil, "", fmt.Errorf("attach sandbox %s: it is attached", id)
 	}
-	s.ids.keep(s.earlier.idBase)
+	s.idBase = s.earlier.idBase
+	s.ids.keep(s.idBase)
 	if s.earlier.exit != nil {
 		return s, id, nil
 	}
 	if err := s.attach(context.WithoutCancel(ctx)); err != nil {
-		s.ids.release(s.earlier.idBase)
+		s.ids.release(s.idBase)
 		c.live.Delete(id)
 		return nil, "", fmt.Errorf("attach sandbox %s: %w", id, err)
 	}
@@ -62,7 +58,6 @@ func (s *container) attach(life context.Context) (err error) {
 		s.stdio.abandon()
 		return err
 	}
-	s.removal.add(func(context.Context) error { s.oom.Close(); return nil })
 	s.await(life)
 	if kills, err := s.groups.OOMKills(group); err == nil && kills > 0 {
 		s.signal(life, syscall.SIGKILL) // nobody was there to do it

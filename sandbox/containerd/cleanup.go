@@ -46,45 +46,10 @@ func (c *Runtime) Remove(ctx context.Context, id string) error {
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
-	undo := c.remains(id)
-	if err := undo.run(ctx); err != nil {
-		return errors.Join(fmt.Errorf("remove sandbox %s", id), err)
+	if err := c.inherit(id).tearDown(ctx, noPart); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
 	return nil
-}
-
-// remains undoes what another process has made.
-func (c *Runtime) remains(id string) *teardown {
-	undo := c.folder(id)
-	undo.steps = append(undo.steps, c.outside(id).steps...)
-	return undo
-}
-
-// folder is the last thing of a sandbox to go.
-func (c *Runtime) folder(id string) *teardown {
-	undo := &teardown{}
-	undo.add(func(context.Context) error { return os.RemoveAll(string(c.runDir(id))) })
-	return undo
-}
-
-// outside is all that a sandbox has outside its folder.
-func (c *Runtime) outside(id string) *teardown {
-	undo := &teardown{}
-	if c.config.Network != nil {
-		undo.add(func(ctx context.Context) error { return c.config.Network.Detach(ctx, id) })
-	}
-	undo.add(func(context.Context) error { return c.groups.Remove(c.cgroupPath(id)) })
-	undo.add(func(ctx context.Context) error { return ignoreNotFound(c.records.Delete(ctx, id)) })
-	undo.add(func(context.Context) error { return c.endKeepers(id) })
-	undo.add(func(ctx context.Context) error {
-		// A full pipe holds up the end.
-		if stdio, err := openOutputs(c.runDir(id)); err == nil {
-			stdio.copy(nil, nil)
-			defer stdio.abandon()
-		}
-		return c.endTask(ctx, id)
-	})
-	return undo
 }
 
 // Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left, but

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"os/exec"
 	"sync/atomic"
 
 	"attune/sandbox"
@@ -17,23 +17,34 @@ import (
 	"attune"
 )
 
-// sandbox is one that has been made and not yet removed.
+// container is a sandbox from before its first part is made until its last part is removed.
 type container struct {
 	*Runtime
-	spec  sandbox.Spec
-	dir   runDir
-	stdio *stdio
-	oom   *cgroup.OOMWatch
-	// ended tells the end of the process once.
-	ended <-chan ending
-	// used is set by the first who runs or removes it.
+	spec sandbox.Spec
+	dir  runDir
+	// made is the last part that may be there.
+	made part
+	// idBase is the host's id of the sandbox's root.
+	idBase uint32
+	stdio  *stdio
+	oom    *cgroup.OOMWatch
+	// ended delivers the end of the process once; stopWaiting gives up on it.
+	ended       <-chan ending
+	stopWaiting func()
+	// keeper holds the outputs, where the shim does not.
+	keeper *exec.Cmd
+	// used is set by the first call of Run or Remove.
 	used atomic.Bool
-	// left counts those who are done with it; see leave.
+	// left counts the calls of leave.
 	left atomic.Int32
-	// earlier is set when an earlier process made and ran it.
-	earlier *earlier
-	// removal undoes everything that involves the process, and undo everything.
-	removal, undo teardown
+	// inherited: an earlier process made it. earlier is what that process noted of its run.
+	inherited bool
+	earlier   *earlier
+}
+
+// inherit is a sandbox that an earlier process made. All of its parts may be there.
+func (c *Runtime) inherit(id string) *container {
+	return &container{Runtime: c, spec: sandbox.Spec{ID: id}, dir: c.runDir(id), made: allParts, inherited: true}
 }
 
 // Create implements Runtime.
@@ -85,25 +96,24 @@ func (s *container) make(ctx context.Context) error {
 		return err
 	}
 	at := placement{cgroups: s.groups, cgroupPath: s.cgroupPath(s.spec.ID), appArmor: s.appArmor}
-	if at.idBase, err = s.ids.take(); err != nil {
+	if s.idBase, err = s.ids.take(); err != nil {
 		return err
 	}
-	s.undo.add(func(context.Context) error { s.ids.release(at.idBase); return nil })
-	if err := s.dir.create(int(at.idBase) + nobody); err != nil {
+	at.idBase, s.made = s.idBase, partIDs
+	if err := s.dir.create(int(s.idBase) + nobody); err != nil {
 		return err
 	}
-	s.undo.add(func(context.Context) error { return os.RemoveAll(string(s.dir)) })
-	s.undo.add(s.removal.run)
+	s.made = partDir
 	at.result, at.failure, at.collected = s.dir.result(), s.dir.failure(), s.dir.collected()
 
+	s.made = partNetwork // Attach may leave something behind when it fails
 	if s.spec.Network == attune.NetworkEgress {
-		s.removal.add(func(ctx context.Context) error { return s.config.Network.Detach(ctx, s.spec.ID) })
 		if at.netns, err = s.config.Network.Attach(ctx, s.spec.ID); err != nil {
 			return err
 		}
 		at.resolvConf = s.config.Network.ResolvConf()
 	}
-	s.removal.add(func(context.Context) error { return s.groups.Remove(at.cgroupPath) })
+	s.made = partGroup // the container runtime makes it
 	rootfs, err := s.record(ctx, chain, at)
 	if err != nil {
 		return err

@@ -25,20 +25,23 @@ func (s *container) keep() error {
 	if err := keeper.Start(); err != nil {
 		return fmt.Errorf("start keeper of the outputs: %w", err)
 	}
-	s.removal.add(func(context.Context) error {
-		_ = keeper.Process.Kill()
-		_ = keeper.Wait()
-		return nil
-	})
+	s.keeper = keeper
 	return nil
 }
 
-// endKeepers ends the keeper that an earlier process started for a sandbox. It is known by its stdin.
-func (c *Runtime) endKeepers(id string) error {
-	pipe := c.runDir(id).stdout()
+// endKeeper ends the keeper of a sandbox. That of an earlier process is known by its stdin.
+func (s *container) endKeeper(context.Context) error {
+	switch {
+	case s.keeper != nil:
+		_ = s.keeper.Process.Kill()
+		_ = s.keeper.Wait()
+		return nil
+	case !s.inherited:
+		return nil
+	}
 	err := killEach(func(process string) bool {
 		to, err := os.Readlink(filepath.Join(process, "fd/0"))
-		return err == nil && to == pipe
+		return err == nil && to == s.dir.stdout()
 	})
 	if err != nil {
 		return fmt.Errorf("end keeper: %w", err)

@@ -45,7 +45,7 @@ func (s *container) run(ctx, life context.Context, in sandbox.Input) (sandbox.Ex
 		return exit, err
 	}
 	if exit.Stopped {
-		return exit, s.removal.run(life)
+		return exit, s.tearDown(life, partDir)
 	}
 	status, err := s.watch(ctx, life, in, &exit)
 	s.stdio.endDelivery()
@@ -120,7 +120,7 @@ func (s *container) collect(life context.Context, exit *sandbox.Exit) error {
 	s.account(exit)
 	// The end of its first process takes the pid namespace with it, so this is so but for errors of the host.
 	if empty, err := s.groups.Empty(path); err != nil || !empty {
-		if err := s.removal.run(life); err != nil {
+		if err := s.tearDown(life, partDir); err != nil {
 			return err
 		}
 	}
@@ -254,9 +254,8 @@ func (s *container) await(life context.Context) {
 		})
 		ended <- e
 	})
-	s.removal.add(func(context.Context) error {
+	s.stopWaiting = func() {
 		cancel()
 		waiter.Wait()
-		return nil
-	})
+	}
 }

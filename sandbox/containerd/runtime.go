@@ -53,12 +53,11 @@ type Config struct {
 const (
 	// ownerLabel marks the container records of an owner.
 	ownerLabel = "attune.owner"
-	// connectTimeout bounds the first contact, stepTimeout each step of making and removing a sandbox.
+	// connectTimeout bounds the first contact.
 	connectTimeout = 10 * time.Second
-	stepTimeout    = 60 * time.Second
 )
 
-// Containerd is the Runtime that production uses.
+// Runtime makes sandboxes with containerd.
 type Runtime struct {
 	config Config
 	// runtimes has the path of each that this host can use.

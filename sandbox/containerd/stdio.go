@@ -42,7 +42,10 @@ func openStdio(dir runDir) (*stdio, error) {
 // openOutputs opens what a sandbox prints.
 func openOutputs(dir runDir) (*stdio, error) {
 	stdout, stderr, err := dir.openOutputs()
-	return &stdio{stdout: stdout, stderr: stderr}, err
+	if err != nil {
+		return nil, err
+	}
+	return &stdio{stdout: stdout, stderr: stderr}, nil
 }
 
 // copy starts reading both outputs to their ends, what was printed before too. Only the first call does.

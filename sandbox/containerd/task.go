@@ -42,14 +42,14 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("make container record: %w", err)
 	}
-	s.removal.add(func(ctx context.Context) error { return ignoreNotFound(s.records.Delete(ctx, id)) })
-
+	s.made = partRecord
 	return s.view(ctx, chain, at.idBase)
 }
 
 // createTask has the container set up, all but the start of its process.
 func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err error) {
 	id := s.spec.ID
+	s.made = allParts // also after an error: containerd may have made a task without saying so
 	if s.stdio, err = openStdio(s.dir); err != nil {
 		return err
 	}
@@ -67,13 +67,6 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	} else if err := s.keep(); err != nil {
 		return err
 	}
-	// Also after an error: a task may be there that nobody told us about.
-	s.removal.add(func(ctx context.Context) error {
-		// The streams are read until then, as a full pipe holds up the end.
-		s.stdio.copy(nil, nil)
-		defer s.stdio.abandon()
-		return s.endTask(ctx, id)
-	})
 	err = bounded(ctx, func(ctx context.Context) error {
 		created, err := s.tasks.Create(ctx, request)
 		if err != nil {
@@ -88,21 +81,30 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)
 	}
-	if s.oom, err = s.groups.WatchOOM(s.cgroupPath(id)); err != nil {
-		return err
-	}
-	s.removal.add(func(context.Context) error { s.oom.Close(); return nil })
-	return nil
+	s.oom, err = s.groups.WatchOOM(s.cgroupPath(id))
+	return err
 }
 
-// endAttempts bounds how often a task's end is tried: its shim may go away while it is being asked.
-const endAttempts = 3
+// endTask kills what is left of the task and deletes it.
+func (s *container) endTask(ctx context.Context) error {
+	// A full pipe would hold up the end.
+	if s.stdio == nil {
+		s.stdio, _ = openOutputs(s.dir) // there are none before the run directory is whole
+	}
+	if s.stdio != nil {
+		s.stdio.copy(nil, nil)
+		defer s.stdio.abandon()
+	}
+	return s.deleteTask(ctx, s.spec.ID)
+}
 
-// endTask kills what is left of a task and deletes it.
-func (c *Runtime) endTask(ctx context.Context, id string) error {
+// deleteAttempts bounds how often a task's deletion is tried: its shim may go away while it is being asked.
+const deleteAttempts = 3
+
+// deleteTask deletes a task, and kills it where it has not ended by itself.
+func (c *Runtime) deleteTask(ctx context.Context, id string) error {
 	var err error
-	for range endAttempts {
-		// Most have ended by themselves.
+	for range deleteAttempts {
 		if _, err = c.tasks.Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: id}); ignoreNotFound(err) == nil {
 			return nil
 		}

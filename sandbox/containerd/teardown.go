@@ -2,23 +2,84 @@ package containerd
 
 import (
 	"context"
+	"os"
+	"time"
 )
 
-// teardown collects what undoes each step of making a sandbox.
-type teardown struct{ steps []func(context.Context) error }
+// part is something that belongs to a sandbox.
+type part int
 
-func (t *teardown) add(step func(context.Context) error) { t.steps = append(t.steps, step) }
+// The parts of a sandbox, in the order in which they are made.
+const (
+	noPart part = iota
+	partIDs
+	partDir
+	partNetwork
+	partGroup
+	partRecord
+	partKeeper
+	partTask
+	partWatch
 
-// run undoes everything, last step first, whatever became of ctx. It ends at a step that fails and keeps it for another
-// try: what the earlier steps made still serves, and shows List that there is something left.
-func (t *teardown) run(ctx context.Context) error {
+	allParts = partWatch
+)
+
+// removals removes the parts of a sandbox. They go in the reverse order of their making, whatever the reason: a sandbox that
+// could not be made, one that has ended, or one that an earlier process left. Each step finds its part there, already
+// removed, or not yet made, and succeeds in all three cases.
+var removals = [...]func(*container, context.Context) error{
+	partIDs:     (*container).releaseIDs,
+	partDir:     (*container).removeDir,
+	partNetwork: (*container).detachNetwork,
+	partGroup:   (*container).removeGroup,
+	partRecord:  (*container).deleteRecord,
+	partKeeper:  (*container).endKeeper,
+	partTask:    (*container).endTask,
+	partWatch:   (*container).endWatch,
+}
+
+// tearDown removes the parts of a sandbox down to one that stays, whatever becomes of ctx. It stops at a step that fails,
+// which the next call tries again: the parts below serve that step, and show List that something is left.
+func (s *container) tearDown(ctx context.Context, stays part) error {
 	ctx = context.WithoutCancel(ctx)
-	for len(t.steps) > 0 {
-		last := len(t.steps) - 1
-		if err := bounded(ctx, t.steps[last]); err != nil {
+	for ; s.made > stays; s.made-- {
+		err := bounded(ctx, func(ctx context.Context) error { return removals[s.made](s, ctx) })
+		if err != nil {
 			return err
 		}
-		t.steps = t.steps[:last]
+	}
+	return nil
+}
+
+func (s *container) releaseIDs(context.Context) error {
+	s.ids.release(s.idBase)
+	return nil
+}
+
+func (s *container) removeDir(context.Context) error { return os.RemoveAll(string(s.dir)) }
+
+func (s *container) detachNetwork(ctx context.Context) error {
+	if s.config.Network == nil {
+		return nil
+	}
+	return s.config.Network.Detach(ctx, s.spec.ID)
+}
+
+func (s *container) removeGroup(context.Context) error {
+	return s.groups.Remove(s.cgroupPath(s.spec.ID))
+}
+
+func (s *container) deleteRecord(ctx context.Context) error {
+	return ignoreNotFound(s.records.Delete(ctx, s.spec.ID))
+}
+
+// endWatch stops waiting for the end of the process and for its group to run out of memory.
+func (s *container) endWatch(context.Context) error {
+	if s.stopWaiting != nil {
+		s.stopWaiting()
+	}
+	if s.oom != nil {
+		s.oom.Close()
 	}
 	return nil
 }
@@ -30,14 +91,17 @@ func bounded(ctx context.Context, step func(context.Context) error) error {
 	return step(ctx)
 }
 
-// maxRetiring bounds how many sandboxes are taken down beside those that run; the next one is waited for.
+// stepTimeout bounds each step of making and removing a sandbox.
+const stepTimeout = 60 * time.Second
+
+// maxRetiring bounds how many sandboxes are removed beside those that run. A caller waits for the removal of one more.
 const maxRetiring = 32
 
-// retire removes the rest of a sandbox in which nothing can run any more, without the caller; its folder stays until it is
-// forgotten. Close waits for it. What cannot be removed is left to Reconcile.
+// retire removes, without the caller, what is left of a sandbox that has ended; its run directory stays until the execution
+// is forgotten. Close waits for it. Reconcile removes what cannot be removed here.
 func (s *container) retire(life context.Context) {
 	remove := func() {
-		if err := s.removal.run(life); err != nil {
+		if err := s.tearDown(life, partDir); err != nil {
 			s.log.Error("sandbox left something behind", "sandbox", s.spec.ID, "error", err)
 			s.live.Delete(s.spec.ID)
 			return
@@ -55,18 +119,19 @@ func (s *container) retire(life context.Context) {
 	}
 }
 
-// leave is called by who has removed the rest and by who needs the exit no more; the second removes the folder.
+// leave is called when the sandbox is removed but for its run directory, and when its execution is forgotten. The second
+// call removes the run directory.
 func (s *container) leave(ctx context.Context) {
 	if s.left.Add(1) < 2 {
 		return
 	}
 	if err := s.discard(ctx); err != nil {
-		s.log.Error("sandbox left its folder behind", "sandbox", s.spec.ID, "error", err)
+		s.log.Error("sandbox left its run directory behind", "sandbox", s.spec.ID, "error", err)
 	}
 }
 
-// discard removes everything that is left; what cannot be is Reconcile's.
+// discard removes everything that is left. Reconcile removes what cannot be removed here.
 func (s *container) discard(ctx context.Context) error {
 	defer s.live.Delete(s.spec.ID)
-	return s.undo.run(ctx)
+	return s.tearDown(ctx, noPart)
 }

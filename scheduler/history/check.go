@@ -45,21 +45,14 @@ type checker struct {
 	// overdue are those that were passed over because they had waited too long, with the wait_until that they had then.
 	overdue map[string]string
 	claims  map[string]bool
-	// begun are the attempts that have been running.
-	begun map[attempt]bool
-	// atOnce are the claims that began with their admission. Such a one may go back all the same: its worker did not hear of it.
-	atOnce map[string]bool
-	rates  map[string]*rate
+	rates   map[string]*rate
 }
-
-type attempt struct{ id, number string }
 
 func replay(all []Transaction) *checker {
 	c := &checker{
 		waiting: make(map[string]Row), delayed: make(map[string]Row), slots: make(map[string]Row), queues: make(map[string]Row),
 		heads: make(map[string]Row), gates: make(map[string]Row), finished: make(map[string]int), entered: make(map[string]int64),
-		overdue: make(map[string]string), claims: make(map[string]bool), begun: make(map[attempt]bool),
-		atOnce: make(map[string]bool), rates: make(map[string]*rate),
+		overdue: make(map[string]string), claims: make(map[string]bool), rates: make(map[string]*rate),
 	}
 	for i, t := range all {
 		c.position, c.xid = i, t.XID

@@ -120,9 +120,9 @@ func TestGoodHistories(t *testing.T) {
 			s.commit(together(s.enter(a), s.enter(b))).commit(s.admit(1, 1, a))
 			s.commit(s.handBack(taken(1, 1, a), a)).commit(s.admit(2, 2, a)).commit(s.admit(1, 3, b))
 		},
-		"begun with the admission, unheard, and given again": func(s *story) {
-			s.commit(s.enter(a)).commit(s.admitAs("running", 1, 1, a)).commit(s.handBack(running(1, 1, a), a))
-			s.commit(s.admitAs("running", 1, 2, a)).commit(finish(running(1, 2, a), "completed"))
+		"recorded as begun, released by its worker, and given again": func(s *story) {
+			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a)))
+			s.commit(s.handBack(running(1, 1, a), a)).commit(s.admit(1, 2, a)).commit(finish(taken(1, 2, a), "completed"))
 		},
 		"tried again": func(s *story) {
 			pause := row("id", "a", "queue_id", 1, "attempt", 2)
@@ -217,22 +217,22 @@ func TestBadHistories(t *testing.T) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(finish(taken(1, 1, a), "failed"))
 			s.commit(together([]Change{remove("finished", row("id", "a"))}, s.enter(waits("a", 12))))
 		}},
-		"what has begun goes back": {RulePlace, "goes back to its line and is running", func(s *story) {
-			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a))).commit(s.handBack(running(1, 1, a), a))
+		"what is to be stopped goes back": {RulePlace, "goes back to its queue and is canceling", func(s *story) {
+			stopping := taken(1, 1, a).with("status", "canceling")
+			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit([]Change{update("slots", taken(1, 1, a), stopping)})
+			s.commit(s.handBack(stopping, a))
 		}},
-		"what its worker began with the admission begins again": {RuleClaim, "begins a second time", func(s *story) {
-			s.commit(s.enter(a)).commit(s.admitAs("running", 1, 1, a))
-			s.commit([]Change{update("slots", running(1, 1, a), taken(1, 1, a))}).commit(start(taken(1, 1, a)))
-		}},
-		"completed without having run": {RulePlace, "is completed and was not running", func(s *story) {
-			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(finish(taken(1, 1, a), "completed"))
+		"what is to be stopped completes": {RulePlace, "is completed and was canceling", func(s *story) {
+			stopping := taken(1, 1, a).with("status", "canceling")
+			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit([]Change{update("slots", taken(1, 1, a), stopping)})
+			s.commit(finish(stopping, "completed"))
 		}},
 		"a hand-back with another ticket": {RuleOrder, "goes from ticket 10 to ticket 12", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(s.handBack(taken(1, 1, a), waits("a", 12)))
 		}},
-		"an attempt that begins twice": {RuleClaim, "attempt 1 of execution a begins a second time", func(s *story) {
+		"a start that is taken back": {RulePlace, "goes from running to scheduled", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a)))
-			s.commit([]Change{update("slots", running(1, 1, a), taken(1, 1, a))}).commit(start(taken(1, 1, a)))
+			s.commit([]Change{update("slots", running(1, 1, a), taken(1, 1, a))})
 		}},
 		"a claim that is given twice": {RuleClaim, "gets claim 1, which was given before", func(s *story) {
 			s.commit(together(s.enter(a), s.enter(b))).commit(s.admit(1, 1, a)).commit(s.admit(2, 1, b))

@@ -11,8 +11,6 @@ type place struct {
 	row   Row // nil in finished
 }
 
-func (p place) attempt(id string) attempt { return attempt{id, p.row["attempt"]} }
-
 func (p place) String() string {
 	switch p.table {
 	case "":
@@ -93,19 +91,15 @@ func (c *checker) judgeStatus(m move, t Transaction) {
 	case "waiting>slots":
 		switch to {
 		case "scheduled":
-		case "running":
-			c.begin(m)
-			c.atOnce[m.to.row["claim"]] = true
 		default:
 			c.violate(RulePlace, "execution %s is %s without having been scheduled", m.id, to)
 		}
 	case "slots>slots":
 		c.judgeSlot(m)
 	case "slots>waiting":
-		if from == "running" && c.atOnce[m.from.row["claim"]] {
-			delete(c.begun, m.from.attempt(m.id))
-		} else if from != "scheduled" {
-			c.violate(RulePlace, "execution %s goes back to its line and is %s", m.id, from)
+		// Its worker's host knows that its code has not begun, whatever was recorded.
+		if from == "canceling" {
+			c.violate(RulePlace, "execution %s goes back to its queue and is %s", m.id, from)
 		}
 	case "slots>delayed":
 		if from == "canceling" {
@@ -115,8 +109,8 @@ func (c *checker) judgeStatus(m move, t Transaction) {
 	if m.to.table != "finished" || m.from.table == "finished" {
 		return
 	}
-	if end := endOf(m.id, t); end["status"] == "completed" && from != "running" {
-		c.violate(RulePlace, "execution %s is completed and was not running but %s", m.id, m.from)
+	if end := endOf(m.id, t); end["status"] == "completed" && from != "scheduled" && from != "running" {
+		c.violate(RulePlace, "execution %s is completed and was %s", m.id, m.from)
 	}
 }
 
@@ -127,20 +121,11 @@ func (c *checker) judgeSlot(m move) {
 			to["claim"], slotOf(to))
 	}
 	switch step := from["status"] + ">" + to["status"]; step {
-	case "scheduled>scheduled", "running>running", "canceling>canceling", "running>canceling":
-	case "scheduled>running":
-		c.begin(m)
+	case "scheduled>scheduled", "running>running", "canceling>canceling", "scheduled>running", "scheduled>canceling",
+		"running>canceling":
 	default:
 		c.violate(RulePlace, "execution %s goes from %s to %s", m.id, from["status"], to["status"])
 	}
-}
-
-func (c *checker) begin(m move) {
-	begun := m.to.attempt(m.id)
-	if c.begun[begun] {
-		c.violate(RuleClaim, "attempt %s of execution %s begins a second time", begun.number, m.id)
-	}
-	c.begun[begun] = true
 }
 
 // judgeAttempt checks what an execution takes along.

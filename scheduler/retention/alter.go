@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// lockTimeout is how long a change of partitions waits for its locks. Statements that end or look up an execution queue
-	// behind it.
+	// lockTimeout is how long a change of partitions waits for its locks. Statements that end or look up an execution
+	// queue behind it.
 	lockTimeout = "500ms"
 	// lockPause, between two attempts, is several times as long: the others go on.
 	lockPause = 2 * time.Second
 	lockTries = 3
 )
 
-// alter runs fn in a transaction that waits only briefly for a lock, a few times over. Dropping or making a partition takes
-// ACCESS EXCLUSIVE on the table and its default partition; with a default partition there is no gentler way ("detach
-// concurrently" refuses). The locks are held for some milliseconds, whatever the size of the partition: files are unlinked
-// after the commit.
+// alter runs fn in a transaction that waits only briefly for a lock, a few times over. Dropping or making a partition
+// takes ACCESS EXCLUSIVE on the table and its default partition; with a default partition there is no gentler way
+// ("detach concurrently" refuses). The locks are held for some milliseconds, whatever the size of the partition: files
+// are unlinked after the commit.
 func (h history) alter(ctx context.Context, fn func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
 		err := pgx.BeginFunc(ctx, h.db.Pool(), func(tx pgx.Tx) error {

@@ -12,8 +12,8 @@ import (
 	"attune/storage/logs"
 )
 
-// Cleaner makes the partitions of the days to come and drops old days with their logs. Days are those of submission, in UTC
-// by the database's clock.
+// Cleaner makes the partitions of the days to come and drops old days with their logs. Days are those of submission,
+// in UTC by the database's clock.
 type Cleaner struct {
 	DB   *storage.DB
 	Logs *logs.Store
@@ -35,8 +35,8 @@ const (
 	daysAhead = 3
 )
 
-// Run cleans up at the start and every hour until ctx ends. Any number of processes may run it; one at a time works. When
-// PostgreSQL or S3 do not answer, it tries again the next time.
+// Run cleans up at the start and every hour until ctx ends. Any number of processes may run it; one at a time works.
+// When PostgreSQL or S3 do not answer, it tries again the next time.
 func (c *Cleaner) Run(ctx context.Context) {
 	for {
 		c.report(ctx, c.clean(ctx))

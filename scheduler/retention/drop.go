@@ -13,8 +13,8 @@ import (
 // maxKept bounds what kept holds in memory.
 const maxKept = 100_000
 
-// kept lists the executions that stay although they were submitted before a day: those that are not over, and those that
-// ended on that day or later when their own day had no partition any more.
+// kept lists the executions that stay although they were submitted before a day: those that are not over, and those
+// that ended on that day or later when their own day had no partition any more.
 func (h history) kept(ctx context.Context, before time.Time) ([]string, error) {
 	ids, err := collect[string](ctx, h, "list executions that stay", `select id::text from (
 		select id from waiting union all select id from delayed union all select id from slots where status <> 'free'
@@ -27,8 +27,8 @@ func (h history) kept(ctx context.Context, before time.Time) ([]string, error) {
 	return ids, err
 }
 
-// drop drops the partitions of a day. Their objects must be gone. What is in kept moves to the default partitions: earlier
-// attempts of executions that are not over, and executions that ended since kept was read.
+// drop drops the partitions of a day. Their objects must be gone. What is in kept moves to the default partitions:
+// earlier attempts of executions that are not over, and executions that ended since kept was read.
 func (h history) drop(ctx context.Context, day time.Time, kept []string) error {
 	var there [2]bool
 	if err := h.db.Pool().QueryRow(ctx, `select to_regclass($1) is not null, to_regclass($2) is not null`,

@@ -22,12 +22,12 @@ func partitionOf(table string, day time.Time) string {
 	return table + "_" + day.UTC().Format("20060102")
 }
 
-// cleanupLock is the class of the advisory lock (second half 0) of the one process that cleans up history. The scheduler has
-// the classes below it.
+// cleanupLock is the class of the advisory lock (second half 0) of the one process that cleans up history. The
+// scheduler has the classes below it.
 const cleanupLock = 5
 
-// alone runs fn unless another process is cleaning up. The lock has a connection of its own, which is idle meanwhile; should
-// it be lost, two processes may work at once, which costs time and nothing else.
+// alone runs fn unless another process is cleaning up. The lock has a connection of its own, which is idle meanwhile;
+// should it be lost, two processes may work at once, which costs time and nothing else.
 func (h history) alone(ctx context.Context, fn func() error) error {
 	var failed error
 	err := pgx.BeginFunc(ctx, h.db.Pool(), func(tx pgx.Tx) error {
@@ -84,8 +84,8 @@ func collect[T any](ctx context.Context, h history, doing, sql string, args ...a
 const mostMoved = 10_000
 
 // prepare makes the partitions of a day. It is best called days ahead: it waits for every reader of history, a backup
-// included, and every execution that ends waits behind it, for lockTimeout at a time. Rows of the day that are already in the
-// default partitions are moved.
+// included, and every execution that ends waits behind it, for lockTimeout at a time. Rows of the day that are already
+// in the default partitions are moved.
 func (h history) prepare(ctx context.Context, day time.Time) error {
 	var ready bool
 	err := h.db.Pool().QueryRow(ctx, `select to_regclass($1) is not null and to_regclass($2) is not null`,

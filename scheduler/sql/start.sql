@@ -1,7 +1,7 @@
--- Moves claims from scheduled to running; those that are not the worker's any more do not come back. It may be repeated.
+-- Says of claims that their code has begun. A claim that is not the worker's any more, or is to be stopped, stays as it is.
 --
--- $1 worker, $2 slot numbers, $3 claims
-update slots s set status = 'running', started_at = coalesce(s.started_at, clock_timestamp())
-from unnest($2::integer[], $3::bigint[]) o(number, claim)
-where s.worker = $1 and s.number = o.number and s.claim = o.claim and s.status in ('scheduled', 'running')
-returning s.claim
+-- @worker   the worker
+-- @slots, @claims, @ages   of each claim its slot, its number, and how many seconds ago it began
+update slots s set status = 'running', started_at = greatest(s.scheduled_at, clock_timestamp() - o.age * interval '1 second')
+from unnest(@slots::integer[], @claims::bigint[], @ages::float8[]) o(number, claim, age)
+where s.worker = @worker and s.number = o.number and s.claim = o.claim and s.status = 'scheduled'

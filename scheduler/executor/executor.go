@@ -1,0 +1,83 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"attune/sandbox"
+	"attune/scheduler"
+	"attune/storage"
+	"attune/storage/logs"
+)
+
+// Config is what an Executor needs. Zero values take the defaults.
+type Config struct {
+	DB      *storage.DB
+	Runtime sandbox.Runtime
+	// Pool has sandboxes made ahead; nil has none.
+	Pool *sandbox.Pool
+	// HasImage reports whether an image is on this host.
+	HasImage func(ctx context.Context, digest string) (bool, error)
+	Logs     *logs.Store
+	// LogBytes is the cap of a stream whose action sets none; its default is logs.DefaultStreamBytes.
+	LogBytes int64
+	// Grace is the time between SIGTERM and SIGKILL.
+	Grace time.Duration
+	Log   *slog.Logger
+}
+
+// DefaultGrace suits most actions.
+const DefaultGrace = 5 * time.Second
+
+// maxUploads is how many attempts store their logs at once.
+const maxUploads = 16
+
+// Executor runs each claim in a sandbox of its own.
+type Executor struct {
+	Config
+
+	// full is what Ready saw last; one goroutine calls it.
+	full bool
+	// uploads holds a token for each attempt that stores its log.
+	uploads chan struct{}
+	// gone are the attempts that Recover has given up.
+	gone []string
+	// left wakes Maintain when an attempt has left its log in the spool.
+	left chan struct{}
+}
+
+var _ scheduler.Executor = (*Executor)(nil)
+
+// New checks the configuration and fills in defaults.
+func New(c Config) (*Executor, error) {
+	if c.LogBytes < 0 || c.Grace < 0 {
+		return nil, fmt.Errorf("executor needs a log cap and a grace of at least 0, got %d and %s", c.LogBytes, c.Grace)
+	}
+	if c.LogBytes == 0 {
+		c.LogBytes = logs.DefaultStreamBytes
+	}
+	if c.Grace == 0 {
+		c.Grace = DefaultGrace
+	}
+	return &Executor{Config: c, uploads: make(chan struct{}, maxUploads), left: make(chan struct{}, 1)}, nil
+}
+
+// spoolReserve is what must be left of the disk for logs: on a full disk, an execution would lose its log.
+const spoolReserve = 128 << 20
+
+// Ready implements scheduler.Executor: the disk has room for the logs of more executions.
+func (e *Executor) Ready() bool {
+	left, err := e.Logs.Free()
+	full := err != nil || left < spoolReserve
+	if full != e.full {
+		e.full = full
+		if full {
+			e.Log.Error("the disk for logs is full; nothing is taken from the queue", "bytes_left", left, "error", err)
+		} else {
+			e.Log.Info("the disk for logs has room again")
+		}
+	}
+	return !full
+}

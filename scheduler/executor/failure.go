@@ -1,0 +1,59 @@
+package executor
+
+import (
+	"encoding/json"
+	"strings"
+
+	"attune"
+	"attune/sandbox"
+)
+
+// explain returns why an action ended with another status than 0, and what it raised. A limit that it ran into is a
+// better reason than the exception that came of it.
+func explain(exit sandbox.Exit) (attune.Reason, *attune.Failure) {
+	f := readFailure(exit.Failure)
+	var raised *attune.Failure
+	if f.ErrorType != "" || f.Error != "" {
+		raised = &f.Failure
+	}
+	switch {
+	case f.ErrorType == invalidResult:
+		return attune.ReasonInvalidResult, raised
+	case exit.OutOfPids:
+		return attune.ReasonPids, raised
+	case f.DiskFull:
+		return attune.ReasonDisk, raised
+	case raised != nil:
+		return attune.ReasonException, raised
+	default:
+		return attune.ReasonExitCode, nil
+	}
+}
+
+// failure is what the runner writes about a failure. It comes out of the sandbox: an action can forge it, and deceives
+// only the readers of its own record.
+type failure struct {
+	attune.Failure
+	// DiskFull: an exception or the state of /tmp shows that it is full. Only the runner can see this: the file system
+	// goes with the process, and the host opens no path that a sandbox can write to.
+	DiskFull bool `json:"disk_full"`
+}
+
+// What a record keeps of an exception at most; all of it is in stderr.log.
+const (
+	maxErrorBytes     = 8 << 10
+	maxTracebackBytes = 64 << 10
+)
+
+// readFailure is empty where the runner wrote nothing, or nothing readable.
+func readFailure(raw []byte) failure {
+	var f failure
+	if trimmed(raw) == nil || json.Unmarshal(raw, &f) != nil {
+		return failure{}
+	}
+	f.Error = strings.ToValidUTF8(f.Error[:min(len(f.Error), maxErrorBytes)], "")
+	f.ErrorType = strings.ToValidUTF8(f.ErrorType[:min(len(f.ErrorType), maxErrorBytes)], "")
+	// The end of a traceback says where it happened.
+	f.Traceback = strings.ToValidUTF8(f.Traceback[max(0, len(f.Traceback)-maxTracebackBytes):], "")
+	return f
+}

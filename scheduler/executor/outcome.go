@@ -1,0 +1,95 @@
+package executor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"attune"
+	"attune/internal/jsonschema"
+	"attune/sandbox"
+	"attune/scheduler"
+)
+
+// invalidResult is the error type of a result that cannot be kept; the runners, too, name it so.
+const invalidResult = "InvalidResult"
+
+// notBegun is the outcome of an attempt that no code of the action was part of.
+func notBegun(status attune.Status, reason attune.Reason) scheduler.Outcome {
+	return scheduler.Outcome{Status: status, Reason: reason, NotBegun: true}
+}
+
+// outcomeOf turns the end of a sandbox into the end of its attempt. cause is why the sandbox was stopped, if it was.
+func outcomeOf(exit sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
+	o := scheduler.Outcome{ExitCode: &exit.Code, Usage: exit.Usage}
+	switch {
+	case exit.Stopped && errors.Is(cause, scheduler.ErrStopping):
+		o.Status, o.Reason = attune.StatusAbandoned, attune.ReasonWorkerStopped
+	case exit.Stopped:
+		o.Status, o.Reason = attune.StatusCancelled, attune.ReasonCancelRequested
+	case exit.TimedOut:
+		o.Status, o.Reason = attune.StatusTimeout, attune.ReasonDeadline
+	case exit.OutOfMemory:
+		o.Status, o.Reason = attune.StatusFailed, attune.ReasonOutOfMemory
+	case exit.Code != 0:
+		o.Status = attune.StatusFailed
+		o.Reason, o.Failure = explain(exit)
+	default:
+		o.Status = attune.StatusCompleted
+	}
+	if problem := checkResult(exit.Result, action); problem != nil {
+		if o.Status == attune.StatusCompleted {
+			o.Status, o.Reason = attune.StatusFailed, attune.ReasonInvalidResult
+			o.Failure = &attune.Failure{Error: problem.Error(), ErrorType: invalidResult}
+		}
+		return o
+	}
+	if result := trimmed(exit.Result); len(result) <= attune.MaxResultBytes {
+		o.Result = result
+	}
+	return o
+}
+
+// outcomeOfFailure is the outcome when the sandbox could not be run, or its end could not be learned. started reports
+// whether the action's code may have run.
+func outcomeOfFailure(err error, started bool) scheduler.Outcome {
+	switch {
+	case started:
+		return scheduler.Outcome{Status: attune.StatusAbandoned, Reason: attune.ReasonSandboxLost}
+	case errors.Is(err, sandbox.ErrUnsupported):
+		return notBegun(attune.StatusFailed, attune.ReasonUnsupported)
+	default:
+		return notBegun(attune.StatusFailed, attune.ReasonSandboxFailed)
+	}
+}
+
+// checkResult returns what is wrong with a result, in words for the action's author. It refuses what the database
+// would.
+func checkResult(raw []byte, action attune.Action) error {
+	if len(raw) > sandbox.MaxResultFileBytes {
+		return fmt.Errorf("the result is larger than %d MiB", sandbox.MaxResultFileBytes>>20)
+	}
+	result := trimmed(raw)
+	if result == nil {
+		return nil
+	}
+	if !utf8.Valid(result) {
+		return errors.New("the result is not UTF-8")
+	}
+	schema, err := jsonschema.Compile(action.OutputSchema)
+	if err != nil {
+		return fmt.Errorf("the output schema of %s cannot be used", action.Ref)
+	}
+	return schema.Check("result", result)
+}
+
+// trimmed is b without the white space around it, nil when nothing is left.
+func trimmed(b []byte) json.RawMessage {
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
