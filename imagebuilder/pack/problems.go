@@ -61,17 +61,6 @@ func shown(name string) string {
 	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
 }
 
-// bytesText writes a size as people do.
-func bytesText(n int64) string {
-	for _, unit := range []string{"bytes", "KiB", "MiB"} {
-		if n < 1<<10 || n%(1<<10) != 0 {
-			return fmt.Sprintf("%d %s", n, unit)
-		}
-		n >>= 10
-	}
-	return fmt.Sprintf("%d GiB", n)
-}
-
 // lineAt is the line of the byte at offset.
 func lineAt(text []byte, offset int) int {
 	return 1 + bytes.Count(text[:min(offset, len(text))], []byte("\n"))

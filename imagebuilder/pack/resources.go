@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"attune"
+	"attune/internal/size"
 )
 
 // mostResources are the upper bounds where the operator sets none: those of the schema.
@@ -107,7 +108,7 @@ func (v value) bytes(missing int64) int64 {
 	n *= units[parts[2]]
 	switch {
 	case err != nil || n < v.rule.Minimum || n > v.rule.Maximum:
-		v.refuse("must be from %s to %s", bytesText(int64(v.rule.Minimum)), bytesText(int64(v.rule.Maximum)))
+		v.refuse("must be from %s to %s", size.Exact(int64(v.rule.Minimum)), size.Exact(int64(v.rule.Maximum)))
 	case n != math.Trunc(n):
 		v.refuse("must be a whole number of bytes")
 	default:

@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"attune"
+	"attune/internal/size"
 )
 
 // maxArchiveProblems is after how many wrong entries reading ends.
@@ -55,7 +56,7 @@ func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([
 		return nil, fmt.Errorf("look at archive: %w", err)
 	}
 	if info.Size() > limits.ArchiveBytes {
-		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", bytesText(limits.ArchiveBytes))
+		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", size.Exact(limits.ArchiveBytes))
 	}
 	u := &unpacker{ctx: ctx, root: root, limits: limits, archived: info.Size(), names: names{}}
 	err = u.read(io.NewSectionReader(file, 0, info.Size()), info.Size())
@@ -130,7 +131,7 @@ func (u *unpacker) take(e packEntry) error {
 	case name == "." || skipped(name):
 		return nil
 	case e.size > u.limits.FileBytes:
-		return u.refuse(name, "is larger than %s", bytesText(u.limits.FileBytes))
+		return u.refuse(name, "is larger than %s", size.Exact(u.limits.FileBytes))
 	}
 	if wrong := u.names.add(name, e.dir); wrong != "" {
 		return u.refuse(name, "%s", wrong)
@@ -165,7 +166,7 @@ func (u *unpacker) write(name string, e packEntry) (err error) {
 		return err
 	}
 	if n > u.limits.FileBytes {
-		u.problem(name, "is larger than %s", bytesText(u.limits.FileBytes))
+		u.problem(name, "is larger than %s", size.Exact(u.limits.FileBytes))
 		return errStop
 	}
 	u.files = append(u.files, packFile{name: name, size: n, executable: e.executable})
@@ -186,7 +187,7 @@ func (m metered) Read(p []byte) (int, error) {
 	m.u.unpacked += int64(n)
 	switch {
 	case m.u.unpacked > m.u.limits.UnpackedBytes:
-		m.u.problem("", "unpacks to more than %s", bytesText(m.u.limits.UnpackedBytes))
+		m.u.problem("", "unpacks to more than %s", size.Exact(m.u.limits.UnpackedBytes))
 		return 0, errStop
 	case m.u.unpacked > ratioFloor && m.u.unpacked > m.u.archived*m.u.limits.Ratio:
 		m.u.problem("", "unpacks to more than %d times its size", m.u.limits.Ratio)
