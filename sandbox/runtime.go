@@ -25,7 +25,8 @@ type Runtime interface {
 	// a boot of the host, and where there is no telling, the error is ErrGone: the execution may have been given a sandbox,
 	// and there is none that can go on. It is ErrGone again for later processes, until Forget.
 	//
-	// Attach is called for all executions that earlier processes had begun, before the first Reconcile.
+	// Attach is called for all executions that earlier processes had begun and whose outcome is not safe, before the first
+	// Reconcile: that forgets the others.
 	Attach(ctx context.Context, execution string) (Sandbox, string, error)
 
 	// Forget lets go of an execution, the outcome of which is known to be safe elsewhere, and of its Exit. Until then the

@@ -8,6 +8,7 @@ import (
 
 	"attune"
 	"attune/internal/jsonschema"
+	"attune/internal/size"
 )
 
 // Files of a pack that have a meaning of their own.
@@ -68,7 +69,7 @@ func (r *manifestReader) text(name string, limit int64) (text []byte, ok bool, e
 			continue
 		}
 		if file.size > limit {
-			r.problem(name, 0, "", "is larger than %s", bytesText(limit))
+			r.problem(name, 0, "", "is larger than %s", size.Exact(limit))
 			return nil, false, nil
 		}
 		text, err := fs.ReadFile(r.files, name)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"attune"
+	"attune/internal/size"
 )
 
 // Lower bounds of an action's resources: what an interpreter needs to start at all.
@@ -106,7 +107,7 @@ func (p place) bytes(missing, least, most int64) int64 {
 	n *= quantityUnits[parts[2]]
 	switch {
 	case err != nil || n < float64(least) || n > float64(most):
-		p.refuse("must be from %s to %s", bytesText(least), bytesText(most))
+		p.refuse("must be from %s to %s", size.Exact(least), size.Exact(most))
 	case n != math.Trunc(n):
 		p.refuse("must be a whole number of bytes")
 	default:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,16 +23,20 @@ type assignment struct {
 	StartedAt time.Time `json:"started_at"`
 }
 
-// assignments has a record for each execution that was given a sandbox, by the execution's name. A record is a link to the
-// assignment in the sandbox's folder; it is made before the document is delivered, and outlives the sandbox until the
-// execution is forgotten. So an execution without a record has not begun.
+// assignments has a record for each execution that was given a sandbox, by the execution's name. A record is a link to
+// the assignment in the sandbox's folder; it is made before the document is delivered, and outlives the sandbox until
+// the execution is forgotten. So an execution without a record has not begun.
 //
-// That is certain within one boot of the host only: what a process wrote survives its death, and not its kernel's. The file
-// boot names the boot in which all records were written. Until it names this one, a missing record proves nothing.
+// That is certain within one boot of the host only: what a process wrote survives its death, and not its kernel's. The
+// file boot names the boot in which all records were written. Until it names this one, a missing record proves nothing.
 type assignments struct {
 	dir, bootFile, boot string
 	// proven: bootFile names this boot.
 	proven atomic.Bool
+
+	mu sync.Mutex
+	// unasked are the executions of earlier processes that find was not asked for.
+	unasked map[string]bool
 }
 
 // currentBoot is the kernel's name for this boot of the host.
@@ -47,35 +52,21 @@ func currentBoot() (string, error) {
 func openAssignments(config *Config, boot string) (*assignments, error) {
 	a := &assignments{
 		dir: config.executionsDir(), bootFile: filepath.Join(config.StateDir, "boot"), boot: boot,
+		unasked: make(map[string]bool),
+	}
+	records, err := os.ReadDir(a.dir)
+	if err != nil {
+		return nil, fmt.Errorf("look for assignments: %w", err)
+	}
+	for _, record := range records {
+		a.unasked[record.Name()] = true
 	}
 	last, err := os.ReadFile(a.bootFile)
 	if ignoreNotExist(err) != nil {
 		return nil, fmt.Errorf("read the boot of the last process: %w", err)
 	}
-	if string(last) == boot {
-		a.proven.Store(true)
-		return a, nil
-	}
-	return a, a.prune(config.runsDir())
-}
-
-// prune removes the records of an earlier boot whose sandbox has nothing left: without them the answer is the same.
-func (a *assignments) prune(runsDir string) error {
-	records, err := os.ReadDir(a.dir)
-	if err != nil {
-		return fmt.Errorf("look for assignments: %w", err)
-	}
-	var errs []error
-	for _, record := range records {
-		held, err := a.read(record.Name())
-		if err == nil {
-			_, err = os.Stat(filepath.Join(runsDir, held.Sandbox))
-		}
-		if err != nil {
-			errs = append(errs, a.remove(record.Name()))
-		}
-	}
-	return errors.Join(errs...)
+	a.proven.Store(string(last) == boot)
+	return a, nil
 }
 
 func (a *assignments) path(execution string) string { return filepath.Join(a.dir, execution) }
@@ -93,9 +84,12 @@ func (a *assignments) read(execution string) (held assignment, err error) {
 	return held, readJSON(a.path(execution), &held)
 }
 
-// find returns the sandbox that an execution was given. ErrNotStarted says that it was certainly given none. Where that is
-// not certain, find returns ErrGone, and makes an empty record, for which later processes return it, too.
+// find returns the sandbox that an execution was given. ErrNotStarted says that it was certainly given none. Where that
+// is not certain, find returns ErrGone, and makes an empty record, for which later processes return it, too.
 func (a *assignments) find(execution string) (id string, err error) {
+	a.mu.Lock()
+	delete(a.unasked, execution)
+	a.mu.Unlock()
 	if _, err := os.Lstat(a.path(execution)); errors.Is(err, fs.ErrNotExist) {
 		if a.proven.Load() {
 			return "", sandbox.ErrNotStarted
@@ -116,8 +110,17 @@ func (a *assignments) remove(execution string) error {
 	return nil
 }
 
-// settle notes this boot, once find was asked for all executions of earlier processes.
+// settle notes this boot, once find was asked for all executions of earlier processes whose outcomes are not safe. The
+// records of the others go: a process died before it forgot them.
 func (a *assignments) settle() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for execution := range a.unasked {
+		if err := a.remove(execution); err != nil {
+			return err
+		}
+		delete(a.unasked, execution)
+	}
 	if a.proven.Load() {
 		return nil
 	}
