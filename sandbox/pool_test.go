@@ -71,7 +71,7 @@ func TestPoolDrains(t *testing.T) {
 	})
 	t.Run("no use", func(t *testing.T) {
 		t.Parallel()
-		p := sandboxtest.StartPool(t, fakeSubject(), sandbox.PoolConfig{KeepFor: 100 * time.Millisecond})
+		p := sandboxtest.StartPool(t, fakeSubject(), sandbox.PoolConfig{KeepFor: 2 * time.Second})
 		p.Warm(t, "pack.action", p.Spec("", "echo"))
 		p.Await(t, "none waits", sandboxtest.Waiting(0))
 		p.AwaitNone(t)
