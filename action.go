@@ -89,8 +89,8 @@ type Action struct {
 }
 
 // Retry says which failures are tried again, how often, and after which pauses. Pauses double from one attempt to the
-// next, up to the ceiling, and each is shortened by up to half at random, so that what failed together does not come back
-// together.
+// next, up to the ceiling, and each is shortened by up to half at random, so that what failed together does not come
+// back together.
 type Retry struct {
 	// MaxAttempts counts the first one, too.
 	MaxAttempts       int     `json:"max_attempts"`
@@ -114,8 +114,8 @@ func DefaultRetryReasons() []Reason {
 	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed}
 }
 
-// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its
-// work unseen.
+// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done
+// its work unseen.
 func RetryReasons() []Reason {
 	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)

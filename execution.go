@@ -156,8 +156,8 @@ type Attempt struct {
 	Outputs []OutputFile `json:"outputs,omitempty"`
 }
 
-// Usage is what a run took of its host. It counts all processes of the sandbox, the runner's included; a figure that the
-// host's kernel does not keep is 0.
+// Usage is what a run took of its host. It counts all processes of the sandbox, the runner's included; a figure that
+// the host's kernel does not keep is 0.
 type Usage struct {
 	// CPUSeconds is the time that processes spent on a processor.
 	CPUSeconds float64 `json:"cpu_seconds"`

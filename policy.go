@@ -2,8 +2,8 @@ package attune
 
 import "time"
 
-// Policy bounds when executions may start: those of an action, of a pack, or all. Limits delay and never reorder; quotas
-// and MaxWaiting turn submissions away. The zero Policy bounds nothing.
+// Policy bounds when executions may start: those of an action, of a pack, or all. Limits delay and never reorder;
+// quotas and MaxWaiting turn submissions away. The zero Policy bounds nothing.
 type Policy struct {
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	RateLimit   *RateLimit   `json:"rate_limit,omitempty"`

@@ -168,8 +168,8 @@ func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*r
 	return respond(page), nil
 }
 
-// storeDelay is how long after the end of an attempt its log may be on its way to object storage; one that takes longer is
-// read as far as it got.
+// storeDelay is how long after the end of an attempt its log may be on its way to object storage; one that takes longer
+// is read as far as it got.
 const storeDelay = 5 * time.Second
 
 // logPlace is where the log of an attempt is.
@@ -181,8 +181,8 @@ type logPlace struct {
 	ended time.Time
 }
 
-// logOf finds the log of an attempt, 0 being the present one. The place in the bucket comes from the record, never from the
-// request.
+// logOf finds the log of an attempt, 0 being the present one. The place in the bucket comes from the record, never from
+// the request.
 func logOf(e attune.Execution, attempt int) (logPlace, error) {
 	_, name, _ := attune.SplitActionRef(e.Action)
 	place := logPlace{prefix: logs.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}

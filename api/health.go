@@ -14,8 +14,8 @@ import (
 // readyTimeout bounds the look at the dependencies, so that whoever asks gets an answer while they hang.
 const readyTimeout = 3 * time.Second
 
-// healthz says that the process lives and serves, and how well its own worker, if it has one, isolates sandboxes; it asks
-// nobody else.
+// healthz says that the process lives and serves, and how well its own worker, if it has one, isolates sandboxes; it
+// asks nobody else.
 func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	health := map[string]string{"status": "ok"}
 	if s.Isolation != "" {

@@ -75,8 +75,8 @@ func (s *server) packRoutes() {
 	}, s.getInstallationLog)
 }
 
-// describeUpload adds the form to the document, which must not be there when the route is registered: huma would take it
-// as a body for itself to read.
+// describeUpload adds the form to the document, which must not be there when the route is registered: huma would take
+// it as a body for itself to read.
 func (s *server) describeUpload() {
 	s.huma.OpenAPI().Paths[prefix+"/packs/upload"].Post.RequestBody = &huma.RequestBody{
 		Required: true,

@@ -7,8 +7,8 @@ import (
 	"attune"
 )
 
-// policyInputBody is attune.Policy as people send it: the same members, with the bounds that the vocabulary sets. A number
-// is at least 1 and a member is known, or the answer names it.
+// policyInputBody is attune.Policy as people send it: the same members, with the bounds that the vocabulary sets. A
+// number is at least 1 and a member is known, or the answer names it.
 type policyInputBody struct {
 	Concurrency    *concurrencyInputBody `json:"concurrency,omitempty" doc:"How many may hold a slot at one instant."`
 	RateLimit      *rateLimitInputBody   `json:"rate_limit,omitempty" doc:"How many may start within any span of the window's length."`

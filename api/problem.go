@@ -215,8 +215,8 @@ func validationMessage(status int) string {
 // batchMember is huma's name for a member of a batch.
 var batchMember = regexp.MustCompile(`^body\.executions\[(\d+)\]`)
 
-// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city". A member
-// of a batch is named as the queue names it: executions.2.
+// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city". A
+// member of a batch is named as the queue names it: executions.2.
 func fieldOf(location string) string {
 	part, field, _ := strings.Cut(batchMember.ReplaceAllString(location, "body.executions.$1"), ".")
 	switch part {

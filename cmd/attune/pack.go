@@ -15,9 +15,9 @@ type packCommands struct {
 	Install packInstallCommand `cmd:"" help:"Upload a pack and build its image."`
 	List    packListCommand    `cmd:"" help:"List packs."`
 	Show    packShowCommand    `cmd:"" help:"Describe a pack and its actions."`
-	Status  packStatusCommand  `cmd:"" help:"Show where a pack's newest installation stands."`
+	Status  packStatusCommand  `cmd:"" help:"Show status and progress of a pack's newest installation."`
 	Log     packLogCommand     `cmd:"" help:"Print the log of a pack's newest installation."`
-	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its executions stay on record."`
+	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its history is kept."`
 }
 
 type packListCommand struct{}
@@ -116,7 +116,7 @@ func (p *packStatusCommand) Run(ctx context.Context, s *session) error {
 }
 
 type packLogCommand struct {
-	Pack string `arg:"" help:"Pack whose newest installation to read about."`
+	Pack string `arg:"" help:"Pack whose newest installation's log to print."`
 }
 
 // Run does what the command's help says.
