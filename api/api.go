@@ -43,11 +43,11 @@ type Config struct {
 	// AnswerTimeout is how long the database and object storage may hang before a request is answered without them; zero
 	// takes the default. An upload has its own time.
 	AnswerTimeout time.Duration
-	// Ending ends when the server is about to: requests that wait for something are then answered. Nil never does.
+	// Ending ends when the server is about to end: requests that wait are then answered. Nil never ends.
 	Ending context.Context
-	// Isolation is the level that sandboxes in this process reach; empty in one without a worker.
+	// Isolation is the level of isolation that this process's worker reaches; empty in one without a worker.
 	Isolation string
-	// Collectors are what else of this process belongs into /metrics.
+	// Collectors are further metrics of this process.
 	Collectors []prometheus.Collector
 	Version    string
 	Log        *slog.Logger
