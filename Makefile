@@ -60,7 +60,7 @@ bench-scheduler: ## Measure the queue side by side with River, in about seventee
 	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
 	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
-bench-sandbox: deps build ## Measure executions side by side with bare runc, in about ten minutes (BENCH_PAIRS, BENCH_ONLY)
+bench-sandbox: deps build ## Measure executions side by side with bare runc, in about half an hour (BENCH_PAIRS, BENCH_ONLY)
 	@export ATTUNE_BIN_DIR="$(BIN_DIR)"
 	(cd bench && go build -trimpath -buildvcs=false -o ../bin/bench-sandbox ./sandbox)
 	exec scripts/as-root.sh bin/bench-sandbox -runc "$(BIN_DIR)/runc" $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")

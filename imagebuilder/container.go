@@ -86,9 +86,12 @@ func removeContainer(ctx context.Context, container containerd.Container, task c
 	return nil
 }
 
+// cleanupTimeout bounds each step of cleaning up.
+const cleanupTimeout = time.Minute
+
 // cleanUp is a context for what has to be done although ctx may have ended.
 func cleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 }
 
 // outcome turns the end of a step into an error that a person can read, or nil.

@@ -23,7 +23,7 @@ func (w *workspace) connect(ctx context.Context) error {
 	if network == nil {
 		return errors.New("the image builder has no network")
 	}
-	w.closers = append(w.closers, func(ctx context.Context) error { return network.Detach(ctx, w.id) })
+	w.opened.Add(func(ctx context.Context) error { return network.Detach(ctx, w.id) })
 	netns, err := network.Attach(ctx, w.id)
 	if err != nil {
 		return fmt.Errorf("connect build container: %w", err)

@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/rootfs"
 	"github.com/containerd/errdefs"
 	"github.com/google/uuid"
+
+	"attune/internal/cleanup"
 )
 
 // scratchDirs are folders of the container that do not end up in the layer: each is a folder of the workspace.
@@ -36,7 +38,7 @@ type workspace struct {
 	netns      string
 	resolvConf string
 	steps      int
-	closers    []func(context.Context) error
+	opened     cleanup.Stack
 }
 
 // openWorkspace prepares a workspace; the caller closes it, also after an error of a step.
@@ -51,7 +53,7 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open workspace: %w", err)
 	}
-	w.closers = append(w.closers, func(context.Context) error { return os.RemoveAll(w.dir) })
+	w.opened.AddClose(func() error { return os.RemoveAll(w.dir) })
 	for name := range scratchDirs {
 		if err := w.makeScratch(name); err != nil {
 			return nil, err
@@ -65,7 +67,7 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot: %w", err)
 	}
-	w.closers = append(w.closers, func(ctx context.Context) error {
+	w.opened.Add(func(ctx context.Context) error {
 		if err := b.snapshots().Remove(ctx, w.id); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("remove snapshot: %w", err)
 		}
@@ -105,16 +107,8 @@ func (w *workspace) makeScratch(name string) error {
 func (w *workspace) inputs() string { return filepath.Join(w.dir, "inputs") }
 func (w *workspace) output() string { return filepath.Join(w.dir, "output") }
 
-// close removes the workspace and everything that belongs to it, in reverse order, whatever became of ctx.
-func (w *workspace) close(ctx context.Context) error {
-	ctx, cancel := cleanUp(ctx)
-	defer cancel()
-	var errs []error
-	for i := len(w.closers) - 1; i >= 0; i-- {
-		errs = append(errs, w.closers[i](ctx))
-	}
-	return errors.Join(errs...)
-}
+// close removes the workspace and everything that belongs to it, even if ctx has ended.
+func (w *workspace) close(ctx context.Context) error { return w.opened.Run(ctx, cleanupTimeout) }
 
 // run does a step. What it prints goes to log as it comes.
 func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {

@@ -17,15 +17,16 @@ type Executor interface {
 	// everything else.
 	Recover(ctx context.Context, held []Claim) ([]Recovered, error)
 
-	// Maintain looks after what attempts leave behind until ctx ends. It is called once, after Recover.
+	// Maintain looks after what attempts leave behind until ctx ends. It is called once, when the outcomes that Recover
+	// returned are recorded.
 	Maintain(ctx context.Context)
 
 	// Ready reports whether the host can take more. While it cannot, executions wait for a worker that can.
 	Ready() bool
 
 	// Prepare gathers what an attempt needs before its code starts; it holds nothing that would have to be released. It
-	// waits for what is away for a while; the error is non-nil only when ctx has ended. What is missing for good is told
-	// by the outcome of Run.
+	// waits out an outage; the error is non-nil only when ctx has ended. What is missing for good shows in the outcome of
+	// Run.
 	Prepare(ctx context.Context, c Claim) (Attempt, error)
 }
 
@@ -42,7 +43,7 @@ type Attempt interface {
 }
 
 // Recovered is what became of a claim of an earlier life. With neither Attempt nor Outcome, the execution has certainly not
-// begun, and goes back to its place in the queue.
+// begun, and goes back to its position in the queue.
 type Recovered struct {
 	Claim Claim
 	// Attempt goes on where it was.

@@ -66,6 +66,7 @@ die() {
 start() {
   step "Bring everything up in $folder"
   # In a session of its own, so that Ctrl-C reaches this script alone, which ends the service in order.
+  : >"$folder/ready" # The loop below may look before the service's shell has made it.
   setsid "$attune" up --data-dir "$folder" --listen 127.0.0.1:0 >"$folder/ready" 2>"$folder/up.log" &
   service=$!
   local deadline=$((SECONDS + start_seconds))

@@ -30,8 +30,8 @@ func WriteTable(w io.Writer, results []Result) error {
 			if side.median.CPU > 0 {
 				cpu = fmt.Sprintf("%.3f ms", milliseconds(side.median.CPU))
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%s\t\t\t\n", r.Title, side.name,
-				side.median.Time.Round(100*time.Nanosecond), side.median.Rate(), cpu)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t\t\t\n", r.Title, side.name,
+				side.median.Time.Round(100*time.Nanosecond), rate(side.median), cpu)
 		}
 	}
 	return table.Flush()
@@ -45,8 +45,8 @@ func WriteLines(w io.Writer, results []Result) error {
 		if !r.Usable() {
 			value = "unusable"
 		}
-		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %.1[3]f 1/s\n%[1]s_b %.1[4]f 1/s\n",
-			r.Name, value, r.MedianA.Rate(), r.MedianB.Rate())
+		_, err := fmt.Fprintf(w, "%[1]s %[2]s ratio\n%[1]s_a %[3]s 1/s\n%[1]s_b %[4]s 1/s\n",
+			r.Name, value, rate(r.MedianA), rate(r.MedianB))
 		if err == nil && r.MedianA.CPU > 0 {
 			_, err = fmt.Fprintf(w, "%[1]s_cpu_a %.4[2]f ms\n%[1]s_cpu_b %.4[3]f ms\n",
 				r.Name, milliseconds(r.MedianA.CPU), milliseconds(r.MedianB.CPU))
@@ -91,6 +91,14 @@ func (t Target) text(bound float64) string {
 	default:
 		return fmt.Sprintf("≥ %g", bound)
 	}
+}
+
+// rate has decimals where it is small.
+func rate(s Sample) string {
+	if s.Rate() < 100 {
+		return fmt.Sprintf("%.3f", s.Rate())
+	}
+	return fmt.Sprintf("%.1f", s.Rate())
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

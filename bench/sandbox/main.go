@@ -1,5 +1,5 @@
-// Command sandbox compares an execution from the call of the API to its result with bare `runc run` of the same specification
-// and image. docs/benchmarks.md says what each line means and how it is measured.
+// Command sandbox compares an execution from the call of the API to its result with bare `runc run` of the same
+// specification and image. docs/benchmarks.md says what each line means and how it is measured.
 package main
 
 import (
@@ -46,11 +46,13 @@ func main() {
 // run measures all lines that are wanted. What people read on the way goes to stderr, the results to stdout.
 func (o options) run(ctx context.Context) (err error) {
 	b := &bench{options: o}
-	fmt.Fprintln(os.Stderr, "starting attune up …")
-	if b.own, err = startService(ctx, o.attune, capacity); err != nil {
+	if b.own, err = newService(o.attune); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.own.close()) }()
+	if err := b.serve(ctx, nil); err != nil {
+		return err
+	}
 	if b.peer, err = openPeer(o.runc, filepath.Join(b.own.dir, "runc-bench"), b.own.containerd()); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (o options) run(ctx context.Context) (err error) {
 	if err := writePack(pack); err != nil {
 		return err
 	}
-	if err := b.own.install(ctx, pack); err != nil {
+	if err := b.own.client(ctx, "pack", "install", pack, "--wait"); err != nil {
 		return err
 	}
 	if err := b.measure(ctx); err != nil {

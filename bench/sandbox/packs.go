@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -9,16 +10,27 @@ import (
 type language struct{ name, file, code string }
 
 var languages = []language{
-	{"python", "action.py", "import datetime\nimport re\nimport urllib.parse\n\n\ndef run(parameters, secrets):\n    return parameters[\"n\"] + 1\n"},
+	{"python", "action.py", `import datetime
+import re
+import urllib.parse
+
+
+def run(parameters, secrets):
+    return parameters["n"] + 1
+`},
 	{"nodejs", "action.mjs", "import 'node:url';\n\nexport const run = ({ parameters }) => parameters.n + 1;\n"},
 	{"shell", "action.sh", "echo $((PARAM_n + 1)) >\"$ATTUNE_RESULT\"\n"},
 }
 
-// kept is how many sandboxes the warm action of each language has.
-const kept = "4"
+// Each language has three actions: one that keeps sandboxes ready, one that does not, and one whose use decides.
+func (l language) warm() string { return "bench." + l.name + "_warm" }
+func (l language) cold() string { return "bench." + l.name + "_cold" }
+func (l language) used() string { return "bench." + l.name + "_used" }
 
-// writePack writes a pack with three actions for each language: one with sandboxes that wait, one without, and one whose use
-// decides; and one that runs until it is cancelled.
+// kept is how many sandboxes the first of them keeps ready.
+const kept = 4
+
+// writePack writes a pack with the actions of all languages, and one that runs until it is cancelled.
 func writePack(dir string) error {
 	files := map[string]string{
 		"pack.yaml":            "ref: bench\nversion: 1.0.0\n",
@@ -27,12 +39,22 @@ func writePack(dir string) error {
 	}
 	for _, l := range languages {
 		files["actions/"+l.file] = l.code
-		for kind, warm := range map[string]string{"warm": "warm: " + kept + "\n", "cold": "warm: 0\n", "used": ""} {
-			ref := l.name + "_" + kind
-			files["actions/"+ref+".yaml"] = "ref: " + ref + "\nentry_point: " + l.file + "\n" + warm +
-				"parameters: {type: object, properties: {n: {type: integer}}}\n"
+		for action, warm := range map[string]string{
+			l.warm(): fmt.Sprintf("warm: %d\n", kept), l.cold(): "warm: 0\n", l.used(): "",
+		} {
+			files["actions/"+action+".yaml"] = actionFile(action, l.file, warm)
 		}
 	}
+	return writeFiles(dir, files)
+}
+
+// actionFile is the description of an action; settings are further lines of it.
+func actionFile(ref, entryPoint, settings string) string {
+	return "ref: " + ref + "\nentry_point: " + entryPoint + "\n" + settings +
+		"parameters: {type: object, properties: {n: {type: integer}}}\n"
+}
+
+func writeFiles(dir string, files map[string]string) error {
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"attune"
 	"attune/cmd/attune/internal/client"
+	"attune/internal/size"
 )
 
 type executionCommands struct {
@@ -124,7 +125,7 @@ func describeUsage(e attune.Execution) []field {
 	var fields []field
 	if u := e.Usage; u != nil {
 		fields = append(fields, field{"cpu time", fmt.Sprintf("%.3fs", u.CPUSeconds)}, field{"throttled", fmt.Sprintf("%.3fs", u.ThrottledSeconds)},
-			field{"peak memory", sizeText(u.PeakMemoryBytes)}, field{"isolation", u.Isolation})
+			field{"peak memory", size.About(u.PeakMemoryBytes)}, field{"isolation", u.Isolation})
 	}
 	if n := len(e.Outputs); n > 0 {
 		fields = append(fields, field{"output files", strconv.Itoa(n)})

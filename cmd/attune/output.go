@@ -178,15 +178,3 @@ func roughly(d time.Duration) string {
 		return fmt.Sprintf("%dd", int(d.Hours()/24))
 	}
 }
-
-// sizeText is a number of bytes in the unit that suits it.
-func sizeText(n int64) string {
-	unit, size := "B", float64(n)
-	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if size < 1024 {
-			break
-		}
-		unit, size = larger, size/1024
-	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", size), ".0") + " " + unit
-}

@@ -53,7 +53,7 @@ func (f storeFlags) addresses(getenv func(string) string) addresses {
 }
 
 // open brings the schema up to date and connects. The caller closes.
-func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
+func (f storeFlags) open(ctx context.Context, a addresses) (_ *stores, err error) {
 	if a.databaseURL == "" || a.s3Endpoint == "" || f.KeyFile == "" {
 		return nil, &userError{
 			message: "not all services are configured",
@@ -68,33 +68,38 @@ func (f storeFlags) open(ctx context.Context, a addresses) (*stores, error) {
 	if err := migrations.Apply(ctx, a.databaseURL); err != nil {
 		return nil, fmt.Errorf("bring the database schema up to date: %w", err)
 	}
-	db, err := storage.Open(ctx, a.databaseURL, sealer)
-	if err != nil {
+	s := &stores{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.db, err = storage.Open(ctx, a.databaseURL, sealer); err != nil {
 		return nil, err
 	}
-	if err := db.CheckKey(ctx); err != nil {
-		db.Close()
+	if err := s.db.CheckKey(ctx); err != nil {
 		return nil, err
 	}
-	objects, err := s3.Open(ctx, s3.Config{
+	s.objects, err = s3.Open(ctx, s3.Config{
 		Endpoint: a.s3Endpoint, AccessKey: a.s3AccessKey, SecretKey: a.s3SecretKey, Region: f.S3Region,
 		LogBucket: f.S3LogBucket, PackBucket: f.S3PackBucket,
 	})
 	if err != nil {
-		db.Close()
 		return nil, err
 	}
-	logs, err := logs.Open(objects.Logs(), filepath.Join(f.DataDir, "spool"))
-	if err != nil {
-		db.Close()
+	if s.logs, err = logs.Open(s.objects.Logs(), filepath.Join(f.DataDir, "spool")); err != nil {
 		return nil, err
 	}
-	return &stores{db: db, objects: objects, logs: logs}, nil
+	return s, nil
 }
 
 func (s *stores) close() {
-	s.objects.Close()
-	s.db.Close()
+	if s.objects != nil {
+		s.objects.Close()
+	}
+	if s.db != nil {
+		s.db.Close()
+	}
 }
 
 // openModes lets the modes that files are made with stand: containerd and PostgreSQL run under our umask, and a tight one

@@ -10,6 +10,7 @@ import (
 
 	"attune"
 	"attune/cmd/attune/internal/client"
+	"attune/internal/retry"
 )
 
 // connection holds the flags that every client command has.
@@ -61,7 +62,7 @@ const (
 // poll calls look until it is done. Looks come often at first and whenever something moved. A service that does not
 // answer is forgiven for awayLimit: what is waited for goes on without it.
 func (s *session) poll(ctx context.Context, look func() (moved, done bool, err error)) error {
-	pause, answered, told := firstPause, time.Now(), false
+	pauses, answered, told := retry.Pauses(firstPause, longestPause), time.Now(), false
 	for {
 		moved, done, err := look()
 		switch {
@@ -76,14 +77,13 @@ func (s *session) poll(ctx context.Context, look func() (moved, done bool, err e
 			told = true
 		}
 		if moved {
-			pause = firstPause
+			pauses.Reset()
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(pauses.NextBackOff()):
 		}
-		pause = min(pause*3/2, longestPause)
 	}
 }
 

@@ -133,7 +133,7 @@ func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, h.close()) }()
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
 	listener, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err

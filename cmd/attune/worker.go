@@ -16,6 +16,7 @@ import (
 
 	"attune"
 	"attune/imagebuilder"
+	"attune/internal/cleanup"
 	"attune/sandbox"
 	"attune/sandbox/containerd"
 	"attune/sandbox/containerd/network"
@@ -72,7 +73,7 @@ func (c *workerRunCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	fmt.Fprintf(s.stdout, "ready worker %s\n", host.worker.Name)
-	return errors.Join(host.run(ctx, queue), host.close())
+	return errors.Join(host.run(ctx, queue), host.close(ctx))
 }
 
 // lockWorker makes sure that one worker at a time has the name that is kept in the data folder.
@@ -100,7 +101,7 @@ type host struct {
 	installer *imagebuilder.Installer
 	// isolation is the level that sandboxes here reach.
 	isolation string
-	closers   []func() error
+	opened    cleanup.Stack
 }
 
 // openHost connects to containerd and puts worker and installer together.
@@ -110,7 +111,7 @@ func openHost(
 	h := &host{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.close())
+			err = errors.Join(err, h.close(ctx))
 		}
 	}()
 	name, err := workerName(f)
@@ -144,7 +145,7 @@ func openHost(
 	return h, err
 }
 
-// openContainerd opens what speaks to containerd; close lets go of it in reverse order.
+// openContainerd opens what speaks to containerd.
 func (h *host) openContainerd(
 	ctx context.Context, f storeFlags, hf hostFlags, name string, log *slog.Logger,
 ) (*imagebuilder.Builder, sandbox.Runtime, error) {
@@ -154,11 +155,7 @@ func (h *host) openContainerd(
 	if err != nil {
 		return nil, nil, err
 	}
-	h.closers = append(h.closers, func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-		defer cancel()
-		return egress.Close(ctx)
-	})
+	h.opened.Add(egress.Close)
 	builder, err := imagebuilder.New(ctx, imagebuilder.Config{
 		Address: hf.ContainerdAddress, Namespace: hf.Namespace,
 		CacheDir: hf.CacheDir, WorkDir: filepath.Join(f.DataDir, "builds"), Network: egress,
@@ -167,7 +164,7 @@ func (h *host) openContainerd(
 	if err != nil {
 		return nil, nil, err
 	}
-	h.closers = append(h.closers, builder.Close)
+	h.opened.AddClose(builder.Close)
 	runtime, err := containerd.New(ctx, containerd.Config{
 		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"),
 		BinDir: hf.BinDir, Shim: containerd.FindShim(hf.BinDir),
@@ -176,7 +173,7 @@ func (h *host) openContainerd(
 	if err != nil {
 		return nil, nil, err
 	}
-	h.closers = append(h.closers, runtime.Close)
+	h.opened.AddClose(runtime.Close)
 	h.isolation = runtime.Level()
 	return builder, runtime, nil
 }
@@ -199,13 +196,7 @@ func (h *host) run(ctx context.Context, queue *scheduler.Queue) error {
 	return errors.Join(err, <-notifier)
 }
 
-func (h *host) close() error {
-	var errs []error
-	for i := len(h.closers) - 1; i >= 0; i-- {
-		errs = append(errs, h.closers[i]())
-	}
-	return errors.Join(errs...)
-}
+func (h *host) close(ctx context.Context) error { return h.opened.Run(ctx, shutdownGrace) }
 
 // setDefaults fills in where "make deps" puts what it builds.
 func (hf *hostFlags) setDefaults() error {

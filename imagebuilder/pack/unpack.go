@@ -12,9 +12,9 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"attune"
+	"attune/internal/size"
 )
 
 // maxArchiveProblems is after how many wrong entries reading ends.
@@ -56,7 +56,7 @@ func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([
 		return nil, fmt.Errorf("look at archive: %w", err)
 	}
 	if info.Size() > limits.ArchiveBytes {
-		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", bytesText(limits.ArchiveBytes))
+		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", size.Exact(limits.ArchiveBytes))
 	}
 	u := &unpacker{ctx: ctx, root: root, limits: limits, archived: info.Size(), names: names{}}
 	err = u.read(io.NewSectionReader(file, 0, info.Size()), info.Size())
@@ -131,7 +131,7 @@ func (u *unpacker) take(e packEntry) error {
 	case name == "." || skipped(name):
 		return nil
 	case e.size > u.limits.FileBytes:
-		return u.refuse(name, "is larger than %s", bytesText(u.limits.FileBytes))
+		return u.refuse(name, "is larger than %s", size.Exact(u.limits.FileBytes))
 	}
 	if wrong := u.names.add(name, e.dir); wrong != "" {
 		return u.refuse(name, "%s", wrong)
@@ -166,7 +166,7 @@ func (u *unpacker) write(name string, e packEntry) (err error) {
 		return err
 	}
 	if n > u.limits.FileBytes {
-		u.problem(name, "is larger than %s", bytesText(u.limits.FileBytes))
+		u.problem(name, "is larger than %s", size.Exact(u.limits.FileBytes))
 		return errStop
 	}
 	u.files = append(u.files, packFile{name: name, size: n, executable: e.executable})
@@ -187,7 +187,7 @@ func (m metered) Read(p []byte) (int, error) {
 	m.u.unpacked += int64(n)
 	switch {
 	case m.u.unpacked > m.u.limits.UnpackedBytes:
-		m.u.problem("", "unpacks to more than %s", bytesText(m.u.limits.UnpackedBytes))
+		m.u.problem("", "unpacks to more than %s", size.Exact(m.u.limits.UnpackedBytes))
 		return 0, errStop
 	case m.u.unpacked > ratioFloor && m.u.unpacked > m.u.archived*m.u.limits.Ratio:
 		m.u.problem("", "unpacks to more than %d times its size", m.u.limits.Ratio)
@@ -205,27 +205,4 @@ func damaged(err error) error {
 		return err
 	}
 	return damage{err}
-}
-
-// bytesText writes a size as people do.
-func bytesText(n int64) string {
-	for _, unit := range []string{"bytes", "KiB", "MiB"} {
-		if n < 1<<10 || n%(1<<10) != 0 {
-			return fmt.Sprintf("%d %s", n, unit)
-		}
-		n >>= 10
-	}
-	return fmt.Sprintf("%d GiB", n)
-}
-
-// tidyProblems sorts the problems by place, drops repetitions and bounds their number.
-func tidyProblems(all []attune.Problem) []attune.Problem {
-	slices.SortStableFunc(all, func(a, b attune.Problem) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field))
-	})
-	all = slices.Compact(all)
-	if left := len(all) - 2*maxArchiveProblems; left > 0 {
-		all = append(all[:2*maxArchiveProblems], attune.Problem{Message: fmt.Sprintf("and %d more", left)})
-	}
-	return all
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"attune/internal/retry"
 )
 
 // child is a program that is kept running until stop.
@@ -15,9 +17,9 @@ type child struct {
 	program
 	log *slog.Logger
 
-	supervised context.Context // over when the child is to stay down
+	supervised context.Context // ends when the child is to stay down
 	release    context.CancelFunc
-	done       chan struct{} // closed when nobody supervises any more
+	done       chan struct{} // closed when supervision has ended
 	process    *incarnation  // the latest; the supervisor's until done
 }
 
@@ -36,7 +38,7 @@ type incarnation struct {
 	err     error         // how it ended; read it after exited
 }
 
-// start runs the program and returns when it serves; from then on it is supervised. Also after an error, stop is due.
+// start runs the program and returns when it serves; from then on it is supervised. The caller stops it, also after an error.
 func (c *child) start(ctx context.Context) error {
 	process, err := c.launch(ctx)
 	if err != nil {
@@ -65,53 +67,56 @@ func (c *child) stop(ctx context.Context) error {
 	return nil
 }
 
-// Backoff between two starts of a daemon that keeps dying; a process that lived for steadyAfter clears the record.
+// Pauses between two starts of a daemon that keeps dying. A process that lived for steadyAfter starts them anew.
 const (
 	firstPause  = 100 * time.Millisecond
 	maxPause    = 10 * time.Second
 	steadyAfter = time.Minute
 )
 
+// supervise starts the program again whenever it dies, until release.
 func (c *child) supervise() {
 	defer close(c.done)
-	pause := firstPause
-	for {
-		select {
-		case <-c.supervised.Done():
-			return
-		case <-c.process.exited:
+	pauses := retry.Pauses(firstPause, maxPause)
+	running := true // start has seen to it
+	_ = retry.Do(c.supervised, pauses, func() error { // only release ends it
+		if !running {
+			if err := c.relaunch(); err != nil {
+				return err
+			}
 		}
-		lived := time.Since(c.process.started)
-		if lived >= steadyAfter {
-			pause = firstPause
-		}
-		c.log.Error("daemon died; start it again", "pid", c.process.pid, "lived", lived, "in", pause, "error", c.process.err)
-		if !c.relaunch(&pause) {
-			return
-		}
-		if c.awaitReady(c.supervised, c.process) == nil {
-			c.log.Info("daemon is ready again", "pid", c.process.pid)
-		}
-	}
+		running = false
+		return c.awaitDeath(pauses.Reset)
+	}, func(err error, pause time.Duration) {
+		c.log.Error("daemon is down; start it again", "in", pause, "error", err)
+	})
 }
 
-// relaunch starts the program, after a pause that doubles each time, until that succeeds. It is false when supervision
-// is over.
-func (c *child) relaunch(pause *time.Duration) bool {
-	for {
-		select {
-		case <-c.supervised.Done():
-			return false
-		case <-time.After(*pause):
-		}
-		*pause = min(2**pause, maxPause)
-		process, err := c.launch(c.supervised)
-		if err == nil {
-			c.process = process
-			return true
-		}
-		c.log.Error("daemon cannot be started", "in", *pause, "error", err)
+// relaunch starts the process and waits until it serves or has died.
+func (c *child) relaunch() error {
+	process, err := c.launch(c.supervised)
+	if err != nil {
+		return fmt.Errorf("cannot be started: %w", err)
 	}
+	c.process = process
+	if c.awaitReady(c.supervised, process) == nil {
+		c.log.Info("daemon is ready again", "pid", process.pid)
+	}
+	return nil
+}
+
+// awaitDeath returns why the process died, or nil after release. It calls steady for a process that lived long.
+func (c *child) awaitDeath(steady func()) error {
+	select {
+	case <-c.supervised.Done():
+		return nil
+	case <-c.process.exited:
+	}
+	lived := time.Since(c.process.started)
+	if lived >= steadyAfter {
+		steady()
+	}
+	return fmt.Errorf("process %d died after %s: %w", c.process.pid, lived.Round(time.Millisecond), c.process.err)
 }
 
 // launch starts the process, once nothing of an earlier one is left.
@@ -173,7 +178,8 @@ func (c *child) awaitReady(ctx context.Context, process *incarnation) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w (its last answer: %w)", c.name, ctx.Err(), err)
 		case <-process.exited:
-			return fmt.Errorf("%s ended before it served (%w); the end of %s:\n%s", c.name, process.err, c.logPath, tailOf(c.logPath))
+			return fmt.Errorf("%s ended before it served (%w); the end of %s:\n%s",
+				c.name, process.err, c.logPath, tailOf(c.logPath))
 		case <-report.C:
 			c.log.Warn("daemon does not serve yet", "after", time.Since(process.started).Round(time.Second), "error", err)
 		case <-tick.C:

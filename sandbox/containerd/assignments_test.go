@@ -37,7 +37,8 @@ func wantFound(t *testing.T, a *assignments, execution string, want error) {
 	}
 }
 
-// TestMissingRecordProvesNothingAfterABoot: what a process wrote is there when it has died, and may not be when its kernel has.
+// TestMissingRecordProvesNothingAfterABoot: what a process wrote is there when it has died, and may not be when its
+// kernel has.
 func TestMissingRecordProvesNothingAfterABoot(t *testing.T) {
 	t.Parallel()
 	config := stateFolder(t)
@@ -68,37 +69,40 @@ func TestMissingRecordProvesNothingAfterABoot(t *testing.T) {
 	wantFound(t, next, "unheard of", sandbox.ErrNotStarted)
 }
 
-// TestRecordOutlivesItsSandbox within a boot, and a boot only with its sandbox, whose end it may lead to.
+// TestRecordOutlivesItsSandbox, but not the processes that ask for its execution.
 func TestRecordOutlivesItsSandbox(t *testing.T) {
 	t.Parallel()
-	config := stateFolder(t)
-	a := assignmentsOf(t, config, "first boot")
-	for _, name := range []string{"removed", "kept"} {
-		dir := runDir(filepath.Join(config.runsDir(), name))
-		text := []byte(`{"sandbox": "` + name + `"}`)
-		err := errors.Join(os.Mkdir(string(dir), 0o700), os.WriteFile(dir.assignment(), text, 0o600),
-			a.add(name, dir.assignment()))
-		if err != nil {
+	for _, boot := range []string{"first boot", "second boot"} {
+		config := stateFolder(t)
+		a := assignmentsOf(t, config, "first boot")
+		for _, name := range []string{"asked for", "over"} {
+			dir := runDir(filepath.Join(config.runsDir(), name))
+			text := []byte(`{"sandbox": "` + name + `"}`)
+			err := errors.Join(os.Mkdir(string(dir), 0o700), os.WriteFile(dir.assignment(), text, 0o600),
+				a.add(name, dir.assignment()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.add(name, dir.assignment()); err == nil {
+				t.Errorf("%s was given two sandboxes", name)
+			}
+		}
+		if err := errors.Join(a.settle(), os.RemoveAll(filepath.Join(config.runsDir(), "asked for"))); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.add(name, dir.assignment()); err == nil {
-			t.Errorf("%s was given two sandboxes", name)
-		}
-	}
-	if err := errors.Join(a.settle(), os.RemoveAll(filepath.Join(config.runsDir(), "removed"))); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		boot    string
-		records int
-	}{{"first boot", 2}, {"second boot", 1}} {
-		a := assignmentsOf(t, config, c.boot)
-		left, err := os.ReadDir(config.executionsDir())
-		if err != nil || len(left) != c.records {
-			t.Errorf("in the %s: %d records, %v", c.boot, len(left), err)
-		}
-		if id, err := a.find("kept"); err != nil || id != "kept" {
-			t.Errorf("in the %s: %q, %v", c.boot, id, err)
+		for range 2 {
+			next := assignmentsOf(t, config, boot)
+			if id, err := next.find("asked for"); err != nil || id != "asked for" {
+				t.Errorf("in the %s: %q, %v", boot, id, err)
+			}
+			if err := next.settle(); err != nil {
+				t.Fatal(err)
+			}
+			left, err := os.ReadDir(config.executionsDir())
+			if err != nil || len(left) != 1 {
+				t.Errorf("in the %s: %d records are left, %v", boot, len(left), err)
+			}
+			wantFound(t, next, "over", sandbox.ErrNotStarted)
 		}
 	}
 }

@@ -6,25 +6,28 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"attune"
+	"attune/internal/retry"
 	"attune/scheduler"
 )
 
-// databasePause is the longest pause between two tries while the database is away.
-const databasePause = 5 * time.Second
+// Pauses between two tries while the database is away, or a sandbox cannot be removed.
+const (
+	firstPause    = 100 * time.Millisecond
+	databasePause = 5 * time.Second
+	removePause   = 10 * time.Second
+)
 
 // Prepare implements scheduler.Executor. An outage only delays it, since nothing of the action runs yet.
 func (e *Executor) Prepare(ctx context.Context, c scheduler.Claim) (scheduler.Attempt, error) {
 	a := &attempt{Executor: e, claim: c}
-	err := repeat(ctx, databasePause, func() error {
+	err := retry.Do(ctx, retry.Pauses(firstPause, databasePause), func() error {
 		err := a.gather(ctx)
 		if err == nil || attune.CodeOf(err) == attune.CodeUnavailable {
 			return err
 		}
-		return backoff.Permanent(err)
-	})
+		return retry.Permanent(err)
+	}, nil)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"attune"
 	"attune/images"
+	"attune/internal/retry"
 	"attune/sandbox"
 	"attune/scheduler"
 	"attune/storage"
@@ -76,22 +77,15 @@ func (a *attempt) useSandbox(ctx context.Context, in sandbox.Input) (sandbox.Exi
 	return a.sandbox.Run(ctx, in)
 }
 
-// removePause is the longest pause between two tries to remove a sandbox.
-const removePause = 10 * time.Second
-
 // ensureGone removes what a failed sandbox may have left, however long that takes: until then, its slot cannot be given
 // to another. Only the worker's end ends the tries.
 func (a *attempt) ensureGone(ctx context.Context) error {
 	working, stop := untilStopping(ctx)
 	defer stop()
-	var err error
-	_ = repeat(working, removePause, func() error {
-		if err = a.Runtime.Remove(context.WithoutCancel(ctx), a.sandboxID); err != nil {
-			a.Log.Error("sandbox not removed; its slot stays taken", "sandbox", a.sandboxID, "error", err)
-		}
-		return err
+	remove := func() error { return a.Runtime.Remove(context.WithoutCancel(ctx), a.sandboxID) }
+	return retry.Do(working, retry.Pauses(firstPause, removePause), remove, func(err error, _ time.Duration) {
+		a.Log.Error("sandbox not removed; its slot stays taken", "sandbox", a.sandboxID, "error", err)
 	})
-	return err
 }
 
 // untilStopping returns a context that ends when the worker stops, and not when the execution alone is cancelled.
