@@ -24,16 +24,17 @@ func (q *Queue) Activate(ctx context.Context, installationID, worker, imageDiges
 		}
 		var m attune.Manifest
 		var newest bool
-		if err := tx.QueryRow(ctx, `select ref from packs
-			where ref = (select pack from installations where id = $1) for update`, installationID).Scan(new(string)); err != nil {
+		err := tx.QueryRow(ctx, `select from packs
+			where ref = (select pack from installations where id = $1) for update`, installationID).Scan()
+		if err != nil {
 			return err
 		}
-		err := tx.QueryRow(ctx, `update installations i
-			set status = 'installed', phase = 'done', image_digest = $3, finished_at = now()
-			where id = $1 and worker = $2 and status = 'installing'
+		err = tx.QueryRow(ctx, `update installations i
+			set status = 'installed', phase = 'done', image_digest = @digest, finished_at = now()
+			where id = @id and worker = @worker and status = 'installing'
 			returning manifest, not exists (select from installations n
 				where n.pack = i.pack and n.status = 'installed' and (n.created_at, n.id) > (i.created_at, i.id))`,
-			installationID, worker, imageDigest).Scan(&m, &newest)
+			pgx.NamedArgs{"id": installationID, "worker": worker, "digest": imageDigest}).Scan(&m, &newest)
 		if err != nil || !newest {
 			return err
 		}
@@ -48,9 +49,12 @@ func (q *Queue) Activate(ctx context.Context, installationID, worker, imageDiges
 // activate makes an installation the one that new executions use. The caller holds the locks of lockChanges.
 func activate(ctx context.Context, tx pgx.Tx, installationID, imageDigest string, m attune.Manifest) error {
 	batch := &pgx.Batch{}
-	batch.Queue(`update packs set label = $2, description = $3, author = $4, tags = coalesce($5::text[], '{}'), version = $6,
-			image_digest = $7, updated_at = now()
-		where ref = $1`, m.Ref, m.Label, m.Description, m.Author, m.Tags, m.Version, imageDigest)
+	batch.Queue(`update packs set label = @label, description = @description, author = @author,
+			tags = coalesce(@tags::text[], '{}'), version = @version, image_digest = @digest, updated_at = now()
+		where ref = @ref`, pgx.NamedArgs{
+		"ref": m.Ref, "label": m.Label, "description": m.Description, "author": m.Author, "tags": m.Tags,
+		"version": m.Version, "digest": imageDigest,
+	})
 	refs := make([]string, 0, len(m.Actions))
 	for _, a := range m.Actions {
 		refs = append(refs, a.Ref)
@@ -58,9 +62,12 @@ func activate(ctx context.Context, tx pgx.Tx, installationID, imageDigest string
 		if err != nil {
 			return err
 		}
-		batch.Queue(`insert into actions (id, ref, pack, installation_id, spec) values ($1, $2, $3, $4, $5)
-			on conflict (ref) do update set installation_id = $4, spec = $5, updated_at = now()`,
-			uuid.Must(uuid.NewV7()), a.Ref, m.Ref, installationID, spec)
+		batch.Queue(`insert into actions (id, ref, pack, installation_id, spec)
+			values (@id, @ref, @pack, @installation, @spec)
+			on conflict (ref) do update set installation_id = excluded.installation_id, spec = excluded.spec,
+				updated_at = now()`, pgx.NamedArgs{
+			"id": uuid.Must(uuid.NewV7()), "ref": a.Ref, "pack": m.Ref, "installation": installationID, "spec": spec,
+		})
 	}
 	batch.Queue(`delete from actions where pack = $1 and not ref = any($2)`, m.Ref, refs)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

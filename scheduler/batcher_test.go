@@ -129,13 +129,13 @@ func TestRefusedSubmissionDoesNotTakeOthersWithIt(t *testing.T) {
 	bad, later := good, good
 	bad.parameters = json.RawMessage(`{"not":json}`)
 	later.parameters = json.RawMessage(`{"later":1}`)
-	places, err := q.enqueue(t.Context(), []entry{good, bad, later})
-	if err != nil || places[0] == nil || places[1] != nil || places[2] == nil {
-		t.Fatalf("the places are %v, %v", places, err)
+	made, err := q.enqueue(t.Context(), []entry{good, bad, later})
+	if err != nil || made[0] == nil || made[1] != nil || made[2] == nil {
+		t.Fatalf("they became %v, %v", made, err)
 	}
-	for i, e := range []*place{places[0], places[2]} {
+	for i, e := range []*enqueued{made[0], made[2]} {
 		if got := get(t, q, e.ID); *got.Position != i+1 {
-			t.Errorf("number %d stands at %d", i+1, *got.Position)
+			t.Errorf("number %d has the position %d", i+1, *got.Position)
 		}
 	}
 }

@@ -53,7 +53,8 @@ func enforceMaxWait(ctx context.Context, tx pgx.Tx, scope string) error {
 		batch.Queue(`update `+table+` t set wait_until = queued_at + (select min(max_wait) from gates
 			where scope in ('', t.pack, t.action)) where $1 in ('', pack, action)`+which, scope)
 	}
-	batch.Queue(`update heads set passed = 0 where queue_id in (select queue_id from waiting where $1 in ('', pack, action))`, scope)
+	batch.Queue(`update heads set passed = 0
+		where queue_id in (select queue_id from waiting where $1 in ('', pack, action))`, scope)
 	return tx.SendBatch(ctx, batch).Close()
 }
 
@@ -85,16 +86,24 @@ func gateOf(p attune.Policy) gate {
 }
 
 func (g gate) empty() bool {
-	return g.total == nil && g.perQueue == nil && g.rate == nil && g.quota == nil && g.maxWaiting == nil && g.maxWait == nil
+	return g.total == nil && g.perQueue == nil && g.rate == nil && g.quota == nil &&
+		g.maxWaiting == nil && g.maxWait == nil
 }
 
 func (g gate) upsert(ctx context.Context, tx pgx.Tx, scope string) error {
-	_, err := tx.Exec(ctx, `insert into gates (scope, concurrency_limit, queue_limit, concurrency_key, method, rate_limit, rate_window,
+	_, err := tx.Exec(ctx, `
+		insert into gates (scope, concurrency_limit, queue_limit, concurrency_key, method, rate_limit, rate_window,
 			quota_limit, quota_seconds, max_waiting, max_wait)
-		values ($1, $2, $3, $4, $5, $6, $7 * interval '1 second', $8, $9, $10, $11 * interval '1 second')
-		on conflict (scope) do update set concurrency_limit = $2, queue_limit = $3, concurrency_key = $4, method = $5, rate_limit = $6,
-			rate_window = $7 * interval '1 second', quota_limit = $8, quota_seconds = $9, max_waiting = $10,
-			max_wait = $11 * interval '1 second'`,
-		scope, g.total, g.perQueue, g.key, g.method, g.rate, g.window, g.quota, g.period, g.maxWaiting, g.maxWait)
+		values (@scope, @total, @per_queue, @key, @method, @rate, @window * interval '1 second',
+			@quota, @period, @max_waiting, @max_wait * interval '1 second')
+		on conflict (scope) do update set concurrency_limit = excluded.concurrency_limit,
+			queue_limit = excluded.queue_limit, concurrency_key = excluded.concurrency_key, method = excluded.method,
+			rate_limit = excluded.rate_limit, rate_window = excluded.rate_window, quota_limit = excluded.quota_limit,
+			quota_seconds = excluded.quota_seconds, max_waiting = excluded.max_waiting, max_wait = excluded.max_wait`,
+		pgx.NamedArgs{
+			"scope": scope, "total": g.total, "per_queue": g.perQueue, "key": g.key, "method": g.method,
+			"rate": g.rate, "window": g.window, "quota": g.quota, "period": g.period,
+			"max_waiting": g.maxWaiting, "max_wait": g.maxWait,
+		})
 	return err
 }

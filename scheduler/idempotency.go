@@ -64,7 +64,9 @@ func (k *IdempotencyKey) reserve(ctx context.Context, tx pgx.Tx) ([]attune.Execu
 }
 
 // executions reads what an earlier submission made, as it stands now.
-func (k *IdempotencyKey) executions(ctx context.Context, db storage.Querier, digest []byte, ids []string) ([]attune.Execution, error) {
+func (k *IdempotencyKey) executions(
+	ctx context.Context, db storage.Querier, digest []byte, ids []string,
+) ([]attune.Execution, error) {
 	if string(digest) != string(k.Digest[:]) {
 		return nil, attune.Invalid("the idempotency key was used for another request",
 			attune.Problem{Field: "Idempotency-Key", Message: "stands for another body; take a new key for a new request"})
@@ -88,6 +90,7 @@ func (k *IdempotencyKey) remember(ctx context.Context, tx pgx.Tx, made []attune.
 	for i, e := range made {
 		ids[i] = e.ID
 	}
-	_, err := tx.Exec(ctx, `update idempotency_keys set executions = $3 where token = $1 and key = $2`, k.Token, k.Key, ids)
+	_, err := tx.Exec(ctx, `update idempotency_keys set executions = $3 where token = $1 and key = $2`,
+		k.Token, k.Key, ids)
 	return err
 }

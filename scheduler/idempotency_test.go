@@ -10,7 +10,7 @@ import (
 	"attune/storage"
 )
 
-func once(key, body string) IdempotencyKey {
+func idempotent(key, body string) IdempotencyKey {
 	return IdempotencyKey{Token: "t", Key: key, Digest: sha256.Sum256([]byte(body))}
 }
 
@@ -31,7 +31,7 @@ func TestManyWithOneKeyMakeOneExecution(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range found {
 		group.Go(func() {
-			e, err := []*Queue{q, other}[i%2].SubmitOnce(t.Context(), once("k", "body"), Submission{Action: "ops.a"})
+			e, err := []*Queue{q, other}[i%2].SubmitOnce(t.Context(), idempotent("k", "body"), Submission{Action: "ops.a"})
 			if err != nil {
 				t.Error(err)
 			}
@@ -52,37 +52,37 @@ func TestManyWithOneKeyMakeOneExecution(t *testing.T) {
 func TestKeyStandsForOneRequestOfOneToken(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 1))
-	first := submitOnce(t, q, once("k", "body"), "ops.a")
-	_, err := q.SubmitOnce(t.Context(), once("k", "another"), Submission{Action: "ops.a"})
+	first := submitOnce(t, q, idempotent("k", "body"), "ops.a")
+	_, err := q.SubmitOnce(t.Context(), idempotent("k", "another"), Submission{Action: "ops.a"})
 	if e := asError(err); e == nil || e.Code != attune.CodeInvalid || len(e.Problems) != 1 || e.Problems[0].Field != "Idempotency-Key" {
 		t.Errorf("another body with the key: %v", err)
 	}
-	if e := submitOnce(t, q, once("k2", "body"), "ops.a"); e.ID == first.ID {
+	if e := submitOnce(t, q, idempotent("k2", "body"), "ops.a"); e.ID == first.ID {
 		t.Error("another key stands for the same execution")
 	}
-	o := once("k", "another")
+	o := idempotent("k", "another")
 	o.Token = "t2"
 	if e := submitOnce(t, q, o, "ops.a"); e.ID == first.ID {
 		t.Error("another token's key stands for the same execution")
 	}
 }
 
-// TestReplayTellsHowItStandsNow, whatever has become of the pack.
-func TestReplayTellsHowItStandsNow(t *testing.T) {
+// TestRepetitionReturnsTheExecutionAsItIsNow, whatever has become of the pack.
+func TestRepetitionReturnsTheExecutionAsItIsNow(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 1))
-	first, second := submitOnce(t, q, once("k", "1"), "ops.a"), submitOnce(t, q, once("l", "2"), "ops.a")
+	first, second := submitOnce(t, q, idempotent("k", "1"), "ops.a"), submitOnce(t, q, idempotent("l", "2"), "ops.a")
 	end(t, q, "w", wantAdmitted(t, q, 1, first)[0])
-	if e := submitOnce(t, q, once("k", "1"), "ops.a"); e.ID != first.ID || e.Status != attune.StatusCompleted {
+	if e := submitOnce(t, q, idempotent("k", "1"), "ops.a"); e.ID != first.ID || e.Status != attune.StatusCompleted {
 		t.Errorf("the repetition is %+v", e)
 	}
 	if err := q.RemovePack(t.Context(), "ops"); err != nil {
 		t.Fatal(err)
 	}
-	if e := submitOnce(t, q, once("l", "2"), "ops.a"); e.ID != second.ID || e.Reason != attune.ReasonPackRemoved {
+	if e := submitOnce(t, q, idempotent("l", "2"), "ops.a"); e.ID != second.ID || e.Reason != attune.ReasonPackRemoved {
 		t.Errorf("the repetition after the pack's end is %+v", e)
 	}
-	if _, err := q.SubmitOnce(t.Context(), once("m", "3"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeNotFound {
+	if _, err := q.SubmitOnce(t.Context(), idempotent("m", "3"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeNotFound {
 		t.Errorf("a new one: %v", err)
 	}
 }
@@ -93,13 +93,13 @@ func TestRejectedRequestMayComeAgain(t *testing.T) {
 	q := setup(t, with("a", maxWaiting(1)))
 	first := submit(t, q, "ops.a")
 	for range 2 {
-		if _, err := q.SubmitOnce(t.Context(), once("k", "b"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeRejected {
+		if _, err := q.SubmitOnce(t.Context(), idempotent("k", "b"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeRejected {
 			t.Fatalf("submit: %v", err)
 		}
 	}
 	wantAdmitted(t, q, 1, first)
-	e := submitOnce(t, q, once("k", "b"), "ops.a")
-	if again := submitOnce(t, q, once("k", "b"), "ops.a"); again.ID != e.ID {
+	e := submitOnce(t, q, idempotent("k", "b"), "ops.a")
+	if again := submitOnce(t, q, idempotent("k", "b"), "ops.a"); again.ID != e.ID {
 		t.Errorf("the repetition made %s, want %s", again.ID, e.ID)
 	}
 }
@@ -112,7 +112,7 @@ func TestBatchIsRepeatedAsAWhole(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range made {
 		group.Go(func() {
-			o := once("k", "batch")
+			o := idempotent("k", "batch")
 			found, err := q.SubmitBatch(t.Context(), &o, all)
 			if err != nil {
 				t.Error(err)

@@ -77,7 +77,7 @@ func TestLongKeysAreToldApart(t *testing.T) {
 	wantAdmitted(t, q, 10, first, other)
 }
 
-// TestEqualNumbersAreOneKey: whoever writes 1.0 must not get around the limit of 1.
+// TestEqualNumbersAreOneKey: writing 1.0 must not get around the limit of 1.
 func TestEqualNumbersAreOneKey(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))
@@ -162,7 +162,7 @@ func TestStatsByKey(t *testing.T) {
 		t.Errorf("the other queue is %+v", s)
 	}
 	if states, err = q.States(t.Context(), []string{"another"}); err != nil || len(states) != 0 {
-		t.Errorf("whoever may see another pack sees %+v, %v", states, err)
+		t.Errorf("a token for another pack sees %+v, %v", states, err)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestNewKeyKeepsOrderAndLimits(t *testing.T) {
 		end(t, q, "w", c)
 	}
 
-	// Without a key all stand in one line, in the order of their tickets.
+	// Without a key all stand in one queue, in the order of their tickets.
 	one, two := submitWith(t, q, "ops.a", `{"region":"us"}`), submitWith(t, q, "ops.a", `{"region":"eu"}`)
 	setPolicy(t, q, attune.Scope{Action: "ops.a"}, concurrency(1))
 	three := submitWith(t, q, "ops.a", `{"region":"us"}`)
@@ -210,7 +210,8 @@ func TestNewKeyKeepsOrderAndLimits(t *testing.T) {
 	}
 }
 
-// TestNewKeyMeetsAttemptThatEnds: the attempt ends in the middle of the change, and its next one stands in the new queue.
+// TestNewKeyMeetsAttemptThatEnds: the attempt ends in the middle of the change, and its next one stands in the new
+// queue.
 func TestNewKeyMeetsAttemptThatEnds(t *testing.T) {
 	t.Parallel()
 	a := retried("a", 1, 2)
@@ -253,10 +254,10 @@ func awaitBlocked(t *testing.T, q *Queue) error {
 		}
 		<-tick.C
 	}
-	return fmt.Errorf("nobody waits for a lock")
+	return fmt.Errorf("no statement waits for a lock")
 }
 
-// TestAnotherProcessLearnsOfTheKey: what a process remembers of an action does not lead into the wrong queue.
+// TestAnotherProcessLearnsOfTheKey: what a process has cached of an action does not lead into the wrong queue.
 func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))
@@ -271,8 +272,8 @@ func TestAnotherProcessLearnsOfTheKey(t *testing.T) {
 	}
 }
 
-// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and all admissions count what
-// began under it.
+// TestLimitCountsWhatRunsOnAfterItsPackWasRemoved: the pack comes back without its concurrency key, and all admissions
+// count what began under it.
 func TestLimitCountsWhatRunsOnAfterItsPackWasRemoved(t *testing.T) {
 	t.Parallel()
 	q := setup(t, keyed("a", 1))

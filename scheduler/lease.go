@@ -32,11 +32,14 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		labels = []byte("{}")
 	}
 	err = q.admission(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
-			values ($1, $2, $3, $4, clock_timestamp(), clock_timestamp() + $5)
-			on conflict (name) do update set life = $2, capacity = $3, labels = $4, started_at = clock_timestamp(),
-				lease_expires_at = clock_timestamp() + $5`,
-			life.Name, life.ID, life.Capacity, labels, lease); err != nil {
+		if _, err := tx.Exec(ctx, `
+			insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+			values (@name, @life, @capacity, @labels, clock_timestamp(), clock_timestamp() + @lease)
+			on conflict (name) do update set life = excluded.life, capacity = excluded.capacity, labels = excluded.labels,
+				started_at = excluded.started_at, lease_expires_at = excluded.lease_expires_at`,
+			pgx.NamedArgs{
+				"name": life.Name, "life": life.ID, "capacity": life.Capacity, "labels": labels, "lease": lease,
+			}); err != nil {
 			return err
 		}
 		more, err := tx.Exec(ctx, `insert into slots (worker, number) select $1, n from generate_series(1, $2) n
@@ -44,7 +47,8 @@ func (q *Queue) register(ctx context.Context, life workerLife) error {
 		if err != nil {
 			return err
 		}
-		fewer, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`, life.Name, life.Capacity)
+		fewer, err := tx.Exec(ctx, `delete from slots where worker = $1 and number > $2 and status = 'free'`,
+			life.Name, life.Capacity)
 		if err != nil || more.RowsAffected()+fewer.RowsAffected() == 0 {
 			return err
 		}

@@ -69,7 +69,8 @@ func TestWorkerWithoutALeaseTakesNothing(t *testing.T) {
 	}
 }
 
-// TestStaleClaimOfTheSameWorker: it got the same execution again, and what it remembers of the first time is worth nothing.
+// TestStaleClaimOfTheSameWorker: it got the same execution again, and what it remembers of the first time is worth
+// nothing.
 func TestStaleClaimOfTheSameWorker(t *testing.T) {
 	t.Parallel()
 	a := retried("a", 1, 2)

@@ -12,7 +12,9 @@ import (
 
 // SetPolicy puts the operator's policy of a scope in force, for every admission and submission that commits later.
 // CodeNotFound: the pack or the action is not installed. CodeInvalid: a key names what is not a parameter.
-func (q *Queue) SetPolicy(ctx context.Context, scope attune.Scope, p attune.Policy) (set attune.ScopedPolicy, err error) {
+func (q *Queue) SetPolicy(
+	ctx context.Context, scope attune.Scope, p attune.Policy,
+) (set attune.ScopedPolicy, err error) {
 	err = q.changePolicy(ctx, scope, func(tx pgx.Tx) error {
 		if err := checkKey(ctx, tx, scope, p); err != nil {
 			return err
@@ -41,7 +43,9 @@ func (q *Queue) DeletePolicy(ctx context.Context, scope attune.Scope) error {
 }
 
 // changePolicy does what changes a policy and puts the result in force; set, unless nil, gets it.
-func (q *Queue) changePolicy(ctx context.Context, scope attune.Scope, do func(pgx.Tx) error, set *attune.ScopedPolicy) error {
+func (q *Queue) changePolicy(
+	ctx context.Context, scope attune.Scope, do func(pgx.Tx) error, set *attune.ScopedPolicy,
+) error {
 	err := q.transact(ctx, func(tx pgx.Tx) error {
 		if err := lockChanges(ctx, tx); err != nil {
 			return err

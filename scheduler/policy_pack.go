@@ -12,7 +12,8 @@ import (
 // replacePackPolicies puts in force what a version's files say, and nothing that an earlier version's said. The caller
 // holds the locks of lockChanges.
 func replacePackPolicies(ctx context.Context, tx pgx.Tx, m attune.Manifest) error {
-	rows, err := tx.Query(ctx, `delete from policies where origin = 'pack' and split_part(scope, '.', 1) = $1 returning scope`, m.Ref)
+	rows, err := tx.Query(ctx, `delete from policies
+		where origin = 'pack' and split_part(scope, '.', 1) = $1 returning scope`, m.Ref)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func TestPolicyOfThePackReturns(t *testing.T) {
 	}
 }
 
-// TestWiderGateWakesTheWorker: it is told, and does not find out by looking from time to time.
+// TestWiderGateWakesTheWorker: it is woken, and does not find out by polling.
 func TestWiderGateWakesTheWorker(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, waits, action("a", 1))

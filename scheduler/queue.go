@@ -21,7 +21,7 @@ type Queue struct {
 
 	// layered is false only when no limit is known to stand above single queues.
 	layered     atomic.Bool
-	submissions batcher[entry, *place]
+	submissions batcher[entry, *enqueued]
 	actions     actionCache
 	waiters     waiters
 
@@ -40,7 +40,7 @@ func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
 		notify: make(chan struct{}, 1), deadlines: make(chan struct{}, 1), workers: make(map[*subscription]bool),
 	}
 	q.layered.Store(true)
-	q.submissions = batcher[entry, *place]{flush: q.enqueue, size: func(e entry) int { return len(e.parameters) }}
+	q.submissions = batcher[entry, *enqueued]{flush: q.enqueue, size: func(e entry) int { return len(e.parameters) }}
 	q.actions.init(db)
 	q.waiters.init()
 	return q

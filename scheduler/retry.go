@@ -78,7 +78,7 @@ func (q *Queue) promote(ctx context.Context) error {
 		slices.Sort(queues)
 		batch := &pgx.Batch{}
 		batch.Queue(`select pg_advisory_xact_lock($1, id) from unnest($2::integer[]) id`, lockQueue, slices.Compact(queues))
-		batch.Queue(promoteSQL.text, ids)
+		promoteSQL.queue(batch, pgx.NamedArgs{"ids": ids})
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err == nil && promoted {
@@ -95,7 +95,7 @@ func (q *Queue) expire(ctx context.Context) error {
 	}
 	var ids []string
 	err := q.admission(ctx, func(tx pgx.Tx) (err error) {
-		ids, err = leave(ctx, tx, leaveSQL.text, attune.StatusTimeout, attune.ReasonQueueTimeout, nil)
+		ids, err = leave(ctx, tx, leaveSQL, attune.StatusTimeout, attune.ReasonQueueTimeout, nil)
 		return err
 	})
 	if err == nil {
@@ -106,8 +106,8 @@ func (q *Queue) expire(ctx context.Context) error {
 }
 
 // leave ends what waits or pauses, and returns what it found.
-func leave(ctx context.Context, tx pgx.Tx, sql string, s attune.Status, r attune.Reason, ids []string) ([]string, error) {
-	rows, err := tx.Query(ctx, sql, s, r, ids)
+func leave(ctx context.Context, tx pgx.Tx, s sqlText, status attune.Status, r attune.Reason, ids []string) ([]string, error) {
+	rows, err := tx.Query(ctx, s.text, s.args(pgx.NamedArgs{"status": status, "reason": r, "ids": ids})...)
 	if err != nil {
 		return nil, err
 	}

@@ -114,15 +114,16 @@ func (g submissionGate) countQuota(ctx context.Context, tx pgx.Tx) error {
 	var left float64 // seconds until the next period, 0 when the submission was counted
 	err := tx.QueryRow(ctx, `
 		with clock as (
-			select floor(extract(epoch from clock_timestamp()) / $2)::bigint as period,
+			select floor(extract(epoch from clock_timestamp()) / @seconds)::bigint as period,
 				extract(epoch from clock_timestamp()) as now
 		), counted as (
-			update gates g set quota_used = case when quota_period = period then quota_used else 0 end + 1, quota_period = period
-			from clock where g.id = $1 and (quota_period <> period or quota_used < $3)
+			update gates g set quota_period = period,
+				quota_used = case when quota_period = period then quota_used else 0 end + 1
+			from clock where g.id = @gate and (quota_period <> period or quota_used < @quota)
 			returning 1
 		)
-		select case when exists (select from counted) then 0 else ((period + 1) * $2 - now)::float8 end from clock`,
-		g.ID, *g.QuotaSeconds, *g.QuotaLimit).Scan(&left)
+		select case when exists (select from counted) then 0 else ((period + 1) * @seconds - now)::float8 end from clock`,
+		pgx.NamedArgs{"gate": g.ID, "seconds": *g.QuotaSeconds, "quota": *g.QuotaLimit}).Scan(&left)
 	if err != nil || left == 0 {
 		return err
 	}
@@ -138,17 +139,20 @@ func (g submissionGate) checkWaiting(ctx context.Context, tx pgx.Tx) error {
 	if err != nil || waiting < *g.MaxWaiting {
 		return err
 	}
-	return rejected(retryLater, "%d executions of %s wait already, and no more than %d may", waiting, scopeOf(g.Scope), *g.MaxWaiting)
+	return rejected(retryLater, "%d executions of %s wait already, and no more than %d may",
+		waiting, scopeOf(g.Scope), *g.MaxWaiting)
 }
 
 func (g submissionGate) checkSlots(ctx context.Context, tx pgx.Tx, e entry) error {
 	var open int
 	err := tx.QueryRow(ctx, `select (select count(*) from slots where queue_id = $1 and status <> 'free') +
-		(select q.entered - h.departed from queues q join heads h on h.queue_id = q.id where q.id = $1)`, e.queue).Scan(&open)
+		(select q.entered - h.departed from queues q join heads h on h.queue_id = q.id where q.id = $1)`,
+		e.queue).Scan(&open)
 	if err != nil || open < *g.Slots {
 		return err
 	}
-	return rejected(retryLater, "all %d slots of %s are taken, and its policy rejects what would have to wait", *g.Slots, e.action.Ref)
+	return rejected(retryLater, "all %d slots of %s are taken, and its policy rejects what would have to wait",
+		*g.Slots, e.action.Ref)
 }
 
 // retryLater is the Retry-After of a rejection when it is not known how long the way will be closed.

@@ -133,14 +133,14 @@ func TestCancelOldest(t *testing.T) {
 	wantAdmitted(t, q, 10, fifth)
 }
 
-// TestCancelOldestTellsThePlace that is left when those before it are gone.
-func TestCancelOldestTellsThePlace(t *testing.T) {
+// TestCancelOldestReturnsThePosition that is left when the older ones are gone.
+func TestCancelOldestReturnsThePosition(t *testing.T) {
 	t.Parallel()
 	q := setup(t, with("a", method(1, attune.MethodCancelOldest)))
 	for range 3 {
 		e := submit(t, q, "ops.a")
 		if got := get(t, q, e.ID); *got.Position != 1 || *e.Position != 1 {
-			t.Errorf("it is told %d, and is at %d", *e.Position, *got.Position)
+			t.Errorf("the answer says position %d, and it is at %d", *e.Position, *got.Position)
 		}
 	}
 }
@@ -168,7 +168,7 @@ func TestWorkerStopsWhatIsSuperseded(t *testing.T) {
 	wantEnd(t, b.Queue, first.ID, attune.StatusCancelled, attune.ReasonSuperseded)
 }
 
-// TestConcurrentSubmissionsMeetTheNumbersExactly: of many at once, just as many as may get in do.
+// TestConcurrentSubmissionsMeetTheNumbersExactly: of many at once, exactly as many get in as may.
 func TestConcurrentSubmissionsMeetTheNumbersExactly(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

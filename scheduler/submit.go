@@ -29,21 +29,21 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (made attune.Execution
 		if err != nil {
 			return err
 		}
-		at, err := q.submissions.do(ctx, e)
+		entered, err := q.submissions.do(ctx, e)
 		if err != nil {
 			return err
 		}
-		if at == nil {
+		if entered == nil {
 			// A policy has more to say, or the check is outdated. The slower way finds out which.
 			made, err = first(q.enqueueByPolicy(ctx, nil, []entry{e}))
 			return err
 		}
-		if at.MayExpire {
+		if entered.MayExpire {
 			q.signalAll()
 		} else {
 			q.signal()
 		}
-		made = e.execution(at)
+		made = e.execution(entered)
 		return nil
 	})
 	return made, err
@@ -67,7 +67,9 @@ func (q *Queue) SubmitOnce(ctx context.Context, key IdempotencyKey, s Submission
 
 // SubmitBatch queues all submissions or none, in their order. With a key, unless it is nil, it is repeatable. The
 // Field of each problem begins with "executions.<index>.".
-func (q *Queue) SubmitBatch(ctx context.Context, key *IdempotencyKey, all []Submission) (made []attune.Execution, err error) {
+func (q *Queue) SubmitBatch(
+	ctx context.Context, key *IdempotencyKey, all []Submission,
+) (made []attune.Execution, err error) {
 	if made, err := key.find(ctx, q.db.Pool()); made != nil || err != nil {
 		return made, err
 	}
@@ -139,12 +141,13 @@ func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, err
 	return entry{action, queue, parameters}, err
 }
 
-// execution is what an entry becomes at its place in a queue.
-func (e entry) execution(at *place) attune.Execution {
+// execution is what an entry became.
+func (e entry) execution(as *enqueued) attune.Execution {
 	key, _ := attune.QueueKey(e.action.key, e.parameters) // it was made before
 	return attune.Execution{
-		ID: at.ID, Action: e.action.Ref, Pack: e.action.Pack, PackVersion: at.PackVersion, ImageDigest: at.ImageDigest, Key: key,
-		Status: attune.StatusQueued, Attempt: 1, Parameters: e.parameters, Position: &at.Position, CreatedAt: at.CreatedAt,
+		ID: as.ID, Action: e.action.Ref, Pack: e.action.Pack, PackVersion: as.PackVersion, ImageDigest: as.ImageDigest,
+		Key: key, Status: attune.StatusQueued, Attempt: 1, Parameters: e.parameters, Position: &as.Position,
+		CreatedAt: as.CreatedAt,
 	}
 }
 
@@ -153,11 +156,12 @@ func missingSecrets(actionRef string, names []string) error {
 	for i, name := range names {
 		problems[i] = attune.Problem{
 			Field: "secrets." + name,
-			Message: fmt.Sprintf("is not set for the action, its pack or globally; set it with: attune secret set %s --action %s",
-				name, actionRef),
+			Message: fmt.Sprintf("is not set for the action, its pack or globally; set it with: "+
+				"attune secret set %s --action %s", name, actionRef),
 		}
 	}
-	return attune.Invalid(fmt.Sprintf("%s needs secrets that are not set: %s", actionRef, strings.Join(names, ", ")), problems...)
+	text := fmt.Sprintf("%s needs secrets that are not set: %s", actionRef, strings.Join(names, ", "))
+	return attune.Invalid(text, problems...)
 }
 
 // ofMember says which member of a batch an error is about.

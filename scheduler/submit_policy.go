@@ -13,7 +13,9 @@ import (
 // enqueueByPolicy queues entries, all or none, with everything that policies have to say: quotas, max_waiting and
 // methods. It returns errOutdated when one of them must be checked anew. What was made under the key before is
 // returned instead.
-func (q *Queue) enqueueByPolicy(ctx context.Context, key *IdempotencyKey, all []entry) (made []attune.Execution, err error) {
+func (q *Queue) enqueueByPolicy(
+	ctx context.Context, key *IdempotencyKey, all []entry,
+) (made []attune.Execution, err error) {
 	var cancelled []string
 	var before []attune.Execution
 	err = q.transact(ctx, func(tx pgx.Tx) error {
@@ -40,7 +42,9 @@ func (q *Queue) enqueueByPolicy(ctx context.Context, key *IdempotencyKey, all []
 
 // enterByPolicy takes the locks, one kind after the other, and then decides for each entry in turn. It also returns the
 // executions that were cancelled to make room.
-func enterByPolicy(ctx context.Context, tx pgx.Tx, all []entry) (made []attune.Execution, cancelled []string, err error) {
+func enterByPolicy(
+	ctx context.Context, tx pgx.Tx, all []entry,
+) (made []attune.Execution, cancelled []string, err error) {
 	gates, err := lockGates(ctx, tx, all)
 	if err != nil {
 		return nil, nil, err
@@ -87,16 +91,16 @@ func enterByPolicy(ctx context.Context, tx pgx.Tx, all []entry) (made []attune.E
 // enterAll puts entries at the ends of their queues.
 func enterAll(ctx context.Context, tx pgx.Tx, all []entry) ([]attune.Execution, error) {
 	batch := &pgx.Batch{}
-	places := insert(batch, all, true)
+	entered := insert(batch, all, true)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
 	made := make([]attune.Execution, len(all))
-	for i, at := range places {
-		if at == nil {
+	for i, e := range entered {
+		if e == nil {
 			return nil, errOutdated
 		}
-		made[i] = all[i].execution(at)
+		made[i] = all[i].execution(e)
 	}
 	return made, nil
 }

@@ -41,7 +41,7 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var slow []*place
+	var slow []*enqueued
 	fast := make(chan attune.Execution, 1)
 	err = q.transact(t.Context(), func(tx pgx.Tx) (err error) {
 		batch := &pgx.Batch{}

@@ -50,7 +50,7 @@ func TestWaitThatIsTooLongEnds(t *testing.T) {
 	}
 }
 
-// TestExpiredOneIsNotTaken although nobody has ended it yet.
+// TestExpiredOneIsNotTaken although it has not been ended yet.
 func TestExpiredOneIsNotTaken(t *testing.T) {
 	t.Parallel()
 	q := setup(t, with("a", maxWait(600)))

@@ -13,8 +13,8 @@ import (
 var writesQueue = regexp.MustCompile(`(?i)\b(insert\s+into|update|delete\s+from|truncate(\s+table)?|merge\s+into)\s+(only\s+)?` +
 	`(policies|gates|starts|queues|heads|waiting|delayed|slots|workers|finished|attempts|idempotency_keys)\b`)
 
-// TestOnlyTheSchedulerWritesTheQueue: order and limits are argued from the statements in this folder, so there are no others.
-// migrations make the tables; bench is a module of its own that fills databases of its own.
+// TestOnlyTheSchedulerWritesTheQueue: order and limits are argued from the statements in this folder, so there are no
+// others. migrations make the tables; bench is a module of its own that fills databases of its own.
 func TestOnlyTheSchedulerWritesTheQueue(t *testing.T) {
 	t.Parallel()
 	apart := map[string]bool{"scheduler": true, "migrations": true, "bench": true, "bin": true, "docs": true, ".git": true}

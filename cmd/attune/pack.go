@@ -18,6 +18,7 @@ type packCommands struct {
 	Status  packStatusCommand  `cmd:"" help:"Show status and progress of a pack's newest installation."`
 	Log     packLogCommand     `cmd:"" help:"Print the log of a pack's newest installation."`
 	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its history is kept."`
+	Schema  packSchemaCommand  `cmd:"" help:"Print the JSON Schema of a kind of pack file, for editors."`
 }
 
 type packListCommand struct{}

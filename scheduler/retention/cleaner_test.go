@@ -139,8 +139,8 @@ func (s *shelf) aged(days int) attune.Execution {
 		s.Fatal(err)
 	}
 	s.exec(`select ensure_history(((now() at time zone 'UTC')::date - $1::integer))`, days)
-	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), created_at = now() - $2 * interval '1 day',
-		queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
+	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), 
+		created_at = now() - $2 * interval '1 day', queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
 	e := s.get(id)
 	s.put(e, "result.json")
 	return e
@@ -170,7 +170,8 @@ func (s *shelf) put(e attune.Execution, name string) {
 	s.Helper()
 	text := "text"
 	key := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID) + name
-	_, err := s.client.PutObject(s.Context(), s.bucket, key, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{})
+	_, err := s.client.PutObject(s.Context(), s.bucket, key, strings.NewReader(text), int64(len(text)),
+		minio.PutObjectOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -189,7 +190,8 @@ func (s *shelf) get(id string) attune.Execution {
 func (s *shelf) objects(e attune.Execution) (n int) {
 	s.Helper()
 	prefix := logs.ExecutionPrefix("ops", "one", e.CreatedAt, e.ID)
-	for object := range s.client.ListObjectsIter(s.Context(), s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	options := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+	for object := range s.client.ListObjectsIter(s.Context(), s.bucket, options) {
 		if object.Err != nil {
 			s.Fatal(object.Err)
 		}
@@ -239,7 +241,7 @@ func TestOldHistoryGoesAndTheRestStays(t *testing.T) {
 	open := s.aged(40)
 	s.exec(`update waiting set attempt = 2 where id = $1`, open.ID)
 	s.tried(open)
-	// The log of one whose record went long ago comes out of a spool.
+	// The log of an execution whose row went long ago comes out of a spool.
 	late := attune.Execution{ID: "late", CreatedAt: old.CreatedAt.AddDate(0, -3, 0)}
 	s.put(late, "stdout.log")
 	s.exec(`insert into idempotency_keys (token, key, digest, executions, created_at)
@@ -313,7 +315,7 @@ func TestOneProcessAtATimeCleansUp(t *testing.T) {
 	old := s.over(32)
 	var cleaned bool
 	err := s.cleaner.history().alone(t.Context(), func() error {
-		s.clean() // passes, for somebody is at it
+		s.clean() // does nothing, since another is cleaning up
 		cleaned = ask[int](s, `select count(*) from finished where id = $1`, old.ID) == 0
 		return nil
 	})
@@ -390,7 +392,7 @@ func TestHistoryWaitsForS3(t *testing.T) {
 	}
 }
 
-func TestRetentionRunsUntilItIsToldToEnd(t *testing.T) {
+func TestCleanerRunsUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	old := s.over(32)

@@ -98,7 +98,8 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	}
 	// Every partition has every index still.
 	if loose := number(t, db, `select count(*) from pg_inherits p, pg_index i
-		where p.inhparent in ('finished'::regclass, 'attempts'::regclass) and i.indrelid = p.inhrelid and not exists (select from pg_inherits x where x.inhrelid = i.indexrelid)`); loose != 0 {
+		where p.inhparent in ('finished'::regclass, 'attempts'::regclass) and i.indrelid = p.inhrelid
+			and not exists (select from pg_inherits x where x.inhrelid = i.indexrelid)`); loose != 0 {
 		t.Errorf("%d indexes are none of their table's", loose)
 	}
 
@@ -116,12 +117,12 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	if err := h.removeOrphans(t.Context(), after); err != nil {
 		t.Fatal(err)
 	}
-	if n := number(t, db, `select count(*) from finished_default`) + number(t, db, `select count(*) from attempts_default`); n != 0 {
+	if n := number(t, db, `select (select count(*) from finished_default) + (select count(*) from attempts_default)`); n != 0 {
 		t.Errorf("%d rows are left in the default partitions", n)
 	}
 }
 
-func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
+func TestDroppingADayWaitsForReadersAndHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	h := history{db}
@@ -167,7 +168,7 @@ func TestDroppingADayWaitsForReadersAndHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-func TestHistoryStaysWhileThereIsNoEndToReading(t *testing.T) {
+func TestHistoryStaysWhileReadersNeverEnd(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	h := history{db}

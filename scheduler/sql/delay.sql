@@ -1,5 +1,5 @@
--- Ends an attempt that is to be tried again: its record is kept, its slot is free, and the execution pauses. One that is
--- canceling is not tried again, and finds no row here; nor does one whose pack was removed.
+-- Ends an attempt that is to be tried again: its record is kept, its slot is free, and the execution pauses. One that
+-- is canceling is not tried again, and finds no row here; nor does one whose pack was removed.
 --
 -- @worker, @slot, @claim   the claim
 -- @age                     how many seconds ago its code began, null when it did not begin

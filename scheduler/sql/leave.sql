@@ -1,9 +1,10 @@
--- Ends executions that wait. Run under the admission lock: nobody else takes them out of the line.
+-- Ends executions that wait. Run under the admission lock: nothing else takes them out of their queues.
 --
--- $1 status, $2 reason, $3 the ids, or null for those that have waited longer than they may
+-- @ids              the executions, or null for those that have waited longer than they may
+-- @status, @reason  their end
 with gone as (
     delete from waiting
-    where case when $3::uuid[] is not null then id = any($3) else wait_until <= clock_timestamp() end
+    where case when @ids::uuid[] is not null then id = any(@ids) else wait_until <= clock_timestamp() end
     returning *
 ), counted as (
     update heads h set departed = departed + g.n
@@ -13,6 +14,6 @@ with gone as (
 insert into finished (id, queue_key, attempt, {{run}},
     status, reason, created_at, finished_at)
 select g.id, q.key, g.attempt, {{g.run}},
-    $1, $2, g.created_at, clock_timestamp()
+    @status, @reason, g.created_at, clock_timestamp()
 from gone g join queues q on q.id = g.queue_id
 returning id::text
