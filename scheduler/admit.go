@@ -14,11 +14,11 @@ import (
 // maxAdmission is the most that one admission gives: it holds the admission lock meanwhile.
 const maxAdmission = 1000
 
-// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets first.
-// left is the number still waiting.
+// admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets
+// first. left is the number still waiting.
 //
-// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single queues: so
-// it is used as long as no such limit is known, and where one is found the other follows at once.
+// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single
+// queues: so it is used as long as no such limit is known, and where one is found the other follows at once.
 func (q *Queue) admit(ctx context.Context, life workerLife, n int) (claims []Claim, left int, err error) {
 	n = min(n, maxAdmission)
 	sql, plain := admitSQL, !q.layered.Load()

@@ -14,9 +14,9 @@ import (
 
 // Claim is an execution that a worker has a slot for.
 type Claim struct {
-	// Slot and Number identify this one taking of a slot: every later write names both, so that a worker that lost the slot
-	// changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the database
-	// crashes, would give the same number to another.
+	// Slot and Number identify this one taking of a slot: every later write names both, so that a worker that lost the
+	// slot changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the
+	// database crashes, would give the same number to another.
 	Slot   int
 	Number int64
 

@@ -72,7 +72,8 @@ func (c *columns) queueFinish(batch *pgx.Batch, worker string, ids *[]string) {
 	})
 }
 
-// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short for null.
+// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short
+// for null.
 type sparse[T any] []*T
 
 func (s *sparse[T]) put(at int, value *T) {

@@ -10,9 +10,9 @@ import (
 	"attune/storage"
 )
 
-// Forget ends what a worker held that will not return: it is abandoned, and tried again where its action says so, since only
-// the worker's host knows what had begun. Only a person can know that the host is gone, and with it what ran there.
-// CodeConflict: its lease holds; CodeNotFound.
+// Forget ends what a worker held that will not return: it is abandoned, and tried again where its action says so,
+// since only the worker's host knows what had begun. Only a person can know that the host is gone, and with it what
+// ran there. CodeConflict: its lease holds; CodeNotFound.
 func (q *Queue) Forget(ctx context.Context, worker string) error {
 	if err := q.checkLost(ctx, worker); err != nil {
 		return err

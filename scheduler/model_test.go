@@ -81,8 +81,8 @@ func (m *lineModel) open(w waitModel) bool {
 	return w.action != m.keyed || taken < m.perKey
 }
 
-// TestAdmissionIsLikeItsModel: over random submissions, ends, moves of the clock and changes of limits, each admission takes
-// the same as somebody who goes through the whole line and turns away whom a gate has no room for.
+// TestAdmissionIsLikeItsModel: over random submissions, ends, moves of the clock and changes of limits, each
+// admission takes the same as somebody who goes through the whole line and turns away whom a gate has no room for.
 func TestAdmissionIsLikeItsModel(t *testing.T) {
 	t.Parallel()
 	for range 3 {

@@ -34,9 +34,9 @@ func TestLimitOneRunsInOrder(t *testing.T) {
 	}
 }
 
-// The slow submitter draws its ticket after the fast one, or the fast one waits for its commit: never does a later ticket
-// commit first. Seen from outside, the positions that submitters are told while nothing leaves are all different, and the
-// start order is theirs.
+// The slow submitter draws its ticket after the fast one, or the fast one waits for its commit: never does a later
+// ticket commit first. Seen from outside, the positions that submitters are told while nothing leaves are all
+// different, and the start order is theirs.
 func TestConcurrentSubmissionsStartInCommitOrder(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("one", 1))

@@ -9,7 +9,8 @@ import (
 	"attune"
 )
 
-// stepClock steps the database's clock: nothing in the database tells it from all times in there being shifted the other way.
+// stepClock steps the database's clock: nothing in the database tells it from all times in there being shifted the
+// other way.
 func stepClock(t *testing.T, q *Queue, by time.Duration) {
 	t.Helper()
 	err := q.admission(t.Context(), func(tx pgx.Tx) error {

@@ -18,7 +18,8 @@ func triedAgain(name string, limit int) attune.Action {
 	return a
 }
 
-// TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything to its end.
+// TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything
+// to its end.
 func TestWorkerKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	q, recorder, url := setupRecorded(t, action("once", 1), triedAgain("again", 2))
@@ -42,8 +43,8 @@ func TestWorkerKilledAtEveryPoint(t *testing.T) {
 	expectDrained(t, recorder, all)
 }
 
-// TestWorkerStoppedPastItsLease: a worker that is stopped for longer than its lease, and then goes on, takes what it was
-// given to its end, whatever it had begun of it, and no other begins that meanwhile.
+// TestWorkerStoppedPastItsLease: a worker that is stopped for longer than its lease, and then goes on, takes what it
+// was given to its end, whatever it had begun of it, and no other begins that meanwhile.
 func TestWorkerStoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{pointClaimed, pointStarted} {

@@ -73,8 +73,8 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	expectGood(t, recorder)
 }
 
-// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had. In this
-// database, a transaction has one snapshot unless it says otherwise.
+// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had.
+// In this database, a transaction has one snapshot unless it says otherwise.
 func TestTrapCountOlderThanTheLock(t *testing.T) {
 	t.Parallel()
 	before, recorder, url := setupRecorded(t, action("one", 1))

@@ -51,7 +51,8 @@ const heartbeatInterval = lease / 3
 //
 //	recovering ──► working ──► draining ──► ended
 //
-// Recovering settles what an earlier life left, working admits as much as there are slots for, draining waits for what runs.
+// Recovering settles what an earlier life left, working admits as much as there are slots for, draining waits for
+// what runs.
 type Worker struct {
 	WorkerConfig
 	life     workerLife
@@ -93,9 +94,9 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	}, nil
 }
 
-// Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
-// DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could not begin, or
-// that it was forgotten.
+// Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs
+// gets DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could
+// not begin, or that it was forgotten.
 func (w *Worker) Run(ctx context.Context) error {
 	life := context.WithoutCancel(ctx)
 	var giveUp context.CancelFunc
@@ -178,8 +179,8 @@ func (w *Worker) admit(ctx context.Context) error {
 	}
 }
 
-// stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given without
-// its hearing of it, or in an earlier life, and has not begun: it ends here.
+// stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given
+// without its hearing of it, or in an earlier life, and has not begun: it ends here.
 func (w *Worker) stopCancelled(ctx context.Context) {
 	claims, err := w.Queue.canceling(ctx, w.life)
 	if err != nil && ctx.Err() == nil {
