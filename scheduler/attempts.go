@@ -96,7 +96,8 @@ func (w *Worker) record(c *Claim, o Outcome, begun time.Time) bool {
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those go to the log bucket.
 		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
-		err = settle(Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage, RetryAfter: o.RetryAfter})
+		err = settle(Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage,
+			RetryAfter: o.RetryAfter})
 	}
 	if err != nil {
 		w.Log.Error("outcome not recorded", "execution", c.ID, "status", o.Status, "error", err)

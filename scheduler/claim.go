@@ -84,7 +84,8 @@ func (q *Queue) claimsOf(ctx context.Context, worker string) ([]Claim, error) {
 
 // canceling lists the claims of a worker's life that it has been asked to stop.
 func (q *Queue) canceling(ctx context.Context, life workerLife) ([]Claim, error) {
-	rows, err := q.db.Pool().Query(ctx, `select number, claim, id::text from slots where worker = $1 and status = 'canceling'
+	rows, err := q.db.Pool().Query(ctx,
+		`select number, claim, id::text from slots where worker = $1 and status = 'canceling'
 		and exists (select from workers where name = $1 and life = $2)`, life.Name, life.ID)
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)

@@ -95,7 +95,8 @@ func (o Outcome) documents() (failure, usage, outputs *string, err error) {
 		s := string(b)
 		return &s
 	}
-	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage), text(len(o.Outputs) > 0, o.Outputs)
+	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage),
+		text(len(o.Outputs) > 0, o.Outputs)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("encode outcome: %w", err)
 	}

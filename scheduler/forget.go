@@ -48,7 +48,8 @@ func (q *Queue) checkLost(ctx context.Context, worker string) error {
 	var lost bool
 	err := q.db.Pool().QueryRow(ctx, `select not (`+storage.Alive+`) from workers where name = $1`, worker).Scan(&lost)
 	if err == nil && !lost {
-		return attune.Errorf(attune.CodeConflict, "worker %q is alive; stop it first, or wait until its lease has run out", worker)
+		return attune.Errorf(attune.CodeConflict, "worker %q is alive; stop it first, or wait until its lease has run out",
+			worker)
 	}
 	return storage.Translate("look at worker", err, attune.Errorf(attune.CodeNotFound, "there is no worker %q", worker))
 }

@@ -81,7 +81,8 @@ func signal(t *testing.T, h *helped, s syscall.Signal) {
 // loseHelper lets the lease of the helper run out, and does what any other worker does then.
 func loseHelper(t *testing.T, q *Queue) {
 	t.Helper()
-	tag, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
+	tag, err := q.db.Pool().Exec(t.Context(),
+		`update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
 	if err != nil || tag.RowsAffected() != 1 {
 		t.Fatalf("end the lease: %v, %v", tag, err)
 	}

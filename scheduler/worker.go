@@ -164,16 +164,16 @@ func (w *Worker) admit(ctx context.Context) error {
 		if free < 1 || !w.Executor.Ready() {
 			return nil
 		}
-		claims, left, err := w.Queue.admit(ctx, w.life, free)
+		given, err := w.Queue.admit(ctx, w.life, free)
 		if err != nil {
 			w.unheard = true
 			return err
 		}
-		w.waiting.Store(left > 0)
-		for i := range claims {
-			w.hold(context.WithoutCancel(ctx), &claims[i], w.attempt)
+		w.waiting.Store(given.left > 0)
+		for i := range given.claims {
+			w.hold(context.WithoutCancel(ctx), &given.claims[i], w.attempt)
 		}
-		if left == 0 || len(claims) < min(free, maxAdmission) {
+		if given.left == 0 || len(given.claims) < min(free, maxAdmission) {
 			return nil
 		}
 	}
