@@ -157,8 +157,8 @@ func (s *server) reaches(ctx context.Context, refOrID string) error {
 	}
 }
 
-// idempotencyKey is what a repeated request is known by; nil without a key. The digest is over the body as we understood it, so
-// that white space between its members does not matter.
+// idempotencyKey is what a repeated request is known by; nil without a key. The digest is over the body as we
+// understood it, so that white space between its members does not matter.
 func idempotencyKey(ctx context.Context, key string, body any) (*scheduler.IdempotencyKey, error) {
 	if key == "" {
 		return nil, nil

@@ -65,7 +65,8 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 			}
 			made, err = q.SubmitBatch(t.Context(), nil, all)
 		case 1:
-			made, err = r.submitOnce(t, q, IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
+			key := IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}
+			made, err = r.submitOnce(t, q, key, r.draw(random))
 		default:
 			var e attune.Execution
 			if e, err = q.Submit(t.Context(), r.draw(random)); err == nil {
@@ -163,7 +164,8 @@ func (r *round) widen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := r.queues[0].db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() + $1::interval`,
+	_, err := r.queues[0].db.Pool().Exec(t.Context(),
+		`update workers set lease_expires_at = clock_timestamp() + $1::interval`,
 		lease)
 	if err != nil {
 		t.Error(err)

@@ -42,8 +42,8 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		"idle_in_transaction_session_timeout": "60s",
 		// Compiling a statement takes longer than any of ours, and the planner's guesses at busy tables ask for it.
 		"jit": "off",
-		// Nor is there time to plan anew each time. The tables of the queue fill and empty within seconds, so one plan must
-		// suit every size: the one that uses the indexes.
+		// Nor is there time to plan anew each time. The tables of the queue fill and empty within seconds, so one plan
+		// must suit every size: the one that uses the indexes.
 		"plan_cache_mode": "force_generic_plan",
 		"enable_seqscan":  "off",
 	}
@@ -78,8 +78,8 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 }
 
 // isolate has each statement take a snapshot of its own: where a lock is taken, what comes after it must see what was
-// committed before. The server's, the database's or the role's default may be meant for others, and gives way; an URL is
-// meant for us, so one that asks for what we cannot do is refused.
+// committed before. The server's, the database's or the role's default may be meant for others, and gives way; an URL
+// is meant for us, so one that asks for what we cannot do is refused.
 func isolate(params map[string]string) error {
 	const name, level = "default_transaction_isolation", "read committed"
 	if asked, set := params[name]; set && !strings.EqualFold(asked, level) {
@@ -95,5 +95,5 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 // Close waits until every connection has been given back, and closes them.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ping tells whether the database answers.
+// Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return Translate("ping database", db.pool.Ping(ctx)) }

@@ -13,10 +13,10 @@ import (
 	"attune"
 )
 
-// Translate is the one place where a database error becomes an error of ours. No rows turns into the CodeNotFound error
-// among people, a broken unique or foreign key into the CodeConflict one; where the caller gave none, both stay internal.
-// A database that cannot be reached or is too busy is CodeUnavailable. PostgreSQL's words are only ever the cause, for
-// the log. An *attune.Error passes through as it is.
+// Translate is the one place where a database error becomes an error of ours. No rows turns into the CodeNotFound
+// error among people, a broken unique or foreign key into the CodeConflict one; where the caller gave none, both stay
+// internal. A database that cannot be reached or is too busy is CodeUnavailable. PostgreSQL's words are only ever the
+// cause, for the log. An *attune.Error passes through as it is.
 func Translate(doing string, err error, people ...*attune.Error) error {
 	if err == nil || attune.CodeOf(err) != "" {
 		return err
@@ -36,7 +36,7 @@ func Translate(doing string, err error, people ...*attune.Error) error {
 	return cause
 }
 
-// databaseCode is empty for an error that nobody can do anything about.
+// databaseCode is empty for an error that no caller can do anything about.
 func databaseCode(err error) attune.Code {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return attune.CodeNotFound

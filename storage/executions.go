@@ -39,9 +39,9 @@ type ExecutionFilter struct {
 }
 
 // executionColumns are what scanExecution reads, of the view executions as e.
-const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason, e.attempt,
-	e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at, e.retry_at,
-	e.usage, e.outputs,
+const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason,
+	e.attempt, e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at,
+	e.finished_at, e.retry_at, e.usage, e.outputs,
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
@@ -62,8 +62,9 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 	if err != nil || e.Attempt == 1 {
 		return e, Translate("get execution", err, noExecution(id))
 	}
-	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `select attempt, status, reason, exit_code, failure, worker,
-		scheduled_at, started_at, finished_at, usage, outputs from attempts where execution_id = $1 order by attempt`, id)
+	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `
+		select attempt, status, reason, exit_code, failure, worker, scheduled_at, started_at, finished_at, usage, outputs
+		from attempts where execution_id = $1 order by attempt`, id)
 	return e, err
 }
 
@@ -80,13 +81,14 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 		return nil, "", err
 	}
 	from := `executions e where ` + where
-	args = append(args, limit+1) // one more than asked tells whether there is a next page
+	args = append(args, limit+1) // one more than asked says that there is a next page
 	newest := fmt.Sprintf(`order by e.id desc limit $%d`, len(args))
 	if packs := f.packs(); len(packs) > 0 && f.Action == "" {
 		args = append(args, packs)
 		from = fmt.Sprintf(ofPacks, where, newest, len(args))
 	}
-	found, err := list(ctx, s.pool, "list executions", scanExecution, `select `+listColumns+` from `+from+` `+newest, args...)
+	sql := `select ` + listColumns + ` from ` + from + ` ` + newest
+	found, err := list(ctx, s.pool, "list executions", scanExecution, sql, args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err
 	}
@@ -94,8 +96,8 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 	return found, encodeCursor(found[limit-1]), nil
 }
 
-// ofPacks takes of the history the newest of each action that ever had a queue, and then the newest of these: every end of an
-// execution would pay for an index by pack.
+// ofPacks takes of the history the newest of each action that ever had a queue, and then the newest of these: every
+// end of an execution would pay for an index by pack.
 const ofPacks = `(
 	(select * from executions e where e.status in ('queued', 'scheduled', 'running', 'canceling') and %[1]s %[2]s)
 	union all
@@ -166,14 +168,14 @@ func noExecution(id string) *attune.Error {
 }
 
 func scanExecution(row pgx.Row) (e attune.Execution, err error) {
-	err = row.Scan(&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.Key, &e.ImageDigest, &e.Status, &e.Reason, &e.Attempt,
-		&e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt, &e.StartedAt, &e.FinishedAt,
-		&e.RetryAt, &e.Usage, &e.Outputs, &e.Position)
+	err = row.Scan(&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.Key, &e.ImageDigest, &e.Status, &e.Reason,
+		&e.Attempt, &e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt,
+		&e.StartedAt, &e.FinishedAt, &e.RetryAt, &e.Usage, &e.Outputs, &e.Position)
 	return e, err
 }
 
 func scanAttempt(row pgx.Row) (a attune.Attempt, err error) {
-	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt, &a.FinishedAt,
-		&a.Usage, &a.Outputs)
+	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt,
+		&a.StartedAt, &a.FinishedAt, &a.Usage, &a.Outputs)
 	return a, err
 }

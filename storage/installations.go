@@ -23,7 +23,9 @@ const installationColumns = `i.id, i.pack, i.version, i.archive_sha256, i.status
 
 // Create records an archive that lies in the pack bucket as a pending installation, and its pack when that is new. The
 // caller notifies the workers afterwards.
-func (s *Installations) Create(ctx context.Context, m attune.Manifest, archiveSHA256 string) (attune.Installation, error) {
+func (s *Installations) Create(
+	ctx context.Context, m attune.Manifest, archiveSHA256 string,
+) (attune.Installation, error) {
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return attune.Installation{}, Translate("encode manifest", err)
@@ -35,7 +37,8 @@ func (s *Installations) Create(ctx context.Context, m attune.Manifest, archiveSH
 		if err != nil {
 			return err
 		}
-		made, err = scanInstallation(tx.QueryRow(ctx, `insert into installations as i (id, pack, version, archive_sha256, manifest)
+		made, err = scanInstallation(tx.QueryRow(ctx, `
+			insert into installations as i (id, pack, version, archive_sha256, manifest)
 			values ($1, $2, $3, $4, $5) returning `+installationColumns, newID(), m.Ref, m.Version, archiveSHA256, manifest))
 		return err
 	})
@@ -78,9 +81,12 @@ func (s *Installations) Manifest(ctx context.Context, id string) (attune.Manifes
 
 // Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at
 // all when version is empty; it is what is needed to install again.
-func (s *Installations) Archive(ctx context.Context, pack, version string) (m attune.Manifest, sha256 string, err error) {
+func (s *Installations) Archive(
+	ctx context.Context, pack, version string,
+) (m attune.Manifest, sha256 string, err error) {
 	err = s.pool.QueryRow(ctx, `select manifest, archive_sha256 from installations
-		where pack = $1 and ($2 = '' or version = $2) order by created_at desc, id desc limit 1`, pack, version).Scan(&m, &sha256)
+		where pack = $1 and ($2 = '' or version = $2) order by created_at desc, id desc limit 1`,
+		pack, version).Scan(&m, &sha256)
 	return m, sha256, Translate("get archive of pack", err,
 		attune.Errorf(attune.CodeNotFound, "there is no archive of pack %q in that version", pack))
 }

@@ -10,9 +10,9 @@ import (
 	"attune"
 )
 
-// Claim gives the worker the oldest pending installation of a pack that nobody is installing; nil when there is none.
-// What a worker held whose lease has run out goes back to pending first: a build may safely be done twice, since
-// activation is guarded by the worker's name.
+// Claim gives the worker the oldest pending installation of a pack that no worker is installing; nil when there is
+// none. What a worker held whose lease has run out goes back to pending first: a build may safely be done twice,
+// since activation is guarded by the worker's name.
 func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Installation, attune.Manifest, error) {
 	if _, err := s.pool.Exec(ctx, `update installations i set status = 'pending', worker = '', phase = 'queued'
 		from workers w where i.status = 'installing' and w.name = i.worker and w.lease_expires_at < now()`); err != nil {
@@ -33,8 +33,11 @@ func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Insta
 	}
 }
 
-func (s *Installations) claim(ctx context.Context, worker string) (i attune.Installation, m attune.Manifest, err error) {
-	err = s.pool.QueryRow(ctx, `update installations i set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
+func (s *Installations) claim(
+	ctx context.Context, worker string,
+) (i attune.Installation, m attune.Manifest, err error) {
+	err = s.pool.QueryRow(ctx, `update installations i
+		set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
 		where id = (
 			select id from installations p where status = 'pending'
 			and not exists (select from installations o where o.pack = p.pack and o.status = 'installing')

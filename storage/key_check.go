@@ -9,7 +9,7 @@ import (
 // keyCheckText is what every key must get back; nothing about it is secret.
 const keyCheckText = "attune key check"
 
-// CheckKey makes sure that this process seals with the key that everybody else of the database does. The first one to ask
+// CheckKey makes sure that this process seals with the key that all others of the database use. The first process
 // decides. A process with another key must not go on: it could not open the others' secrets, nor they its own.
 func (db *DB) CheckKey(ctx context.Context) error {
 	sealed, err := db.Secrets.sealer.Seal([]byte(keyCheckText), keyCheckText)
@@ -17,7 +17,8 @@ func (db *DB) CheckKey(ctx context.Context) error {
 		return err
 	}
 	// The first text stays. Of two that come at once, the second waits for the first.
-	if _, err := db.pool.Exec(ctx, `insert into key_check (sealed) values ($1) on conflict do nothing`, sealed); err != nil {
+	_, err = db.pool.Exec(ctx, `insert into key_check (sealed) values ($1) on conflict do nothing`, sealed)
+	if err != nil {
 		return Translate("check key", err)
 	}
 	if err := db.pool.QueryRow(ctx, `select sealed from key_check`).Scan(&sealed); err != nil {

@@ -31,8 +31,8 @@ type Listener struct {
 }
 
 // Listen subscribes to channels on a connection of its own and returns at once. Each channel is signaled once whenever
-// the subscription begins, so also after a lost connection, when notifications may have been missed: whoever looks after
-// each signal misses nothing. It ends with ctx; then Wait.
+// the subscription begins, so also after a lost connection, when notifications may have been missed: a
+// caller that looks after each signal misses nothing. It ends with ctx; then Wait.
 //
 // Callers still poll now and then: a wake-up that is never sent cannot be received.
 func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
@@ -54,10 +54,11 @@ func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
 // C gets a signal after one or more notifications on a channel that was given to Listen.
 func (l *Listener) C(channel string) <-chan struct{} { return l.signals[channel] }
 
-// Others tells whether another process listens to the same channels.
+// Others reports whether another process listens to the same channels.
 func (l *Listener) Others(ctx context.Context) (others bool, err error) {
 	err = l.pool.QueryRow(ctx, `select exists (select from pg_stat_activity
-		where datname = current_database() and starts_with(application_name, $1) and application_name <> $2)`, l.kind, l.name).Scan(&others)
+		where datname = current_database() and starts_with(application_name, $1) and application_name <> $2)`,
+		l.kind, l.name).Scan(&others)
 	return others, Translate("look who listens", err)
 }
 

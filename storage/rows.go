@@ -9,7 +9,9 @@ import (
 )
 
 // list runs a query and scans all of its rows. Its result is never nil, so that it becomes [] in JSON.
-func list[T any](ctx context.Context, db Querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
+func list[T any](
+	ctx context.Context, db Querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any,
+) ([]T, error) {
 	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, Translate(doing, err)
@@ -46,7 +48,7 @@ func array(s []string) []string {
 	return s
 }
 
-// validID tells whether s is a UUID; PostgreSQL fails a statement that compares one with anything else.
+// validID reports whether s is a UUID; PostgreSQL fails a statement that compares one with anything else.
 func validID(s string) bool { return uuid.Validate(s) == nil }
 
 // newID makes a UUID that sorts by the time it was made.

@@ -48,7 +48,7 @@ func CreateKeyFile(path string) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
-// NewSealer reads a key file, which nobody but its owner may be able to read.
+// NewSealer reads a key file, which only its owner may be able to read.
 func NewSealer(keyFile string) (*Sealer, error) {
 	info, err := os.Stat(keyFile)
 	if err != nil {
