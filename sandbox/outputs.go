@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what is kept of $ATTUNE_OUTPUT. The runners have them, too, and say what they leave out.
+// Bounds of what is kept of $ATTUNE_OUTPUT. The runners know them, too, and say what they leave out.
 const (
 	MaxOutputFiles = 100
 	MaxOutputBytes = 64 << 20
@@ -21,7 +21,7 @@ const (
 	MaxCollectedBytes = MaxOutputBytes + 1<<20
 )
 
-// Output is a file that was left in $ATTUNE_OUTPUT.
+// Output is a file that an action left in $ATTUNE_OUTPUT.
 type Output struct {
 	// Name is a path below that folder, with slashes.
 	Name string
@@ -29,9 +29,9 @@ type Output struct {
 	Content *io.SectionReader
 }
 
-// ReadOutputs finds the files in what the runner has collected: name, NUL, size, NUL, content, one after the other. All of it
-// comes out of the sandbox. It ends at what cannot be read, and leaves out what has a name that no file beside others could
-// have.
+// ReadOutputs finds the files in what the runner has collected: name, NUL, size, NUL, content, one after the other. The
+// host cannot trust any of it. ReadOutputs stops at what it cannot read, and skips files with a name that is not safe
+// or that clashes with another.
 func ReadOutputs(collected io.ReaderAt, size int64) (outputs []Output) {
 	room := int64(MaxOutputBytes)
 	for at := int64(0); at < size && len(outputs) < MaxOutputFiles; {
@@ -56,7 +56,7 @@ func ReadOutputs(collected io.ReaderAt, size int64) (outputs []Output) {
 	return outputs
 }
 
-// fits tells whether a file of the name can be beside the others, in a bucket too.
+// fits reports whether the file can lie beside the others, in a folder and in a bucket.
 func (o Output) fits(others []Output) bool {
 	if !fs.ValidPath(o.Name) || o.Name == "." || len(o.Name) > MaxOutputName || !utf8.ValidString(o.Name) ||
 		strings.ContainsFunc(o.Name, unicode.IsControl) {

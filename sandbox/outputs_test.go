@@ -9,8 +9,8 @@ import (
 	"attune/sandbox"
 )
 
-// TestReadOutputs: whatever a sandbox has written there, the host takes no more of it than it may, and no name that leads
-// anywhere else.
+// TestReadOutputs: whatever a sandbox has written there, the host takes no more of it than it may, and no name that
+// leads anywhere else.
 func TestReadOutputs(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", sandbox.MaxOutputName)

@@ -33,8 +33,8 @@ const (
 	defaultInterval = 2 * time.Second
 )
 
-// Pool makes sandboxes before an execution needs them: the process is started, has loaded what it can, and waits for its
-// document. Each is used once, and only for the very Spec that it was made for.
+// Pool makes sandboxes before an execution needs them: the process is started, has loaded what it can, and waits for
+// its document. Each is used once, and only for the very Spec that it was made for.
 type Pool struct {
 	PoolConfig
 
@@ -55,8 +55,8 @@ type Pool struct {
 type PoolStats struct {
 	// Hits counts the calls of Take that returned a sandbox, Misses those that returned none.
 	Hits, Misses int64
-	// Refills counts the sandboxes made ahead, Failures those that could not be made or ended before their use, and Drained
-	// those that were removed unused.
+	// Refills counts the sandboxes made ahead, Failures those that could not be made or ended before their use, and
+	// Drained those that were removed unused.
 	Refills, Failures, Drained int64
 	// Waiting is the number of ready sandboxes, MemoryBytes what they took at the last check.
 	Waiting, MemoryBytes int64
@@ -76,10 +76,11 @@ func NewPool(c PoolConfig) *Pool {
 	return &Pool{PoolConfig: c, wake: make(chan struct{}, 1), stocks: make(map[string]*stock)}
 }
 
-// Take returns a ready sandbox for an action and its id, or nil when there is none. The sandbox's own Spec differs from spec
-// in nothing but ID and Ahead.
+// Take returns a ready sandbox for an action and its id, or nil when there is none. The sandbox's own Spec differs from
+// spec in nothing but ID and Ahead.
 //
-// The pool notes the use either way, and so learns how many sandboxes to keep. Where fixed is not nil, it is that number.
+// The pool notes the use either way, and so learns how many sandboxes to keep. Where fixed is not nil, it is that
+// number.
 //
 // A nil Pool has no sandboxes.
 func (p *Pool) Take(action string, spec Spec, fixed *int) (Sandbox, string) {
@@ -155,8 +156,8 @@ func (p *Pool) discard(of *stock, n int) {
 	p.stats.Drained += int64(n)
 }
 
-// fail discards a sandbox that ended before its use. The stock is not refilled before its next use: what ended this sandbox
-// would end the next one too.
+// fail discards a sandbox that ended before its use. The stock is not refilled before its next use: what ended this
+// sandbox would end the next one too.
 func (p *Pool) fail(of *stock, ended readySandbox, err error) {
 	p.Log.Warn("a sandbox ended before its use", "sandbox", ended.id, "error", err)
 	p.discarded = append(p.discarded, ended.sandbox)

@@ -15,8 +15,8 @@ const (
 	restTime = 40 * time.Millisecond
 )
 
-// Run fills and drains the pool until ctx ends, then removes all ready sandboxes and returns. It makes sandboxes one at a
-// time, to leave the processor to executions.
+// Run fills and drains the pool until ctx ends, then removes all ready sandboxes and returns. It makes sandboxes one at
+// a time, to leave the processor to executions.
 func (p *Pool) Run(ctx context.Context) {
 	if p.MemoryBytes <= 0 {
 		return
@@ -140,8 +140,8 @@ func (p *Pool) drainStock(of *stock, now time.Time) {
 	}
 }
 
-// makeRoom discards sandboxes of the stocks that were used longest ago until they gave back this many bytes, and reports
-// whether they did. With a stock given, only those that were used before it do.
+// makeRoom discards sandboxes of the stocks that were used longest ago until they gave back this many bytes, and
+// reports whether they did. With a stock given, only those that were used before it do.
 func (p *Pool) makeRoom(bytes int64, before *stock) bool {
 	for bytes > 0 {
 		least := p.leastUsed()
@@ -200,8 +200,8 @@ func (p *Pool) has(of *stock) bool {
 	return false
 }
 
-// neediest is the stock that lacks the most, nil when none lacks anything or there is no room. It makes room at the cost of
-// stocks that were used longer ago.
+// neediest is the stock that lacks the most, nil when none lacks anything or there is no room. It makes room at the
+// cost of stocks that were used longer ago.
 func (p *Pool) neediest(now time.Time) (needy *stock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

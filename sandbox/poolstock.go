@@ -58,8 +58,8 @@ func (s *stock) rateAt(now time.Time) float64 {
 	return s.rate * math.Exp(-now.Sub(s.used).Seconds()/rateMemory)
 }
 
-// target is how many sandboxes should be ready. By Little's law, while one is made, uses per second times the time to make
-// one are asked for. Two standard deviations more cover uses that come together.
+// target is how many sandboxes should be ready. By Little's law, while one is made, uses per second times the time to
+// make one are asked for. Two standard deviations more cover uses that come together.
 func (s *stock) target(now time.Time, keepFor time.Duration) int {
 	if now.Sub(s.used) > keepFor {
 		return 0

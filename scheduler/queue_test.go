@@ -160,7 +160,7 @@ func TestStatsAtEachStep(t *testing.T) {
 	check("other cancelled", 0, 0)
 }
 
-func TestHandBackKeepsThePlace(t *testing.T) {
+func TestReleaseKeepsThePosition(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("one", 1))
 	first := submit(t, q, "ops.one")

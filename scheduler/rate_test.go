@@ -82,8 +82,8 @@ func TestChangedRateCountsWhatHasStarted(t *testing.T) {
 	wantAdmitted(t, q, 10, all[6], all[7])
 }
 
-// TestTidyKeepsTheStartsThatCount: what is thrown away cannot open the window early.
-func TestTidyKeepsTheStartsThatCount(t *testing.T) {
+// TestMaintenanceKeepsTheStartsThatCount: what is thrown away cannot open the window early.
+func TestMaintenanceKeepsTheStartsThatCount(t *testing.T) {
 	t.Parallel()
 	q := setup(t, with("a", rate(3, 600)))
 	var all []attune.Execution
@@ -143,8 +143,8 @@ func TestRateLimitedHeadOnABusyWorker(t *testing.T) {
 	}
 }
 
-// TestExecutionTakenBackCountsAsStarted: a hand-back may cost a start, and never gives one away.
-func TestExecutionTakenBackCountsAsStarted(t *testing.T) {
+// TestReleasedExecutionCountsAsStarted: a hand-back may cost a start, and never gives one away.
+func TestReleasedExecutionCountsAsStarted(t *testing.T) {
 	t.Parallel()
 	q := setup(t, with("a", rate(2, 600)))
 	first, second := submit(t, q, "ops.a"), submit(t, q, "ops.a")

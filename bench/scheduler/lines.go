@@ -62,7 +62,9 @@ var lines = []line{
 const (
 	burndownJobs = 20_000
 	// singleJobs burn down in about the same time, one after the other.
-	singleJobs   = 2_000
+	singleJobs = 2_000
+	// defaultJobs are fewer, since few slots end them more slowly.
+	defaultJobs  = 2_000
 	clientNumber = 16
 	idleJobs     = 25
 )
@@ -88,7 +90,7 @@ const defaultCapacity = 8
 func (b *bench) defaultCapacityLine(context.Context) (measure.Comparison, error) {
 	peer := b.river.with(riverSettings{maxWorkers: defaultCapacity, fetchCooldown: time.Millisecond})
 	b.note("River, burn-down with %d slots, %s", defaultCapacity, peer.riverSettings)
-	return b.versus(b.pairs, burndown(b.own.with(1, defaultCapacity), burndownJobs), burndown(peer, burndownJobs)), nil
+	return b.versus(b.pairs, burndown(b.own.with(1, defaultCapacity), defaultJobs), burndown(peer, defaultJobs)), nil
 }
 
 func (b *bench) workersLine(context.Context) (measure.Comparison, error) {

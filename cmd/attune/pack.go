@@ -18,6 +18,7 @@ type packCommands struct {
 	Status  packStatusCommand  `cmd:"" help:"Show where a pack's newest installation stands."`
 	Log     packLogCommand     `cmd:"" help:"Print the log of a pack's newest installation."`
 	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its executions stay on record."`
+	Schema  packSchemaCommand  `cmd:"" help:"Print the JSON Schema of a pack's file, for editors."`
 }
 
 type packListCommand struct{}

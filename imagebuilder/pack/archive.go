@@ -36,7 +36,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		ArchiveBytes: 256 << 20, UnpackedBytes: 1 << 30, FileBytes: 256 << 20,
 		Files: 20_000, PathBytes: 512, Depth: 32, Ratio: 200,
-		Resources: mostResources,
+		Resources: mostResources(),
 	}
 }
 
@@ -139,9 +139,4 @@ func (a *Archive) enterTopFolder() error {
 
 func (a *Archive) hasFile(name string) bool {
 	return slices.ContainsFunc(a.files, func(f packFile) bool { return f.name == name })
-}
-
-// archiveError is what a person is told about an archive that is wrong as such.
-func archiveError(problems ...attune.Problem) *attune.Error {
-	return attune.Invalid("the archive is not accepted", tidyProblems(problems)...)
 }

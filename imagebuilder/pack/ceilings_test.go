@@ -10,7 +10,7 @@ import (
 func TestParseCeilings(t *testing.T) {
 	t.Parallel()
 	got, err := ParseCeilings("memory: 1Gi, pids: 64, cpu: 500m, open_files: 512")
-	want := mostResources
+	want := mostResources()
 	want.MemoryBytes, want.Pids, want.CPU, want.OpenFiles = 1<<30, 64, 0.5, 512
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)

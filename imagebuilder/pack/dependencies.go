@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	maxPackages         = 500
-	maxSpecifierBytes   = 256
-	maxConstraintBytes  = 128
 	exampleRequirement  = "requests>=2.28.0"
 	exampleNPMSpecifier = "got@^14"
 )
@@ -26,51 +23,43 @@ var (
 	requirement     = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*([^;]*?)\s*(?:;\s*([A-Za-z0-9_.'"<>=!~()\s,*+-]+))?$`)
 	versionOperator = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*[A-Za-z0-9]`)
 	npmName         = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._~-]*/)?[a-z0-9][a-z0-9._~-]*$`)
-	// apt gives a meaning to a name that begins with a dash, or ends in a dash or a plus sign.
-	systemPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?$`)
-	npmTag        = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
+	npmTag          = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
 )
 
 // dependencies reads what the image holds beyond its base.
-func (p place) dependencies(d *attune.Dependencies) {
-	fields, ok := p.members("python", "nodejs", "system")
-	if !ok {
+func (v value) dependencies(d *attune.Dependencies) {
+	if !v.object() {
 		return
 	}
 	base, err := images.Default(runtime.GOARCH)
 	if err != nil { // no architecture of ours: then there is nothing to compare with
 		base = images.Base{}
 	}
-	d.Python = fields.at("python").language(pythonProblem, func(version string) string {
+	d.Python = v.at("python").language(pythonProblem, func(version string) string {
 		return pythonVersionProblem(version, base.Python)
 	})
-	d.NodeJS = fields.at("nodejs").language(npmProblem, func(version string) string {
+	d.NodeJS = v.at("nodejs").language(npmProblem, func(version string) string {
 		return nodeVersionProblem(version, base.Node.Version)
 	})
-	d.System = fields.at("system").texts(maxPackages, maxSpecifierBytes)
-	for i, name := range d.System {
-		if name != "" && !ValidSystemPackage(name) {
-			fields.at("system").item(i).refuse("must be the name of a Debian package, such as graphviz, or name=version")
-		}
-	}
+	d.System = v.at("system").texts()
 }
 
 // language reads one language's share; the functions say what is wrong with a package and with a version.
-func (p place) language(wrongPackage, wrongVersion func(string) string) *attune.LanguageDependencies {
-	fields, ok := p.members("version", "packages")
-	if !ok {
+func (v value) language(wrongPackage, wrongVersion func(string) string) *attune.LanguageDependencies {
+	if !v.object() {
 		return nil
 	}
-	d := &attune.LanguageDependencies{Packages: fields.at("packages").texts(maxPackages, maxSpecifierBytes)}
+	packages, version := v.at("packages"), v.at("version")
+	d := &attune.LanguageDependencies{Packages: packages.texts()}
 	for i, text := range d.Packages {
 		if wrong := wrongPackage(text); text != "" && wrong != "" {
-			fields.at("packages").item(i).refuse("%s", wrong)
+			packages.item(i).refuse("%s", wrong)
 		}
 	}
-	if version, ok := fields.at("version").text(maxConstraintBytes); ok {
-		d.Version = version
-		if wrong := wrongVersion(version); wrong != "" {
-			fields.at("version").refuse("%s", wrong)
+	if text, ok := version.text(); ok {
+		d.Version = text
+		if wrong := wrongVersion(text); wrong != "" {
+			version.refuse("%s", wrong)
 		}
 	}
 	return d
@@ -138,8 +127,11 @@ func pythonProblem(text string) string {
 	return ""
 }
 
-// ValidSystemPackage reports whether name is a Debian package, with a version or without, that apt may be given.
-func ValidSystemPackage(name string) bool { return systemPackage.MatchString(name) }
+// ValidSystemPackage reports whether name is a Debian package, with a version or without, that apt may be given. apt
+// gives a meaning to a name that begins with a dash, or ends in a dash or a plus sign.
+func ValidSystemPackage(name string) bool {
+	return rules()["pack"].field("dependencies").field("system").Items.Pattern.MatchString(name)
+}
 
 // SplitNPMSpecifier cuts "name@range"; a scope begins with an @ of its own.
 func SplitNPMSpecifier(s string) (name, version string) {
@@ -171,9 +163,4 @@ func npmPackageProblem(name, versions string) string {
 		return form
 	}
 	return ""
-}
-
-func validSemver(text string) bool {
-	_, err := semver.StrictNewVersion(text)
-	return err == nil
 }

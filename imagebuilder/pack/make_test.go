@@ -154,6 +154,7 @@ func mustOpen(tb testing.TB, data []byte) *Archive {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	assertSchemaAgrees(tb, filesBelow(tb, archive), nil)
 	return archive
 }
 

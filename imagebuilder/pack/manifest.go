@@ -36,10 +36,16 @@ type manifestReader struct {
 }
 
 // readManifest reads pack.yaml and the files it goes with. Problems are for the pack's author, the error is not.
-func readManifest(files fs.FS, names []packFile, ceilings attune.Resources) (attune.Manifest, []attune.Problem, error) {
-	r := &manifestReader{files: files, names: names, ceilings: ceilings, actions: map[string]*definedAction{}, policies: map[string]string{}}
+func readManifest(
+	files fs.FS, names []packFile, ceilings attune.Resources,
+) (attune.Manifest, []attune.Problem, error) {
+	r := &manifestReader{
+		files: files, names: names, ceilings: ceilings,
+		actions: map[string]*definedAction{}, policies: map[string]string{},
+	}
 	for _, step := range []func() error{
-		r.readPack, r.readActions, r.readPolicies, r.readConfigSchema, r.readRequirements, r.readPackageJSON, r.readPackageLock,
+		r.readPack, r.readActions, r.readPolicies, r.readConfigSchema,
+		r.readRequirements, r.readPackageJSON, r.readPackageLock,
 	} {
 		if err := step(); err != nil {
 			return attune.Manifest{}, nil, err
@@ -49,10 +55,12 @@ func readManifest(files fs.FS, names []packFile, ceilings attune.Resources) (att
 }
 
 func (r *manifestReader) problem(file string, line int, field, format string, args ...any) {
-	r.problems = append(r.problems, attune.Problem{File: file, Line: line, Field: field, Message: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, attune.Problem{
+		File: file, Line: line, Field: field, Message: fmt.Sprintf(format, args...),
+	})
 }
 
-// has tells whether the pack has this regular file.
+// has reports whether the pack has this regular file.
 func (r *manifestReader) has(name string) bool {
 	for _, file := range r.names {
 		if file.name == name {
@@ -78,57 +86,45 @@ func (r *manifestReader) text(name string, limit int64) (text []byte, ok bool, e
 	return nil, false, nil
 }
 
-// yaml reads a YAML file; ok is false when it is not there or not readable, which then is among the problems.
-func (r *manifestReader) yaml(name string) (_ place, ok bool, err error) {
+// yaml reads a YAML file by a definition of the schema; "" is none. ok is false when the file is not there or not
+// readable, which then is among the problems.
+func (r *manifestReader) yaml(name, definition string) (_ value, ok bool, err error) {
 	text, ok, err := r.text(name, maxYAMLBytes)
 	if err != nil || !ok {
-		return place{}, false, err
+		return value{}, false, err
 	}
 	node, problem := parseYAML(text)
 	if problem != nil {
 		r.problem(name, problem.Line, "", "%s", problem.Message)
-		return place{}, false, nil
+		return value{}, false, nil
 	}
-	return place{r: r, file: name, line: 1, node: node}, true, nil
+	return value{reader: r, file: name, line: 1, node: node, rule: rules()[definition]}, true, nil
 }
 
 func (r *manifestReader) readPack() error {
-	top, ok, err := r.yaml(manifestFile)
-	if err != nil || !ok {
+	top, ok, err := r.yaml(manifestFile, FilePack)
+	if err != nil || !ok || !top.object() {
 		return err
 	}
 	m := &r.manifest
-	fields, ok := top.members("ref", "label", "description", "version", "author", "tags", "dependencies")
-	if !ok {
-		return nil
-	}
-	if ref, ok := fields.at("ref").required().text(packRefLength); ok {
-		if m.Ref = ref; !attune.ValidPackRef(ref) {
-			fields.at("ref").refuse("must be lower-case letters, digits, _ and -, begin with a letter and have at most %d characters", packRefLength)
-		}
-	}
-	m.Version = fields.at("version").required().packVersion()
-	m.Label, _ = fields.at("label").text(200)
-	m.Description, _ = fields.at("description").text(4000)
-	m.Author, _ = fields.at("author").text(200)
-	m.Tags = fields.at("tags").texts(32, 64)
-	fields.at("dependencies").dependencies(&m.Dependencies)
+	m.Ref, _ = top.at("ref").text()
+	m.Version = top.at("version").packVersion()
+	m.Label, _ = top.at("label").text()
+	m.Description, _ = top.at("description").text()
+	m.Author, _ = top.at("author").text()
+	m.Tags = top.at("tags").texts()
+	top.at("dependencies").dependencies(&m.Dependencies)
 	return nil
 }
 
 // packVersion reads a semantic version. Quotes would not mend what YAML takes for a number: it has too few parts.
-func (p place) packVersion() string {
-	var text string
-	if !p.given() || p.node.plain == "" {
-		var ok bool
-		if text, ok = p.text(128); !ok {
-			return ""
-		}
+func (v value) packVersion() string {
+	if v.given() && v.node.plain != "" {
+		v.refuse("%s", v.rule.PatternMessage)
+		return ""
 	}
-	if !validSemver(text) {
-		p.refuse("must be a semantic version of three numbers, such as 1.2.0")
-	}
-	return text
+	version, _ := v.text()
+	return version
 }
 
 func isYAML(name string) bool {
@@ -160,19 +156,19 @@ func (r *manifestReader) readActions() error {
 
 // readConfigSchema checks the schema of the pack's configuration, which is kept with the pack's files.
 func (r *manifestReader) readConfigSchema() error {
-	top, ok, err := r.yaml(configSchemaFile)
+	top, ok, err := r.yaml(configSchemaFile, "")
 	if err == nil && ok {
 		top.schema()
 	}
 	return err
 }
 
-// schema reads a JSON Schema and places what is wrong with it at the lines of the file.
-func (p place) schema() []byte {
-	if !p.given() {
+// schema reads a JSON Schema and finds the lines of what is wrong with it.
+func (v value) schema() []byte {
+	if !v.given() {
 		return nil
 	}
-	raw, ok := p.json()
+	raw, ok := v.json()
 	if !ok {
 		return nil
 	}
@@ -181,8 +177,7 @@ func (p place) schema() []byte {
 		return raw
 	}
 	for _, problem := range problemsOf(err) {
-		at := p.below(problem.Field)
-		p.r.problem(p.file, at.line, at.field, "%s", problem.Message)
+		v.below(problem.Field).refuse("%s", problem.Message)
 	}
 	return nil
 }

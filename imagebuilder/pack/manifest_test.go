@@ -18,12 +18,14 @@ func problemsIn(tb testing.TB, files map[string]string) []string {
 	tb.Helper()
 	_, err := open(tb, zipBytes(tb, files, nil), DefaultLimits())
 	if err == nil {
+		assertSchemaAgrees(tb, files, nil)
 		return nil
 	}
 	refused, ok := errors.AsType[*attune.Error](err)
 	if !ok || refused.Code != attune.CodeInvalid {
 		tb.Fatalf("got %v, want an invalid pack", err)
 	}
+	assertSchemaAgrees(tb, files, refused.Problems)
 	var texts []string
 	for _, p := range refused.Problems {
 		texts = append(texts, p.String())
@@ -353,7 +355,7 @@ func FuzzManifest(f *testing.F) {
 			files[name] = &fstest.MapFile{Data: []byte(text)}
 			names = append(names, packFile{name: name, size: int64(len(text))})
 		}
-		manifest, problems, err := readManifest(files, names, mostResources)
+		manifest, problems, err := readManifest(files, names, mostResources())
 		if err != nil {
 			t.Fatalf("an internal error: %v", err)
 		}

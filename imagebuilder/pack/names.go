@@ -104,17 +104,3 @@ func (n names) put(path named) (wrong string) {
 func folded(name string) string {
 	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
 }
-
-// shown makes an entry's name fit for a message.
-func shown(name string) string {
-	const most = 120
-	if len(name) > most {
-		name = name[:most] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
-}

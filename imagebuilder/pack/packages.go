@@ -22,6 +22,7 @@ const (
 	packageLockFile  = "package-lock.json"
 
 	maxRequirementsBytes = 1 << 20
+	maxRequirementLine   = 256
 	maxPackageLockBytes  = 16 << 20
 )
 
@@ -93,8 +94,8 @@ func (r *manifestReader) checkRequirement(line int, text string) {
 	if text == "" {
 		return
 	}
-	if len(text) > maxSpecifierBytes && !hashOption.MatchString(text) {
-		r.problem(requirementsFile, line, "", "has a line of more than %d bytes", maxSpecifierBytes)
+	if len(text) > maxRequirementLine && !hashOption.MatchString(text) {
+		r.problem(requirementsFile, line, "", "has a line of more than %d bytes", maxRequirementLine)
 		return
 	}
 	if wrong := pythonProblem(strings.TrimSpace(hashOption.ReplaceAllString(text, ""))); wrong != "" {

@@ -35,21 +35,18 @@ func (r *manifestReader) readPolicies() error {
 
 // readPolicy reads one file below policies/: the policy of the action that it names, or of the whole pack.
 func (r *manifestReader) readPolicy(file string) error {
-	top, ok, err := r.yaml(file)
-	if err != nil || !ok {
+	top, ok, err := r.yaml(file, FilePolicy)
+	if err != nil || !ok || !top.object() {
 		return err
 	}
-	fields, ok := top.members(append([]string{"action"}, policyFields...)...)
-	if !ok {
-		return nil
+	limits := slices.DeleteFunc(top.rule.fields(), func(name string) bool { return name == "action" })
+	if !slices.ContainsFunc(limits, func(name string) bool { return top.at(name).given() }) {
+		top.refuse("bounds nothing: give at least one of %s", strings.Join(limits, ", "))
 	}
-	if !slices.ContainsFunc(policyFields, func(name string) bool { return fields.at(name).given() }) {
-		top.refuse("bounds nothing: give at least one of %s", strings.Join(policyFields, ", "))
-	}
-	target := fields.at("action")
+	target := top.at("action")
 	if target.node == nil {
-		policy := fields.policy(nil)
-		if top.claim("") {
+		policy := top.policy(nil)
+		if top.claimPolicy("") {
 			r.manifest.Policy = policy
 		}
 		return nil
@@ -58,39 +55,42 @@ func (r *manifestReader) readPolicy(file string) error {
 		target.refuse("is empty; name an action, or leave it out for a policy of the whole pack")
 	}
 	of := target.existingAction()
-	policy := fields.policy(of)
-	if of.ref != "" && target.claim(of.ref) {
+	policy := top.policy(of)
+	if of.ref != "" && target.claimPolicy(of.ref) {
 		r.manifest.Actions[of.index].Policy = policy
 	}
 	return nil
 }
 
-// existingAction reads "<pack>.<name>" or "<name>" of an action of this pack; where there is none, what it returns is empty.
-func (p place) existingAction() *definedAction {
-	ref, ok := p.text(2*packRefLength + 1)
+// existingAction reads "<pack>.<name>" or "<name>" of an action of this pack; what it returns is empty where there is
+// none.
+func (v value) existingAction() *definedAction {
+	ref, ok := v.text()
 	if !ok {
 		return &definedAction{}
 	}
+	r := v.reader
 	if !strings.Contains(ref, ".") {
-		ref = p.r.manifest.Ref + "." + ref
+		ref = r.manifest.Ref + "." + ref
 	}
-	if action := p.r.actions[ref]; action != nil {
+	if action := r.actions[ref]; action != nil {
 		return action
 	}
-	p.refuse("is %q, which is no action of this pack%s", ref, didYouMean(ref, slices.Collect(maps.Keys(p.r.actions))))
+	v.refuse("is %q, which is no action of this pack%s", ref, didYouMean(ref, slices.Collect(maps.Keys(r.actions))))
 	return &definedAction{}
 }
 
-// claim notes that the policy of an action, or with "" of the pack, stands here; it is false when it stands elsewhere already.
-func (p place) claim(ref string) bool {
-	other, taken := p.r.policies[ref]
+// claimPolicy notes that the policy of an action, or with "" of the pack, stands here. It reports whether that is the
+// only one.
+func (v value) claimPolicy(ref string) bool {
+	other, taken := v.reader.policies[ref]
 	switch {
 	case !taken:
-		p.r.policies[ref] = fmt.Sprintf("%s:%d", p.file, p.line)
+		v.reader.policies[ref] = fmt.Sprintf("%s:%d", v.file, v.line)
 	case ref == "":
-		p.refuse("is a policy of the whole pack, and %s is one already; make one of them, or name an action", other)
+		v.refuse("is a policy of the whole pack, and %s is one already; make one of them, or name an action", other)
 	default:
-		p.refuse("has a policy in %s already; make one of them", other)
+		v.refuse("has a policy in %s already; make one of them", other)
 	}
 	return !taken
 }

@@ -117,6 +117,17 @@ func TestPoliciesInFiles(t *testing.T) {
 	}
 }
 
+// One limit is enough for a policy.
+func TestPolicyOfOneLimit(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"concurrency: {limit: 9}", "rate_limit: {max_executions: 1, window_seconds: 1}",
+		"quota: {max_executions: 1, period_seconds: 1}", "max_waiting: 1", "max_wait_seconds: 1",
+	} {
+		assertProblems(t, text, nil, problemsIn(t, with(weather, "policies/all.yaml", text)))
+	}
+}
+
 func TestWrongPoliciesInFiles(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

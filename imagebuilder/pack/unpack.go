@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"attune"
 	"attune/internal/size"
@@ -206,16 +205,4 @@ func damaged(err error) error {
 		return err
 	}
 	return damage{err}
-}
-
-// tidyProblems sorts the problems by place, drops repetitions and bounds their number.
-func tidyProblems(all []attune.Problem) []attune.Problem {
-	slices.SortStableFunc(all, func(a, b attune.Problem) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field))
-	})
-	all = slices.Compact(all)
-	if left := len(all) - 2*maxArchiveProblems; left > 0 {
-		all = append(all[:2*maxArchiveProblems], attune.Problem{Message: fmt.Sprintf("and %d more", left)})
-	}
-	return all
 }

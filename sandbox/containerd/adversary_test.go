@@ -18,7 +18,8 @@ import (
 // patience is what a neighbor of an attack gets to answer in; alone it takes a few hundredths of a second.
 const patience = 10 * time.Second
 
-// TestAdversaries runs what would use up or break into what others need, each beside a neighbor that must go on answering.
+// TestAdversaries runs what would use up or break into what others need, each beside a neighbor that must go on
+// answering.
 func TestAdversaries(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

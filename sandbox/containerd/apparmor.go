@@ -8,7 +8,7 @@ import (
 	"attune/sandbox/hostcheck"
 )
 
-// confine loads the profile where the host has AppArmor; empty is a host without.
+// confine loads the AppArmor profile of sandboxes, and returns its name. It is empty on a host without AppArmor.
 func confine(found hostcheck.Report) (profile string, err error) {
 	if !found.OK(hostcheck.AppArmor) {
 		return "", nil

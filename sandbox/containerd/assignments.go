@@ -15,27 +15,28 @@ import (
 	"attune/sandbox"
 )
 
-// assignment is what a later process needs to go on with a run. It is in the sandbox's folder before the document is
-// delivered, and has nothing of the document.
+// assignment is what a later process needs to go on with a run. It is in the run directory before the document is
+// delivered, and holds nothing of the document.
 type assignment struct {
 	Sandbox   string    `json:"sandbox"`
 	Execution string    `json:"execution"`
 	StartedAt time.Time `json:"started_at"`
 }
 
-// assignments has a record for each execution that was given a sandbox, by the execution's name. A record is a link to
-// the assignment in the sandbox's folder; it is made before the document is delivered, and outlives the sandbox until
-// the execution is forgotten. So an execution without a record has not begun.
+// assignments has a record of each execution that was given a sandbox. A record is a link to the assignment in the run
+// directory. It is made before the document is delivered, and outlives the sandbox until the execution is forgotten. So
+// an execution without a record has not begun.
 //
-// That is certain within one boot of the host only: what a process wrote survives its death, and not its kernel's. The
-// file boot names the boot in which all records were written. Until it names this one, a missing record proves nothing.
+// That is certain only within one boot of the host: what a process wrote survives its own death, but not always that of
+// the kernel. The file boot names the last boot in which every execution of an earlier boot was settled. Until it names
+// this boot, a missing record proves nothing.
 type assignments struct {
 	dir, bootFile, boot string
 	// proven: bootFile names this boot.
 	proven atomic.Bool
 
 	mu sync.Mutex
-	// unasked are the executions of earlier processes that find was not asked for.
+	// unasked has the executions of earlier processes for which find was not called.
 	unasked map[string]bool
 }
 
@@ -48,7 +49,7 @@ func currentBoot() (string, error) {
 	return strings.TrimSpace(string(id)), nil
 }
 
-// openAssignments reads what the last process of the owner left.
+// openAssignments opens the records of the owner.
 func openAssignments(config *Config, boot string) (*assignments, error) {
 	a := &assignments{
 		dir: config.executionsDir(), bootFile: filepath.Join(config.StateDir, "boot"), boot: boot,
@@ -71,7 +72,8 @@ func openAssignments(config *Config, boot string) (*assignments, error) {
 
 func (a *assignments) path(execution string) string { return filepath.Join(a.dir, execution) }
 
-// add makes the record that file has. A link can be made once, so no execution is given two sandboxes.
+// add makes the record of an execution, from the assignment in a file. It fails where there is one, so no execution is
+// given two sandboxes.
 func (a *assignments) add(execution, file string) error {
 	if err := os.Link(file, a.path(execution)); err != nil {
 		return fmt.Errorf("assign sandbox to execution: %w", err)
@@ -79,13 +81,13 @@ func (a *assignments) add(execution, file string) error {
 	return nil
 }
 
-// read returns the record of an execution; ErrGone says that there is none, or none that is whole.
+// read returns the record of an execution. The error is ErrGone where there is none, or it is not whole.
 func (a *assignments) read(execution string) (held assignment, err error) {
 	return held, readJSON(a.path(execution), &held)
 }
 
-// find returns the sandbox that an execution was given. ErrNotStarted says that it was certainly given none. Where that
-// is not certain, find returns ErrGone, and makes an empty record, for which later processes return it, too.
+// find returns the sandbox that an execution was given. The error is ErrNotStarted where it was certainly given none.
+// Where that is uncertain, it is ErrGone, and find makes an empty record so that later processes return ErrGone, too.
 func (a *assignments) find(execution string) (id string, err error) {
 	a.mu.Lock()
 	delete(a.unasked, execution)
@@ -102,7 +104,7 @@ func (a *assignments) find(execution string) (id string, err error) {
 	return held.Sandbox, err
 }
 
-// remove removes the record of an execution, where there is one.
+// remove removes the record of an execution, if there is one.
 func (a *assignments) remove(execution string) error {
 	if err := ignoreNotExist(os.Remove(a.path(execution))); err != nil {
 		return fmt.Errorf("remove assignment: %w", err)
@@ -110,8 +112,8 @@ func (a *assignments) remove(execution string) error {
 	return nil
 }
 
-// settle notes this boot, once find was asked for all executions of earlier processes whose outcomes are not safe. The
-// records of the others go: a process died before it forgot them.
+// settle notes this boot. It is called after find was called for all executions of earlier processes whose outcomes are
+// not stored yet. It removes the records of the others, which a process did not live to forget.
 func (a *assignments) settle() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

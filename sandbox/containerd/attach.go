@@ -10,19 +10,19 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"attune/sandbox"
-
 	"golang.org/x/sys/unix"
+
+	"attune/sandbox"
 )
 
-// earlier is what another process has left of a run: begun, or ended where there is an exit.
+// earlier is what an earlier process noted of a run. exit is nil when the run had not ended.
 type earlier struct {
 	assignment
 	idBase uint32
 	exit   *sandbox.Exit
 }
 
-// Attach implements Runtime.
+// Attach implements sandbox.Runtime.
 func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox, string, error) {
 	id, err := c.assignments.find(execution)
 	if err != nil {
@@ -48,24 +48,24 @@ func (c *Runtime) Attach(ctx context.Context, execution string) (sandbox.Sandbox
 	return s, id, nil
 }
 
-// attach takes its streams and waits for its end, as who made it did.
+// attach opens the output and waits for the end, as the process did that made the sandbox.
 func (s *container) attach(life context.Context) (err error) {
 	if s.stdio, err = openOutputs(s.dir); err != nil {
 		return err
 	}
-	group := s.cgroupPath(s.spec.ID)
+	group := s.config.cgroupPath(s.spec.ID)
 	if s.oom, err = s.groups.WatchOOM(group); err != nil {
 		s.stdio.abandon()
 		return err
 	}
 	s.await(life)
 	if kills, err := s.groups.OOMKills(group); err == nil && kills > 0 {
-		s.signal(life, syscall.SIGKILL) // nobody was there to do it
+		s.signal(life, syscall.SIGKILL) // the kernel killed one process while no worker watched
 	}
 	return nil
 }
 
-// readEarlier reads what the folder tells about the run.
+// readEarlier reads what an earlier process noted in the run directory.
 func (d runDir) readEarlier() (*earlier, error) {
 	e := &earlier{exit: &sandbox.Exit{}}
 	if err := readJSON(d.assignment(), &e.assignment); err != nil {
@@ -90,7 +90,7 @@ func (d runDir) readEarlier() (*earlier, error) {
 	return e, nil
 }
 
-// keepExit notes how a run ended, but for what it left in files, which stay where they are.
+// keepExit notes how a run ended. The files that it left stay where they are.
 func (d runDir) keepExit(exit sandbox.Exit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {
@@ -102,7 +102,7 @@ func (d runDir) keepExit(exit sandbox.Exit) error {
 	return nil
 }
 
-// readJSON reads a file that a process may have died on: ErrGone where it is not there or not whole.
+// readJSON reads a file. The error is ErrGone where the file is missing, or not whole because its writer died.
 func readJSON(path string, value any) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +117,7 @@ func readJSON(path string, value any) error {
 	return nil
 }
 
-// Forget implements Runtime. The record goes first: the rest of a sandbox without one is an orphan's.
+// Forget implements sandbox.Runtime. The record goes first: should this process die then, the sandbox is an orphan.
 func (c *Runtime) Forget(execution string) {
 	held, readErr := c.assignments.read(execution)
 	if err := c.assignments.remove(execution); err != nil {

@@ -14,7 +14,7 @@ func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	const base = firstHostID + 7*idRangeSize
 	config := stateFolder(t)
 	c := &Runtime{config: config, assignments: assignmentsOf(t, config, "this boot")}
-	dir := c.runDir("earlier")
+	dir := c.config.runDir("earlier")
 	err := errors.Join(
 		dir.create(base+nobody),
 		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), dir.keepExit(sandbox.Exit{Code: 3}),

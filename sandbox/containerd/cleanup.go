@@ -7,13 +7,13 @@ import (
 	"os"
 	"slices"
 
-	"attune/sandbox"
-
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
+
+	"attune/sandbox"
 )
 
-// List implements Runtime. A sandbox is there while containerd has a record of it, or its folder is.
+// List implements sandbox.Runtime. A sandbox is there as long as its container record or its run directory is.
 func (c *Runtime) List(ctx context.Context) ([]string, error) {
 	records, err := c.records.List(ctx, fmt.Sprintf("labels.%q==%q", ownerLabel, c.config.Owner))
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *Runtime) List(ctx context.Context) ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
-// Remove implements Runtime. It takes the steps of a sandbox's end, each of which may find its work done.
+// Remove implements sandbox.Runtime.
 func (c *Runtime) Remove(ctx context.Context, id string) error {
 	if err := sandbox.ValidateID(id); err != nil {
 		return err
@@ -52,8 +52,8 @@ func (c *Runtime) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// Reconcile implements Runtime. Every sandbox has its folder before it has anything else, and until nothing else is left, but
-// for a stray shim.
+// Reconcile implements sandbox.Runtime. A sandbox has its run directory before any other part and until no other part
+// is left, so List finds all orphans but shims.
 func (c *Runtime) Reconcile(ctx context.Context) error {
 	ids, err := c.List(ctx)
 	if err != nil {
@@ -65,10 +65,10 @@ func (c *Runtime) Reconcile(ctx context.Context) error {
 		if _, live := c.live.Load(id); live {
 			continue
 		}
-		c.log.Warn("removing a sandbox that nobody owns", "sandbox", id)
+		c.log.Warn("removing an orphaned sandbox", "sandbox", id)
 		group.Go(func() error { return c.Remove(ctx, id) })
 	}
-	if err := errors.Join(group.Wait(), c.endStrayShims()); err != nil {
+	if err := errors.Join(group.Wait(), c.endOrphanedShims()); err != nil {
 		return err
 	}
 	return c.assignments.settle()

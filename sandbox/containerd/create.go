@@ -8,46 +8,45 @@ import (
 	"os/exec"
 	"sync/atomic"
 
-	"attune/sandbox"
-	"attune/sandbox/containerd/cgroup"
-	"attune/sandbox/hostcheck"
-
 	"github.com/opencontainers/go-digest"
 
 	"attune"
+	"attune/sandbox"
+	"attune/sandbox/containerd/cgroup"
+	"attune/sandbox/hostcheck"
 )
 
-// container is a sandbox from before its first part is made until its last part is removed.
+// container is a sandbox, from before its first part is made until its last part is removed.
 type container struct {
 	*Runtime
 	spec sandbox.Spec
 	dir  runDir
 	// made is the last part that may be there.
 	made part
-	// idBase is the host's id of the sandbox's root.
+	// idBase is the id on the host of the sandbox's root.
 	idBase uint32
 	stdio  *stdio
 	oom    *cgroup.OOMWatch
-	// ended delivers the end of the process once; stopWaiting gives up on it.
+	// ended delivers the end of the process, once; stopWaiting gives up on that.
 	ended       <-chan ending
 	stopWaiting func()
-	// keeper holds the outputs, where the shim does not.
+	// keeper holds the output pipes, where the shim does not.
 	keeper *exec.Cmd
 	// used is set by the first call of Run or Remove.
 	used atomic.Bool
 	// left counts the calls of leave.
 	left atomic.Int32
-	// inherited: an earlier process made it. earlier is what that process noted of its run.
+	// inherited: an earlier process made the sandbox. earlier is what that process noted of its run.
 	inherited bool
 	earlier   *earlier
 }
 
-// inherit is a sandbox that an earlier process made. All of its parts may be there.
+// inherit returns a sandbox that an earlier process made. All of its parts may be there.
 func (c *Runtime) inherit(id string) *container {
-	return &container{Runtime: c, spec: sandbox.Spec{ID: id}, dir: c.runDir(id), made: allParts, inherited: true}
+	return &container{Runtime: c, spec: sandbox.Spec{ID: id}, dir: c.config.runDir(id), made: allParts, inherited: true}
 }
 
-// Create implements Runtime.
+// Create implements sandbox.Runtime.
 func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fmt.Errorf("sandbox %s: %w", spec.ID, err)
@@ -56,15 +55,16 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 		return nil, fmt.Errorf("sandbox %s: no egress network: %w", spec.ID, sandbox.ErrUnsupported)
 	}
 	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); c.runtimes[spec.Runtime] == "" {
-		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why", spec.ID, spec.Runtime, sandbox.ErrUnsupported)
+		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why",
+			spec.ID, spec.Runtime, sandbox.ErrUnsupported)
 	}
-	// It may have changed since New.
+	// The pattern may have changed since New.
 	if err := hostcheck.CorePattern(); err != nil {
 		return nil, fmt.Errorf("sandbox %s: %w", spec.ID, err)
 	}
-	// A sandbox that was begun is made to its end: every step has its own time.
+	// From here on the sandbox is made to its end, even when the caller gives up. Each step has its own time.
 	life := context.WithoutCancel(ctx)
-	s := &container{Runtime: c, spec: spec, dir: c.runDir(spec.ID)}
+	s := &container{Runtime: c, spec: spec, dir: c.config.runDir(spec.ID)}
 	if _, there := c.live.LoadOrStore(spec.ID, s); there {
 		return nil, fmt.Errorf("make sandbox %s: it exists", spec.ID)
 	}
@@ -78,7 +78,7 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 	return s, nil
 }
 
-// Remove implements Sandbox.
+// Remove implements sandbox.Sandbox.
 func (s *container) Remove(ctx context.Context) error {
 	if s.used.Swap(true) {
 		return nil
@@ -89,13 +89,13 @@ func (s *container) Remove(ctx context.Context) error {
 	return nil
 }
 
-// make takes every step up to a process that is ready to start.
+// make makes every part, up to a process that is ready to start.
 func (s *container) make(ctx context.Context) error {
 	chain, err := s.chain(ctx, digest.Digest(s.spec.ImageDigest))
 	if err != nil {
 		return err
 	}
-	at := placement{cgroups: s.groups, cgroupPath: s.cgroupPath(s.spec.ID), appArmor: s.appArmor}
+	at := placement{cgroups: s.groups, cgroupPath: s.config.cgroupPath(s.spec.ID), appArmor: s.appArmor}
 	if s.idBase, err = s.ids.take(); err != nil {
 		return err
 	}

@@ -6,25 +6,26 @@ import (
 	"sync"
 )
 
-// The ids that sandboxes draw from: above what hosts give to people and services, below where a signed 32-bit number
-// turns negative. That is 32,752 ranges.
+// The ids for sandboxes: above those that hosts give to people and services, and below 2³¹, where signed numbers turn
+// negative. That is 32,752 ranges.
 const (
 	firstHostID = 1 << 20
 	endHostID   = 1 << 31
 )
 
-// idRanges hands every sandbox a range of user and group ids of its own, so that a process that broke out of one would
-// own nothing of another.
+// idRanges gives every sandbox a range of user and group ids of its own, so that a process that breaks out of one owns
+// nothing of another.
 //
-// Within the process no range is given twice. Other workers of the same host are not asked: with a random choice out
-// of this many a clash is unlikely, and it costs that second wall only, as the namespaces stay apart.
+// No two sandboxes of this process have the same range. Two workers on one host may choose the same one, which is
+// unlikely, as the choice is random. It costs only this second line of defense: the namespaces are still apart.
 type idRanges struct {
 	mu    sync.Mutex
 	taken map[uint32]bool
-	// spare were given back; the last comes first. Whoever mounts for one again finds much of it done.
+	// spare ranges were released, the last one is used first: a root that is mounted for it may still be there.
 	spare []uint32
 }
 
+// take returns the first id of a free range.
 func (r *idRanges) take() (uint32, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +49,7 @@ func (r *idRanges) take() (uint32, error) {
 	return 0, errors.New("every range of user ids is in use")
 }
 
-// keep takes a range that an earlier process has given away.
+// keep marks a range as taken, by a sandbox of an earlier process.
 func (r *idRanges) keep(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 // maxManifestBytes bounds what is read of a manifest or an image's configuration.
 const maxManifestBytes = 4 << 20
 
-// chain finds the snapshot that holds all layers of an image. Nothing else of the image is read: its user, environment,
-// labels, volumes and stop signal mean nothing here.
+// chain returns the snapshot that has all layers of an image. Nothing else of the image counts: its user, environment,
+// labels, volumes and stop signal are ignored.
 func (c *Runtime) chain(ctx context.Context, manifest digest.Digest) (string, error) {
 	if known, ok := c.chains.Load(manifest); ok {
 		return known.(string), nil
@@ -30,8 +30,8 @@ func (c *Runtime) chain(ctx context.Context, manifest digest.Digest) (string, er
 		return "", fmt.Errorf("read configuration of image %s: %w", manifest, err)
 	}
 	if len(image.RootFS.DiffIDs) < 2 {
-		// A read-only view of a single layer is a plain bind mount, which containerd leaves unmapped: the files would
-		// belong to nobody inside. Ours have a base and a pack at least.
+		// A read-only view of a single layer is a plain bind mount, which containerd does not map: inside, the files would
+		// have no owner. The images of packs have two layers at least, a base and the pack.
 		return "", fmt.Errorf("image %s has fewer than two layers", manifest)
 	}
 	found := identity.ChainID(image.RootFS.DiffIDs).String()
@@ -39,6 +39,7 @@ func (c *Runtime) chain(ctx context.Context, manifest digest.Digest) (string, er
 	return found, nil
 }
 
+// readJSON reads a blob of an image.
 func (c *Runtime) readJSON(ctx context.Context, blob digest.Digest, into any) error {
 	reader, err := c.content.ReaderAt(ctx, ocispec.Descriptor{Digest: blob})
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// keep has a process of its own hold the reading ends of the outputs, until the sandbox is removed. When the sandbox ends, the
-// shim lets go of the pipes; had we died by then, what is in them would go with the last end. It never reads. Our own shim does that itself.
+// keep starts a process that holds the reading ends of the output pipes until the sandbox is removed. When a sandbox
+// ends, containerd's shim closes the pipes; if this process is dead by then, what is in them would be lost with the
+// last reader. The keeper never reads. attune-shim holds the pipes itself.
 func (s *container) keep() error {
 	stdout, stderr, err := s.dir.openOutputs()
 	if err != nil {
@@ -20,7 +21,7 @@ func (s *container) keep() error {
 	keeper := exec.Command(s.sleep, "infinity")
 	keeper.Stdin, keeper.ExtraFiles = stdout, []*os.File{stderr}
 	keeper.Env, keeper.Dir = []string{}, "/"
-	// What a terminal sends to us is not for it.
+	// Signals from this process's terminal do not reach it.
 	keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := keeper.Start(); err != nil {
 		return fmt.Errorf("start keeper of the outputs: %w", err)
@@ -29,7 +30,7 @@ func (s *container) keep() error {
 	return nil
 }
 
-// endKeeper ends the keeper of a sandbox. That of an earlier process is known by its stdin.
+// endKeeper ends the keeper of a sandbox. One that an earlier process started is recognized by its stdin.
 func (s *container) endKeeper(context.Context) error {
 	switch {
 	case s.keeper != nil:

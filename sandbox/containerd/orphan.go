@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// endStrayShims ends the shims that containerd does not know of. When whoever asks for a task goes away while its shim starts,
-// containerd kills the starter and removes the task's folder; the shim may have begun by then, and lives on in a folder that is
-// gone. A containerd that dies meanwhile leaves the same. Such a shim was never told to make a container.
-func (c *Runtime) endStrayShims() error {
+// endOrphanedShims ends the shims that containerd does not know of. When a client disconnects while the shim of its
+// task is being started, containerd kills the starter and removes the task's folder. A shim that has begun by then
+// lives on in a deleted folder, as it does when containerd dies at that moment. No such shim was ever told to make a
+// container.
+func (c *Runtime) endOrphanedShims() error {
 	err := killEach(func(process string) bool {
 		folder, err := os.Readlink(filepath.Join(process, "cwd"))
 		if err != nil || !strings.HasSuffix(folder, " (deleted)") {
@@ -25,17 +26,18 @@ func (c *Runtime) endStrayShims() error {
 			follows(args, "-namespace", c.config.Namespace) && follows(args, "-address", c.config.Address)
 	})
 	if err != nil {
-		return fmt.Errorf("end stray shims: %w", err)
+		return fmt.Errorf("end orphaned shims: %w", err)
 	}
 	return nil
 }
 
+// follows reports whether an argument is followed by a value.
 func follows(args []string, name, value string) bool {
 	at := slices.Index(args, name)
 	return at >= 0 && at+1 < len(args) && args[at+1] == value
 }
 
-// killEach kills the processes that are recognized by their folders in /proc.
+// killEach kills the processes whose folder in /proc is recognized.
 func killEach(recognized func(process string) bool) error {
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -53,7 +55,7 @@ func killEach(recognized func(process string) bool) error {
 		if err != nil {
 			return err
 		}
-		// It is held by now: the number cannot become another's.
+		// From here on the process is held: its id cannot become that of another.
 		if recognized(folder) {
 			err = process.Kill()
 		}

@@ -31,7 +31,7 @@ import (
 const (
 	// shimSockets is short, as the path of a socket must be.
 	shimSockets = "/run/attune"
-	// shimReady is what it prints when it listens, shimKeeps what it prints when its worker is gone and a sandbox is not.
+	// shimReady is what it prints when it listens, shimKeeps when the worker is gone and a sandbox is not.
 	shimReady, shimKeeps = "ready\n", "keeps\n"
 	// shimVersion is the version of containerd's task service that the shim serves.
 	shimVersion = 3
@@ -39,12 +39,12 @@ const (
 	shimStartTime, shimEndTime = 10 * time.Second, 5 * time.Second
 )
 
-// ownShim is the process, of this worker's life, that keeps its sandboxes; see package shim. It is started when the first is made,
-// and again when it is found dead. It ends by itself when this process and its last sandbox are gone.
+// ownShim is the process that keeps the sandboxes of this process; see package shim. It is started for the first
+// sandbox, and again when it is found dead. It ends by itself when this process and its last sandbox are gone.
 type ownShim struct {
 	program string
-	// state is where runc keeps the state of its containers, roots where each shim has a folder to mount their file systems in, and
-	// complaints where it writes what goes wrong.
+	// state is where runc keeps the state of its containers. roots has a folder for each shim, to mount their file systems
+	// in. complaints is where it writes errors.
 	state, roots, complaints string
 	log                      *slog.Logger
 
@@ -56,9 +56,9 @@ type ownShim struct {
 
 type shimProcess struct {
 	socket string
-	// alive is the other end of its stdin: it never reads there, but learns that we are gone.
+	// alive is the other end of its stdin. Nothing is written there; its end says that this process is gone.
 	alive io.Closer
-	// kept is closed when it says that it has sandboxes still, ended when it is gone.
+	// kept is closed when it says that it still has sandboxes, ended when it is gone.
 	kept, ended chan struct{}
 }
 
@@ -93,7 +93,7 @@ func (o *ownShim) start() (*shimProcess, error) {
 	if err := os.MkdirAll(roots, 0o711); err != nil {
 		return nil, err
 	}
-	// What a dead one has said must not go with the start of the next.
+	// The errors of a dead shim must survive the start of the next.
 	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (o *ownShim) start() (*shimProcess, error) {
 	defer complaints.Close()
 	command := exec.Command(o.program, "serve", "-socket", p.socket, "-root", o.state, "-roots", roots)
 	command.Env, command.Dir, command.Stderr = []string{}, "/", complaints
-	// What a terminal sends to us is not for it.
+	// Signals from this process's terminal do not reach it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if p.alive, err = command.StdinPipe(); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (o *ownShim) start() (*shimProcess, error) {
 	return p, nil
 }
 
-// close lets it end, and waits for that. With sandboxes left it lives on for them.
+// close lets the shim end and waits for it. With sandboxes left, the shim lives on for them.
 func (o *ownShim) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,7 +157,7 @@ func (o *ownShim) close() {
 
 func shimSocket(name string) string { return filepath.Join(shimSockets, name+".sock") }
 
-// clean unmounts what shims of earlier lives left that are dead.
+// clean unmounts what dead shims of earlier processes left.
 func (o *ownShim) clean() error {
 	folders, err := os.ReadDir(o.roots)
 	if err != nil {
@@ -167,7 +167,7 @@ func (o *ownShim) clean() error {
 	for _, folder := range folders {
 		conn, err := net.Dial("unix", shimSocket(folder.Name()))
 		if err == nil {
-			errs = append(errs, conn.Close()) // it has sandboxes still, or will clean up itself
+			errs = append(errs, conn.Close()) // it still has sandboxes, or cleans up itself
 			continue
 		}
 		_ = os.Remove(shimSocket(folder.Name()))
@@ -176,7 +176,7 @@ func (o *ownShim) clean() error {
 	return errors.Join(errs...)
 }
 
-// unmountRoots removes the folder that a shim had its roots in; it may have done so itself, or somebody else does.
+// unmountRoots removes the folder with the roots of a shim. Others may do the same at the same time.
 func unmountRoots(dir string) error {
 	roots, err := os.ReadDir(dir)
 	errs := []error{ignoreNotExist(err)}
@@ -190,7 +190,7 @@ func unmountRoots(dir string) error {
 	return nil
 }
 
-// ignoreNotExist takes the absence of a file that is to be removed for success.
+// ignoreNotExist makes the removal of a file that is not there a success.
 func ignoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -198,18 +198,21 @@ func ignoreNotExist(err error) error {
 	return err
 }
 
-// groupID names what containerd takes for one sandbox of many containers: all of an owner's. That is how it lets them share a shim.
+// groupID names what containerd takes for one sandbox with many containers: all of an owner's. They share a shim that
+// way.
 func groupID(owner string) string {
 	sum := sha256.Sum256([]byte(owner))
 	return "attune-" + hex.EncodeToString(sum[:12])
 }
 
-// makeGroup has containerd know the group, for a shim of our own; an earlier life may have made it.
+// makeGroup makes containerd's record of the group, unless an earlier process has.
 func (c *Runtime) makeGroup(ctx context.Context) error {
 	if c.config.Shim == "" {
 		return nil
 	}
-	_, err := c.client.SandboxStore().Create(ctx, sandboxes.Sandbox{ID: groupID(c.config.Owner), Labels: map[string]string{ownerLabel: c.config.Owner}})
+	_, err := c.client.SandboxStore().Create(ctx, sandboxes.Sandbox{
+		ID: groupID(c.config.Owner), Labels: map[string]string{ownerLabel: c.config.Owner},
+	})
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return fmt.Errorf("make containerd's record of the shim: %w", err)
 	}

@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 
-	"attune/sandbox"
-
 	"golang.org/x/sys/unix"
+
+	"attune/sandbox"
 )
 
-// runDir is the run directory of one sandbox, which only the host can enter. Its path is a function of the id, so that a
-// later process of the same owner finds it.
+// runDir is the run directory of one sandbox, which only the host can enter. Its path is a function of the id, so that
+// a later process of the same owner finds it.
 type runDir string
 
 func (d runDir) stdin() string     { return filepath.Join(string(d), "stdin") }
@@ -23,16 +23,17 @@ func (d runDir) result() string    { return filepath.Join(string(d), "result") }
 func (d runDir) failure() string   { return filepath.Join(string(d), "failure") }
 func (d runDir) collected() string { return filepath.Join(string(d), "collected") }
 
-// assignment says which execution uses the sandbox, delivered that it has its whole document, and exit how it ended.
+// assignment says which execution uses the sandbox, delivered that the sandbox has its whole document, exit how it
+// ended.
 func (d runDir) assignment() string { return filepath.Join(string(d), "assignment.json") }
 func (d runDir) delivered() string  { return filepath.Join(string(d), "delivered") }
 func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json") }
 
-// create makes the folder, the pipes, and the three empty files that the sandbox may write. Each of the files is mounted
-// by itself, so the sandbox can change what is in it and never what is at its path.
+// create makes the folder, the pipes, and the three empty files that the sandbox may write. Each file is mounted by
+// itself, so the sandbox can change its content, but never what is at its path.
 func (d runDir) create(owner int) error {
 	if err := os.Mkdir(string(d), 0o700); err != nil {
-		return fmt.Errorf("make state folder: %w", err)
+		return fmt.Errorf("make run directory: %w", err)
 	}
 	for _, path := range []string{d.stdin(), d.stdout(), d.stderr()} {
 		if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -53,7 +54,7 @@ func (d runDir) create(owner int) error {
 
 // openOutputs opens the reading ends of both outputs.
 func (d runDir) openOutputs() (stdout, stderr *os.File, err error) {
-	const mode = os.O_RDONLY | unix.O_NONBLOCK // it does not wait for a writer
+	const mode = os.O_RDONLY | unix.O_NONBLOCK // does not wait for a writer
 	if stdout, err = os.OpenFile(d.stdout(), mode, 0); err != nil {
 		return nil, nil, fmt.Errorf("open pipe: %w", err)
 	}
@@ -63,7 +64,7 @@ func (d runDir) openOutputs() (stdout, stderr *os.File, err error) {
 	return stdout, stderr, nil
 }
 
-// readLimited reads what a sandbox that is gone left in a file of ours; nil when that is nothing.
+// readLimited reads what an ended sandbox left in one of the three files, nil when that is nothing.
 func readLimited(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

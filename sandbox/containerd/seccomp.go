@@ -8,11 +8,11 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// refusedSyscalls must never be allowed, whatever the default profile thinks of them.
+// refusedSyscalls are never allowed, whatever the default profile says.
 var refusedSyscalls = []string{
-	// The default allows it, since it reaches only processes of the same sandbox. But the first process has its parent
-	// outside, and with PTRACE_TRACEME makes it the tracer: containerd's shim takes the first stop for the end, nobody
-	// kills the process any more, and it outlives every deadline.
+	// The default allows ptrace, since it reaches only processes of the same sandbox. But the parent of the first process
+	// is outside: PTRACE_TRACEME makes the shim its tracer. The shim takes the first stop for the end, no one kills the
+	// process any more, and it outlives every deadline.
 	"ptrace",
 	"io_uring_setup", "io_uring_enter", "io_uring_register",
 	"keyctl", "add_key", "request_key",
@@ -22,8 +22,8 @@ var refusedSyscalls = []string{
 	"open_by_handle_at", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
 }
 
-// seccompProfile is containerd's default for a process without capabilities, with the refused calls struck out should
-// one ever appear there. clone3 answers ENOSYS, so that a C library falls back to clone, whose flags can be looked at.
+// seccompProfile is containerd's default for a process without capabilities, minus the refused calls. clone3 answers
+// ENOSYS, so that the C library falls back to clone, whose flags a filter can check.
 func seccompProfile() *specs.LinuxSeccomp {
 	none := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}}}
 	profile := seccomp.DefaultProfile(none)
@@ -32,15 +32,17 @@ func seccompProfile() *specs.LinuxSeccomp {
 			profile.Syscalls[i].Names = slices.DeleteFunc(rule.Names, refusedSyscall)
 		}
 	}
-	profile.Syscalls = slices.DeleteFunc(profile.Syscalls, func(rule specs.LinuxSyscall) bool { return len(rule.Names) == 0 })
+	profile.Syscalls = slices.DeleteFunc(profile.Syscalls, func(rule specs.LinuxSyscall) bool {
+		return len(rule.Names) == 0
+	})
 	profile.Architectures = nativeArchitecture()
 	return profile
 }
 
 func refusedSyscall(name string) bool { return slices.Contains(refusedSyscalls, name) }
 
-// nativeArchitecture leaves out the 32-bit ABI, whose socketcall hides the address family behind a pointer and would
-// open AF_ALG and AF_VSOCK again.
+// nativeArchitecture leaves out the 32-bit ABI: its socketcall hides the address family behind a pointer, which would
+// allow AF_ALG and AF_VSOCK again.
 func nativeArchitecture() []specs.Arch {
 	switch runtime.GOARCH {
 	case "amd64":
@@ -48,7 +50,7 @@ func nativeArchitecture() []specs.Arch {
 	case "arm64":
 		return []specs.Arch{specs.ArchAARCH64}
 	default:
-		// The runtime adds the native one by itself.
+		// The container runtime adds the native architecture.
 		return nil
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"attune/sandbox/containerd"
-
 	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"attune/sandbox/containerd"
 )
 
 // slowShim starts a shim as the real one does, tells so, and never says where the shim listens.
@@ -32,8 +32,8 @@ case "$*" in
 esac
 `
 
-// TestReconcileEndsStrayShims plays a worker that dies while containerd starts a shim for it: containerd kills who starts the
-// shim, and knows nothing of the shim, which lives on.
+// TestReconcileEndsStrayShims plays a worker that dies while containerd starts a shim for it: containerd kills who
+// starts the shim, and knows nothing of the shim, which lives on.
 func TestReconcileEndsStrayShims(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -97,8 +97,8 @@ func (h host) leaveStrayShim(t *testing.T) {
 	}
 }
 
-// TestShimIsKilled: nothing of the sandbox lives on, whoever runs it, or its next life, learns that its end is not known, and the
-// next sandbox has a shim again.
+// TestShimIsKilled: nothing of the sandbox lives on, whoever runs it, or its next life, learns that its end is not
+// known, and the next sandbox has a shim again.
 func TestShimIsKilled(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

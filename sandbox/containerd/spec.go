@@ -7,50 +7,48 @@ import (
 	"slices"
 	"strconv"
 
-	"attune/sandbox"
-	"attune/sandbox/containerd/cgroup"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"attune"
+	"attune/sandbox"
+	"attune/sandbox/containerd/cgroup"
 )
 
 const (
 	// nobody is the user inside every sandbox, whatever the image says.
 	nobody = 65534
-	// idRangeSize is how many user and group ids a sandbox has of its own.
+	// idRangeSize is the number of user and group ids of each sandbox.
 	idRangeSize = 1 << 16
 
-	// ociVersion is the oldest that has all that stands here. A runtime refuses what is
-	// newer than itself.
+	// ociVersion is the oldest version that has everything used here. A runtime refuses versions newer than itself.
 	ociVersion = "1.0.2"
 
 	resolvConfPath = "/etc/resolv.conf"
 	cpuPeriod      = 100_000
-	// oomScore makes the kernel choose a sandbox before the service when the whole host runs short.
+	// oomScore makes the kernel kill a sandbox before the service when the whole host is out of memory.
 	oomScore = 500
 	devShm   = 16 << 20
 	devSize  = 64 << 10
 	runSize  = 1 << 20
 )
 
-// placement is what the specification takes from the host: the facts that hold for every run, and the places made for
+// placement is what the specification takes from the host: facts that hold for every sandbox, and what was made for
 // this one.
 type placement struct {
 	cgroups    cgroup.Hierarchy
 	cgroupPath string
-	// idBase is the host id that the sandbox's root stands for.
+	// idBase is the id on the host of the sandbox's root.
 	idBase uint32
-	// appArmor is the profile to run under, empty on a host without.
+	// appArmor is the profile to run under, empty on a host without AppArmor.
 	appArmor string
-	// netns is the path of a network namespace made ahead; empty asks for a new and empty one.
+	// netns is the path of a network namespace. Empty asks for a new one without interfaces.
 	netns string
 	// resolvConf, result, failure and collected are files on the host; resolvConf is empty without a network.
 	resolvConf, result, failure, collected string
 }
 
-// ociSpec is everything the container runtime is told. It starts from nothing rather than from a library's default,
-// so that whatever is not written here is not granted.
+// ociSpec is everything that the container runtime knows of a sandbox. It starts from nothing rather than from a
+// library's default, so that nothing is granted that is not written here.
 func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
 	return &specs.Spec{
 		Version:  ociVersion,
@@ -76,8 +74,8 @@ func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
 func process(spec sandbox.Spec, at placement) *specs.Process {
 	score := oomScore
 	openFiles := uint64(cmp.Or(spec.Resources.OpenFiles, attune.DefaultOpenFiles))
-	// The largest file that /tmp can hold, for it counts as memory. The result, the failure and what is collected lie on the
-	// host's disk, where nothing else bounds them.
+	// The largest file that /tmp can hold, which counts as memory. The result, the failure and the collected files lie on
+	// the host's disk, where nothing else bounds them.
 	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxCollectedBytes))
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
@@ -86,7 +84,7 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 		Cwd:             sandbox.PackDir,
 		NoNewPrivileges: true,
 		ApparmorProfile: at.appArmor,
-		// Empty, not absent: a runtime may read nil as "leave them as they are".
+		// Empty, not nil: a runtime may read nil as "leave them as they are".
 		Capabilities: &specs.LinuxCapabilities{
 			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},
 		},
@@ -99,7 +97,7 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 	}
 }
 
-// environment is the same for every run of an action. The runner adds what belongs to the execution, after it has read stdin.
+// environment is the same for every run of an action. The runner adds that of the execution after it has read stdin.
 func environment(own map[string]string) []string {
 	env := []string{
 		"PATH=/opt/attune/venv/bin:/opt/attune/node_modules/.bin:" +
@@ -113,7 +111,7 @@ func environment(own map[string]string) []string {
 		"ATTUNE_COLLECTED=" + sandbox.CollectedPath,
 		"ATTUNE_OUTPUT=" + sandbox.OutputDir,
 	}
-	// A later one takes the place of an earlier one.
+	// A later variable replaces an earlier one.
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		env = append(env, name+"="+own[name])
 	}
@@ -137,8 +135,8 @@ func mounts(spec sandbox.Spec, at placement) []specs.Mount {
 	return list
 }
 
-// tmpfs bounds the number of files as well as their size: empty files cost kernel memory too. Without a number of files
-// it follows from the size.
+// tmpfs bounds the number of files as well as their size: empty files take kernel memory, too. Where inodes is 0, the
+// number follows from the size.
 func tmpfs(path string, size, inodes int64, options ...string) specs.Mount {
 	inodes = cmp.Or(inodes, min(max(size/4096, 1024), attune.DefaultTmpFiles))
 	return specs.Mount{
@@ -156,8 +154,8 @@ func bindFile(source, destination, mode string) specs.Mount {
 	}
 }
 
-// There is no sysfs and no cgroup mount. A sysfs can be mounted only by the owner of the network namespace, which for
-// egress is the host, and no action has business there.
+// There is no sysfs and no cgroup mount. Only the owner of the network namespace can mount a sysfs, which for egress is
+// the host, and no action needs one.
 
 func namespaces(at placement) []specs.LinuxNamespace {
 	return []specs.LinuxNamespace{
@@ -176,7 +174,7 @@ func resources(spec sandbox.Spec, on cgroup.Hierarchy) *specs.LinuxResources {
 	memory, pids := want.MemoryBytes, want.Pids
 	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
 	res := &specs.LinuxResources{
-		// The runtime adds the harmless ones (null, zero, random, …) to this.
+		// The runtime adds the harmless devices: null, zero, random, ….
 		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
 		Memory:  &specs.LinuxMemory{Limit: &memory},
 		CPU:     &specs.LinuxCPU{Quota: &quota, Period: &period},
@@ -187,11 +185,11 @@ func resources(spec sandbox.Spec, on cgroup.Hierarchy) *specs.LinuxResources {
 		res.CPU.Shares = &shares
 	}
 	if on.V2 || on.SwapLimit {
-		// Memory and swap together: equal to the memory limit, it means no swap.
+		// The limit of memory and swap together. Equal to that of memory, it means no swap.
 		res.Memory.Swap = &memory
 	}
 	if on.V2 {
-		// One process killed for memory takes all of its sandbox with it. Version 1 has no such switch: see oom.go.
+		// Out of memory, the kernel kills the whole sandbox. Version 1 has no such switch: see cgroup.OOMWatch.
 		res.Unified = map[string]string{"memory.oom.group": "1"}
 	}
 	return res

@@ -4,14 +4,13 @@ import (
 	"slices"
 	"testing"
 
-	"attune/sandbox"
-	"attune/sandbox/containerd/cgroup"
-	"attune/sandbox/hostcheck"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"attune"
+	"attune/sandbox"
+	"attune/sandbox/containerd/cgroup"
+	"attune/sandbox/hostcheck"
 )
 
 const someImage = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -16,8 +16,8 @@ import (
 // copyBufferBytes is the size of one read, and of a pipe in the kernel.
 const copyBufferBytes = 64 << 10
 
-// stdio is our side of a sandbox's three streams. They are named pipes: the other side is held by containerd's shim,
-// which outlives us.
+// stdio is this process's side of a sandbox's three streams. They are named pipes. The shim holds the other side, and
+// outlives this process.
 type stdio struct {
 	stdin            io.WriteCloser
 	stdout, stderr   *os.File
@@ -25,13 +25,13 @@ type stdio struct {
 	copying          bool
 }
 
-// openStdio opens all three, for a task that is about to be created.
+// openStdio opens all three streams, for a task that is about to be created.
 func openStdio(dir runDir) (*stdio, error) {
 	s, err := openOutputs(dir)
 	if err != nil {
 		return nil, err
 	}
-	// The open finishes by itself when the shim has opened its side; Close ends it.
+	// The open completes in the background, when the shim opens its side. Close ends it.
 	if s.stdin, err = fifo.OpenFifo(context.Background(), dir.stdin(), unix.O_WRONLY|unix.O_NONBLOCK, 0); err != nil {
 		s.abandon()
 		return nil, fmt.Errorf("open pipe %s: %w", dir.stdin(), err)
@@ -39,7 +39,7 @@ func openStdio(dir runDir) (*stdio, error) {
 	return s, nil
 }
 
-// openOutputs opens what a sandbox prints.
+// openOutputs opens stdout and stderr.
 func openOutputs(dir runDir) (*stdio, error) {
 	stdout, stderr, err := dir.openOutputs()
 	if err != nil {
@@ -48,7 +48,7 @@ func openOutputs(dir runDir) (*stdio, error) {
 	return &stdio{stdout: stdout, stderr: stderr}, nil
 }
 
-// copy starts reading both outputs to their ends, what was printed before too. Only the first call does.
+// copy starts to read both outputs to their ends, with what was printed before. Later calls do nothing.
 func (s *stdio) copy(stdout, stderr io.Writer) {
 	if s.copying {
 		return
@@ -58,8 +58,8 @@ func (s *stdio) copy(stdout, stderr io.Writer) {
 	s.copies.Go(func() { drain(stderr, s.stderr) })
 }
 
-// deliver writes the document and closes the pipe, then calls written. It does not wait: a process that never reads
-// would make it wait for ever. endDelivery does when the process is gone.
+// deliver writes the document and closes the pipe in the background, then calls written. A process that never reads
+// would hold it up for ever: endDelivery ends it when the process is gone.
 func (s *stdio) deliver(document []byte, written func(error)) {
 	s.delivery.Go(func() {
 		_, err := s.stdin.Write(document)
@@ -75,10 +75,11 @@ func (s *stdio) endDelivery() {
 	s.delivery.Wait()
 }
 
-// wait returns when both outputs have ended. They do when the last process is gone, and the first process's end is the
-// end of all: it takes the pid namespace with it.
+// wait returns when both outputs have ended. They end with the last process, and the end of the first process is the
+// end of all, for it ends their pid namespace.
 //
-// Should containerd be wrong about the end, what holds the streams must not hold us: whoever removes the container kills it.
+// Should containerd be wrong about that, wait gives up after drainTime. The removal of the container kills what is
+// left.
 func (s *stdio) wait() {
 	late := time.AfterFunc(drainTime, s.close)
 	defer late.Stop()
@@ -86,10 +87,10 @@ func (s *stdio) wait() {
 	s.abandon()
 }
 
-// drainTime is more than enough for what pipes hold when their writers are gone.
+// drainTime is more than enough to read what pipes hold when their writers are gone.
 const drainTime = 30 * time.Second
 
-// abandon closes our side at once.
+// abandon closes this side at once.
 func (s *stdio) abandon() {
 	s.close()
 	s.delivery.Wait()
@@ -100,12 +101,11 @@ func (s *stdio) close() {
 	if s.stdin != nil {
 		_ = s.stdin.Close()
 	}
-	// Closing what was never opened is an error, too.
 	_, _ = s.stdout.Close(), s.stderr.Close()
 }
 
-// drain copies to the end of src even when dst gives up, so that the process is never held up by an error of ours. A dst
-// that reads by itself gets the pipe, and answers for what it has taken from it.
+// drain reads src to its end even when dst fails, so that an error of the host never holds up the process. A dst with
+// ReadFrom gets the pipe itself.
 func drain(dst io.Writer, src *os.File) {
 	var err error
 	if dst == nil {

@@ -18,8 +18,8 @@ import (
 	"attune/sandbox/hostcheck"
 )
 
-// record makes containerd's record of the sandbox, which keeps the layers of its image, and says what to mount. A second sandbox with
-// an id that is in use fails here.
+// record makes the container record of the sandbox, which keeps the layers of its image, and returns what to mount as
+// its root. It fails where the id is in use.
 func (s *container) record(ctx context.Context, chain string, at placement) ([]mount.Mount, error) {
 	id := s.spec.ID
 	spec, err := typeurl.MarshalAny(ociSpec(s.spec, at))
@@ -46,7 +46,7 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 	return s.view(ctx, chain, at.idBase)
 }
 
-// createTask has the container set up, all but the start of its process.
+// createTask sets up the container, all but the start of its process.
 func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err error) {
 	id := s.spec.ID
 	s.made = allParts // also after an error: containerd may have made a task without saying so
@@ -57,7 +57,9 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 		ContainerID: id, Stdin: s.dir.stdin(), Stdout: s.dir.stdout(), Stderr: s.dir.stderr(),
 	}
 	for _, m := range rootfs {
-		request.Rootfs = append(request.Rootfs, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+		request.Rootfs = append(request.Rootfs, &types.Mount{
+			Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options,
+		})
 	}
 	if s.ownShim(s.spec.Runtime) {
 		request.TaskApiVersion = shimVersion
@@ -72,7 +74,7 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 		if err != nil {
 			return err
 		}
-		// It has not begun yet. The shim's slack is not for it, but to have it is no reason to fail.
+		// The shim's timers may be late, and its process inherits that. It is no reason to fail.
 		if err := timerslack.Reset(created.Pid); err != nil {
 			s.log.Warn("timers in a sandbox may be late", "sandbox", id, "error", err)
 		}
@@ -81,15 +83,15 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)
 	}
-	s.oom, err = s.groups.WatchOOM(s.cgroupPath(id))
+	s.oom, err = s.groups.WatchOOM(s.config.cgroupPath(id))
 	return err
 }
 
 // endTask kills what is left of the task and deletes it.
 func (s *container) endTask(ctx context.Context) error {
-	// A full pipe would hold up the end.
+	// A full pipe would hold up the end of the process.
 	if s.stdio == nil {
-		s.stdio, _ = openOutputs(s.dir) // there are none before the run directory is whole
+		s.stdio, _ = openOutputs(s.dir) // fails where the run directory is not whole
 	}
 	if s.stdio != nil {
 		s.stdio.copy(nil, nil)
@@ -98,7 +100,7 @@ func (s *container) endTask(ctx context.Context) error {
 	return s.deleteTask(ctx, s.spec.ID)
 }
 
-// deleteAttempts bounds how often a task's deletion is tried: its shim may go away while it is being asked.
+// deleteAttempts bounds how often a deletion is tried: the shim may end during the call.
 const deleteAttempts = 3
 
 // deleteTask deletes a task, and kills it where it has not ended by itself.
@@ -128,7 +130,7 @@ func (c *Runtime) killTask(ctx context.Context, id string) error {
 	return nil
 }
 
-// ignoreNotFound takes the absence of what is to be removed for success.
+// ignoreNotFound makes the removal of something that is not there a success.
 func ignoreNotFound(err error) error {
 	if errdefs.IsNotFound(errgrpc.ToNative(err)) || errdefs.IsNotFound(err) {
 		return nil

@@ -24,9 +24,9 @@ const (
 	allParts = partWatch
 )
 
-// removals removes the parts of a sandbox. They go in the reverse order of their making, whatever the reason: a sandbox that
-// could not be made, one that has ended, or one that an earlier process left. Each step finds its part there, already
-// removed, or not yet made, and succeeds in all three cases.
+// removals are the steps of a teardown, which runs them in the reverse order, whatever its reason: a sandbox could not
+// be made, has ended, or was left by an earlier process. A step succeeds whether its part is there, already removed, or
+// was never made.
 var removals = [...]func(*container, context.Context) error{
 	partIDs:     (*container).releaseIDs,
 	partDir:     (*container).removeDir,
@@ -38,8 +38,9 @@ var removals = [...]func(*container, context.Context) error{
 	partWatch:   (*container).endWatch,
 }
 
-// tearDown removes the parts of a sandbox down to one that stays, whatever becomes of ctx. It stops at a step that fails,
-// which the next call tries again: the parts below serve that step, and show List that something is left.
+// tearDown removes the parts of a sandbox down to one that stays, even when ctx is cancelled. It stops at a step that
+// fails, and the next call goes on there. The parts before it stay: the step needs them, and List finds the sandbox by
+// them.
 func (s *container) tearDown(ctx context.Context, stays part) error {
 	ctx = context.WithoutCancel(ctx)
 	for ; s.made > stays; s.made-- {
@@ -66,7 +67,7 @@ func (s *container) detachNetwork(ctx context.Context) error {
 }
 
 func (s *container) removeGroup(context.Context) error {
-	return s.groups.Remove(s.cgroupPath(s.spec.ID))
+	return s.groups.Remove(s.config.cgroupPath(s.spec.ID))
 }
 
 func (s *container) deleteRecord(ctx context.Context) error {
@@ -84,21 +85,20 @@ func (s *container) endWatch(context.Context) error {
 	return nil
 }
 
-// bounded gives one step its time.
+// bounded runs one step of making or removing a sandbox, for at most stepTimeout.
 func bounded(ctx context.Context, step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	return step(ctx)
 }
 
-// stepTimeout bounds each step of making and removing a sandbox.
 const stepTimeout = 60 * time.Second
 
-// maxRetiring bounds how many sandboxes are removed beside those that run. A caller waits for the removal of one more.
+// maxRetiring bounds the removals in the background. Beyond it, a caller waits for the removal of its own sandbox.
 const maxRetiring = 32
 
-// retire removes, without the caller, what is left of a sandbox that has ended; its run directory stays until the execution
-// is forgotten. Close waits for it. Reconcile removes what cannot be removed here.
+// retire removes an ended sandbox in the background, and Close waits for that. The run directory stays until the
+// execution is forgotten. Where it fails, Reconcile removes the rest.
 func (s *container) retire(life context.Context) {
 	remove := func() {
 		if err := s.tearDown(life, partDir); err != nil {
@@ -119,8 +119,8 @@ func (s *container) retire(life context.Context) {
 	}
 }
 
-// leave is called when the sandbox is removed but for its run directory, and when its execution is forgotten. The second
-// call removes the run directory.
+// leave is called twice: when the rest of the sandbox is removed, and when its execution is forgotten. The second call
+// removes the run directory.
 func (s *container) leave(ctx context.Context) {
 	if s.left.Add(1) < 2 {
 		return
@@ -130,7 +130,7 @@ func (s *container) leave(ctx context.Context) {
 	}
 }
 
-// discard removes everything that is left. Reconcile removes what cannot be removed here.
+// discard removes everything that is left. Where it fails, Reconcile removes the rest.
 func (s *container) discard(ctx context.Context) error {
 	defer s.live.Delete(s.spec.ID)
 	return s.tearDown(ctx, noPart)

@@ -58,15 +58,15 @@ func (d daemonRecords) Delete(context.Context, string) error {
 func ofDaemon(t *testing.T, d *daemon, made part) *container {
 	t.Helper()
 	c := &Runtime{config: stateFolder(t), records: daemonRecords{daemon: d}, tasks: daemonTasks{daemon: d}}
-	s := &container{Runtime: c, spec: sandbox.Spec{ID: "some"}, dir: c.runDir("some"), made: made}
+	s := &container{Runtime: c, spec: sandbox.Spec{ID: "some"}, dir: c.config.runDir("some"), made: made}
 	if err := s.dir.create(os.Getuid()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// TestTeardownKeepsWhatAFailureNeeds: a task that cannot be ended must go on to have its record and its run directory, by
-// which List finds it.
+// TestTeardownKeepsWhatAFailureNeeds: a task that cannot be ended must go on to have its record and its run directory,
+// by which List finds it.
 func TestTeardownKeepsWhatAFailureNeeds(t *testing.T) {
 	t.Parallel()
 	d := &daemon{stuck: errors.New("busy")}

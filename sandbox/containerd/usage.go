@@ -7,12 +7,12 @@ import (
 	"attune/sandbox"
 )
 
-// aheadShares is the least weight that there is, in the units of cgroup version 1; the runtime converts it for version 2.
+// aheadShares is the least share of the processor, in the units of cgroup version 1. Runtimes convert it for version 2.
 const aheadShares = 2
 
-// Memory implements Sandbox.
+// Memory implements sandbox.Sandbox.
 func (s *container) Memory() (int64, error) {
-	path := s.cgroupPath(s.spec.ID)
+	path := s.config.cgroupPath(s.spec.ID)
 	empty, err := s.groups.Empty(path)
 	if err != nil {
 		return 0, err
@@ -23,10 +23,10 @@ func (s *container) Memory() (int64, error) {
 	return s.groups.Memory(path)
 }
 
-// account notes what the sandbox took, while its group is there. An end is worth more than its figures: where they cannot
-// be read, it goes without.
+// account adds to the Exit what the sandbox took, while its control group is there. Where that cannot be read, the Exit
+// goes without.
 func (s *container) account(exit *sandbox.Exit) {
-	path := s.cgroupPath(s.spec.ID)
+	path := s.config.cgroupPath(s.spec.ID)
 	usage, err := s.groups.Usage(path)
 	refused, pidsErr := s.groups.PidsRefused(path)
 	if err := errors.Join(err, pidsErr); err != nil {

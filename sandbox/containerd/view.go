@@ -9,12 +9,12 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-// viewKey names the one read-only view of an image's layers that all sandboxes of the image share: what is writable in a sandbox
-// is not in its root, and each maps the ids of the layers to its own when it mounts them. The records of the containers keep the
-// view; with the last of them containerd collects it.
+// viewKey names the read-only view of an image's layers, which all sandboxes of the image share. They can: nothing in a
+// sandbox's root is writable, and each maps the ids of the layers to its own when it mounts them. The container records
+// keep the view, and containerd removes it after the last of them.
 func viewKey(chain string) string { return "attune-view-" + chain }
 
-// view is what to mount for the root of one sandbox. Its record must have been made, or the view may be collected meanwhile.
+// view returns what to mount as the root of a sandbox. The sandbox's record must be there, to keep the view.
 func (s *container) view(ctx context.Context, chain string, idBase uint32) ([]mount.Mount, error) {
 	key := viewKey(chain)
 	mounts, err := s.snapshots.Mounts(ctx, key)
@@ -22,7 +22,7 @@ func (s *container) view(ctx context.Context, chain string, idBase uint32) ([]mo
 		mounts, err = s.snapshots.View(ctx, key, chain)
 	}
 	if errdefs.IsAlreadyExists(err) {
-		mounts, err = s.snapshots.Mounts(ctx, key) // another was faster
+		mounts, err = s.snapshots.Mounts(ctx, key) // another sandbox was faster
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look at the layers of the image: %w", err)

@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 )
 
-// AppArmor is the name of its check.
+// AppArmor is the name of the check for AppArmor.
 const AppArmor = "AppArmor"
 
-// AppArmorProfile is the name of the profile that all sandboxes run under, containerd's default.
+// AppArmorProfile names the profile that all sandboxes run under, which is containerd's default.
 const AppArmorProfile = "attune-sandbox"
 
 func (m machine) checkAppArmor() Check {
@@ -16,7 +16,8 @@ func (m machine) checkAppArmor() Check {
 	lacking := Check{Name: name, State: CheckDegraded, lacks: "apparmor"}
 	enabled, err := m.read(filepath.Join(m.sys, "module/apparmor/parameters/enabled"))
 	if err != nil || enabled != "Y" {
-		lacking.Found, lacking.Mend = "the kernel runs without", "boot with lsm=apparmor (apparmor=1 security=apparmor on older kernels)"
+		lacking.Found = "the kernel runs without"
+		lacking.Mend = "boot with lsm=apparmor (apparmor=1 security=apparmor on older kernels)"
 		return lacking
 	}
 	if _, err := os.Stat(filepath.Join(m.sys, "kernel/security/apparmor")); err != nil {

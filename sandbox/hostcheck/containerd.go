@@ -18,10 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const containerdMend = "install containerd 2.0 or newer: `make deps` builds one, and `attune up` runs it where ATTUNE_CONTAINERD_ADDRESS is not set"
+const containerdMend = "install containerd 2.0 or newer: `make deps` builds one, " +
+	"and `attune up` runs it where ATTUNE_CONTAINERD_ADDRESS is not set"
 
 const (
-	// Snapshotter is the one that keeps the images' layers.
+	// Snapshotter is containerd's snapshotter that has the layers of images.
 	Snapshotter = "overlayfs"
 	// RuncShim is the name of containerd's own shim for runc.
 	RuncShim       = "io.containerd.runc.v2"
@@ -34,7 +35,8 @@ const (
 // lookTimeout bounds the doctor's wait for a containerd that may not be there.
 const lookTimeout = 3 * time.Second
 
-// checkContainerd asks the one at the configured socket. Without a socket there must be a program for `attune up` to run.
+// checkContainerd asks the containerd at the configured socket. Without a socket, there must be one for `attune up` to
+// run.
 func checkContainerd(ctx context.Context, config Config) Check {
 	const name = "containerd"
 	if config.Address == "" {
@@ -58,10 +60,11 @@ func checkContainerd(ctx context.Context, config Config) Check {
 	}
 	conn, err := client.New(config.Address, client.WithDefaultNamespace("attune"), client.WithTimeout(lookTimeout))
 	if err != nil {
-		return missing(name, fmt.Sprintf("no answer at %s: %v", config.Address, err), "start it, or set ATTUNE_CONTAINERD_ADDRESS to its socket")
+		return missing(name, fmt.Sprintf("no answer at %s: %v", config.Address, err),
+			"start it, or set ATTUNE_CONTAINERD_ADDRESS to its socket")
 	}
 	defer func() { _ = conn.Close() }()
-	runc, _ := FindTool(config.BinDir, "runc") // that it is missing is a point of its own
+	runc, _ := FindTool(config.BinDir, "runc") // another check looks for it
 	version, err := ProbeContainerd(ctx, conn, runc)
 	if err != nil {
 		return missing(name, err.Error(), containerdMend)
@@ -69,7 +72,8 @@ func checkContainerd(ctx context.Context, config Config) Check {
 	return fine(name, version+" at "+config.Address+", maps ids")
 }
 
-// ProbeContainerd asks for containerd's version, for what its snapshotter can do, and whether it has a shim that finds runc.
+// ProbeContainerd checks containerd's version, what its snapshotter can do, and whether its shim accepts runc. It
+// returns the version.
 func ProbeContainerd(ctx context.Context, conn *client.Client, runc string) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -98,7 +102,7 @@ func ProbeContainerd(ctx context.Context, conn *client.Client, runc string) (ver
 
 var majorVersion = regexp.MustCompile(`^v?(\d+)\.`)
 
-// checkContainerdVersion looks at the first number only: distributions add to the rest, and people build their own.
+// checkContainerdVersion looks at the first number only. Distributions add to the rest, and people build their own.
 func checkContainerdVersion(text string) error {
 	number := majorVersion.FindStringSubmatch(text)
 	if number == nil {
@@ -117,7 +121,7 @@ const (
 	enoughDisk = 2 << 30
 )
 
-// checkDisk looks at the file system that a folder is on, or would be made on.
+// checkDisk looks at the file system of a folder, which may not exist yet.
 func checkDisk(dir string) Check {
 	const name = "disk"
 	mend := "free space, or give --data-dir another file system"

@@ -9,19 +9,19 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
+
 	"attune/sandbox/containerd/cgroup"
 	"attune/sandbox/containerd/network"
-
-	"github.com/Masterminds/semver/v3"
 )
 
-// machine is where a host is looked at.
+// machine is the host to look at.
 type machine struct {
 	proc, sys string
-	// resolvConfs are where it may keep its resolvers.
+	// resolvConfs are the files where it may keep its resolvers.
 	resolvConfs []string
 	euid        int
-	// tool finds a program by its name.
+	// tool returns the path of a program.
 	tool func(name string) (string, error)
 }
 
@@ -32,7 +32,8 @@ func thisMachine(binDir string) machine {
 	}
 }
 
-// checks looks at everything that sandboxes stand on. None of them stops the others: all that is missing is named at once.
+// checks makes all checks of what sandboxes need. A failed check does not stop the next: the report names all that is
+// missing at once.
 func (m machine) checks(ctx context.Context) []Check {
 	return []Check{
 		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
@@ -53,11 +54,12 @@ func (m machine) checkRoot() Check {
 	return fine("root", "yes")
 }
 
-// leastKernel has idmapped mounts below overlay file systems.
+// leastKernel is the first with idmapped mounts below overlay file systems.
 var leastKernel = semver.MustParse("6.3.0")
 
 func (m machine) checkKernel() Check {
-	const name, mend = "kernel", "install Linux 6.3 or newer, on Debian 12: apt-get install -t bookworm-backports linux-image-amd64"
+	const name = "kernel"
+	const mend = "install Linux 6.3 or newer, on Debian 12: apt-get install -t bookworm-backports linux-image-amd64"
 	release, err := m.read(filepath.Join(m.proc, "sys/kernel/osrelease"))
 	if err != nil {
 		return missing(name, err.Error(), mend)
@@ -101,11 +103,12 @@ func (m machine) checkCores() Check {
 	return fine(name, fmt.Sprintf("go to a file (%q), and sandboxes write none", pattern))
 }
 
-// CorePattern refuses a host that feeds core dumps to a program; see Look. It may change at any time.
+// CorePattern fails on a host that feeds core dumps to a program. Look checks it, too, but the pattern can change at
+// any time.
 func CorePattern() error { return checkCorePattern("/proc/sys/kernel/core_pattern") }
 
-// checkCorePattern refuses a host that feeds core dumps to a program: that program runs as root outside of every
-// sandbox, on input that the sandbox chose, and a limit on the core's size does not stop it.
+// checkCorePattern fails on a host that feeds core dumps to a program. That program runs as root outside of every
+// sandbox, on input that the sandbox chose, and a limit on the size of cores does not stop it.
 func checkCorePattern(file string) error {
 	pattern, err := os.ReadFile(file)
 	if err != nil {
@@ -122,8 +125,8 @@ func (m machine) checkCgroups() Check {
 	groups, err := cgroup.Find(filepath.Join(m.sys, "fs/cgroup"))
 	switch {
 	case err != nil:
-		return missing(name, err.Error(), "boot with the cpu, memory and pids controllers: cgroup_enable=memory on the kernel's command line, "+
-			"and no cgroup_disable=")
+		return missing(name, err.Error(), "boot with the cpu, memory and pids controllers: "+
+			"cgroup_enable=memory on the kernel's command line, and no cgroup_disable=")
 	case groups.V2:
 		return fine(name, "version 2 with cpu, memory and pids")
 	default:
@@ -131,7 +134,7 @@ func (m machine) checkCgroups() Check {
 	}
 }
 
-// checkSwap matters on version 1 only, where the kernel may have been built or booted without a limit on swap.
+// checkSwap matters on version 1, where the kernel may have been built or booted without a limit on swap.
 func (m machine) checkSwap() Check {
 	const name = "swap limit"
 	groups, err := cgroup.Find(filepath.Join(m.sys, "fs/cgroup"))
@@ -147,7 +150,7 @@ func (m machine) checkSwap() Check {
 	}
 }
 
-// checkNetworkTools looks for what `network: egress` needs; everything else runs without.
+// checkNetworkTools looks for what `network: egress` and builds need. All else runs without.
 func (m machine) checkNetworkTools(ctx context.Context) Check {
 	const name = "egress network"
 	var lacking []string
@@ -158,14 +161,16 @@ func (m machine) checkNetworkTools(ctx context.Context) Check {
 	}
 	if len(lacking) > 0 {
 		return Check{
-			Name: name, State: CheckDegraded, Found: "no " + strings.Join(lacking, ", no ") + ": builds and actions with network: egress fail",
-			Mend: "apt-get install nftables iproute2; `make deps` builds the CNI plugins bridge and host-local",
+			Name: name, State: CheckDegraded,
+			Found: "no " + strings.Join(lacking, ", no ") + ": builds and actions with network: egress fail",
+			Mend:  "apt-get install nftables iproute2; `make deps` builds the CNI plugins bridge and host-local",
 		}
 	}
 	if resolvers, _ := network.Resolvers(m.resolvConfs); len(resolvers) == 0 {
 		return Check{
-			Name: name, State: CheckDegraded, Found: "no name server but on loopback: builds and actions with network: egress know no names",
-			Mend: "name one in /etc/resolv.conf that others than this host's own programs can ask, by IPv4",
+			Name: name, State: CheckDegraded,
+			Found: "no name server but on loopback: builds and actions with network: egress know no names",
+			Mend:  "name one in /etc/resolv.conf that others than this host's own programs can ask, by IPv4",
 		}
 	}
 	version := "nft"
@@ -182,7 +187,8 @@ func firstLine(text string) string {
 	return strings.TrimSpace(line)
 }
 
-// FindTool looks for a program. It prefers the folder with our own binaries, then what lies beside this program, over the search path.
+// FindTool returns the path of a program. It looks in binDir, beside this program, and on the search path, in this
+// order.
 func FindTool(binDir, name string) (string, error) {
 	folders := []string{binDir}
 	if self, err := os.Executable(); err == nil {

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// CheckState is how a point of the host stands.
+// CheckState is the result of a check.
 type CheckState string
 
 const (
-	// CheckOK: it is as it should be.
+	// CheckOK: the host is as it should be.
 	CheckOK CheckState = "ok"
-	// CheckDegraded: sandboxes run, with less between them and the host, or some of them cannot.
+	// CheckDegraded: sandboxes run, but less isolated, or not all of them.
 	CheckDegraded CheckState = "degraded"
-	// CheckMissing: no sandbox runs without it.
+	// CheckMissing: no sandbox runs without this.
 	CheckMissing CheckState = "missing"
-	// CheckAbsent: it is not here, and only those who ask for it miss it.
+	// CheckAbsent: the host lacks this, which only actions need that ask for it.
 	CheckAbsent CheckState = "absent"
 )
 
@@ -28,14 +28,14 @@ type Check struct {
 	State CheckState `json:"state"`
 	// Found is what was seen.
 	Found string `json:"found"`
-	// Mend is what to do about it, a command where there is one; empty where all is well.
+	// Mend is what to do about it, a command where possible. It is empty where all is well.
 	Mend string `json:"mend,omitempty"`
 
-	// lacks names the protection that sandboxes do without, as the level says it.
+	// lacks names the protection that sandboxes do without, as in the level.
 	lacks string
 }
 
-// Report is what a host can do, and what it lacks.
+// Report says what a host can do, and what it lacks.
 type Report struct {
 	// Level is LevelFull, LevelNone, or what is missing: "no-apparmor", "no-apparmor,no-swap-limit".
 	Level  string  `json:"level"`
@@ -50,10 +50,10 @@ const (
 	LevelNone = "none"
 )
 
-// Runs tells whether an execution could run.
+// Runs reports whether an execution can run.
 func (r Report) Runs() bool { return r.Level != LevelNone }
 
-// Err names everything that keeps sandboxes from running; nil when nothing does.
+// Err names everything without which no sandbox runs, nil when nothing is missing.
 func (r Report) Err() error {
 	var errs []error
 	for _, c := range r.Checks {
@@ -67,16 +67,16 @@ func (r Report) Err() error {
 	return nil
 }
 
-// OK reports whether a point of the host is as it should be.
+// OK reports whether the check of a name is ok.
 func (r Report) OK(name string) bool {
 	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == name && c.State == CheckOK })
 }
 
 // Config says what Diagnose looks at besides the host itself.
 type Config struct {
-	// BinDir has the runtimes and tools; for what it lacks, the search path is used.
+	// BinDir has the runtimes and tools. What it lacks is taken from the search path.
 	BinDir string
-	// Address is the path of containerd's socket. Without one there must be a containerd to run.
+	// Address is the path of containerd's socket. Without it, there must be a containerd to run.
 	Address string
 	// DataDir is the folder whose disk is looked at.
 	DataDir string
@@ -87,7 +87,7 @@ func Diagnose(ctx context.Context, config Config) Report {
 	return report(append(thisMachine(config.BinDir).checks(ctx), checkContainerd(ctx, config), checkDisk(config.DataDir)))
 }
 
-// Look looks at everything on the host that sandboxes stand on.
+// Look looks at everything on the host that sandboxes need.
 func Look(ctx context.Context, binDir string) Report { return report(thisMachine(binDir).checks(ctx)) }
 
 func report(checks []Check) Report {

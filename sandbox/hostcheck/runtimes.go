@@ -14,7 +14,8 @@ import (
 // OwnShim is the program that keeps the sandboxes of runc.
 const OwnShim = "attune-shim"
 
-const runcMend = "install runc 1.2.8, 1.3.3, 1.4 or newer with seccomp: `make deps` builds one, --bin-dir or ATTUNE_BIN_DIR says where it is"
+const runcMend = "install runc 1.2.8, 1.3.3, 1.4 or newer with seccomp: `make deps` builds one, " +
+	"--bin-dir or ATTUNE_BIN_DIR says where it is"
 
 func (m machine) checkRunc(ctx context.Context) Check {
 	path, err := m.tool("runc")
@@ -28,7 +29,7 @@ func (m machine) checkRunc(ctx context.Context) Check {
 	return fine("runc", version+" with seccomp, "+path)
 }
 
-// checkRunc asks the runtime that will be used, by its path, what it is and can do.
+// checkRunc asks runc, by the path that sandboxes use, for its version and features.
 func checkRunc(ctx context.Context, runc string) (version string, err error) {
 	out, err := exec.CommandContext(ctx, runc, "features").Output()
 	if err != nil {
@@ -48,7 +49,7 @@ func checkRunc(ctx context.Context, runc string) (version string, err error) {
 	return version, nil
 }
 
-// checkRuncVersion knows the first release of each line without the mount and procfs races of 2025.
+// checkRuncVersion refuses releases with the mount and procfs races of 2025.
 func checkRuncVersion(text string) error {
 	version, err := semver.NewVersion(text)
 	if err != nil {
@@ -67,7 +68,7 @@ func checkRuncVersion(text string) error {
 	return nil
 }
 
-// checkShim looks for our own shim, without which containerd's does the same at twice the cost.
+// checkShim looks for attune-shim, without which containerd's shim does the same at twice the cost.
 func (m machine) checkShim(ctx context.Context) Check {
 	c := Check{Name: OwnShim, State: CheckDegraded, Mend: "lay attune-shim beside attune; `make deps build` builds both"}
 	path, err := m.tool(OwnShim)
@@ -94,7 +95,7 @@ func (m machine) checkRunsc(ctx context.Context) Check {
 	return c
 }
 
-// checkOptional looks for a runtime that only those miss who ask for it.
+// checkOptional looks for a runtime that only actions need which ask for it.
 func (m machine) checkOptional(ctx context.Context, name, mend string) Check {
 	path, err := m.tool(name)
 	if err != nil {

@@ -77,7 +77,8 @@ func (f *Fake) Begin(execution string) {
 	f.records[execution] = ""
 }
 
-// Reboot makes the host look as if it had been started again: from then until Reconcile, a missing record proves nothing.
+// Reboot makes the host look as if it had been started again: from then until Reconcile, a missing record proves
+// nothing.
 func (f *Fake) Reboot() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

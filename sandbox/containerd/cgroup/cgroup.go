@@ -13,24 +13,24 @@ import (
 	"strings"
 )
 
-// Hierarchy is how this host keeps control groups.
+// Hierarchy is how a host keeps its control groups.
 type Hierarchy struct {
-	// V2 is true where the unified hierarchy has the controllers. A hybrid host counts as version 1.
+	// V2: the unified hierarchy has the controllers. A hybrid host counts as version 1.
 	V2 bool
-	// mount is the folder that all hierarchies are mounted in, or the one.
+	// mount is the folder in which all hierarchies of version 1 are mounted, or the one of version 2.
 	mount string
-	// memory is the mount that has the memory controller.
+	// memory is the mount with the memory controller.
 	memory string
-	// roots are all mounts a sandbox may have a group in.
+	// roots are the mounts in which a sandbox may have a group.
 	roots []string
-	// SwapLimit: version 1 can limit memory and swap together.
+	// SwapLimit: the kernel can limit memory and swap together, on version 1.
 	SwapLimit bool
 }
 
-// Mount is where hosts mount control groups.
+// Mount is where hosts mount their control groups.
 const Mount = "/sys/fs/cgroup"
 
-// Find reads what is mounted below a folder, and refuses a host without what limits a sandbox.
+// Find looks at what is mounted below a folder. It fails where a controller is missing that limits sandboxes.
 func Find(mount string) (Hierarchy, error) {
 	if controllers, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")); err == nil {
 		for _, controller := range []string{"memory", "pids", "cpu"} {
@@ -64,7 +64,7 @@ func Find(mount string) (Hierarchy, error) {
 	return found, nil
 }
 
-// OOMKills is how many processes of a group the kernel has killed because the group was out of memory.
+// OOMKills is the number of processes of a group that the kernel killed because the group was out of memory.
 func (h Hierarchy) OOMKills(path string) (int, error) {
 	file := "memory.oom_control"
 	if h.V2 {
@@ -82,7 +82,7 @@ func (h Hierarchy) OOMKills(path string) (int, error) {
 	return 0, fmt.Errorf("%s of %s has no oom_kill", file, path)
 }
 
-// Empty tells whether no process is in a group. A sandbox cannot make groups below its own.
+// Empty reports whether no process is in a group. A sandbox cannot make groups below its own.
 func (h Hierarchy) Empty(path string) (bool, error) {
 	pids, err := os.ReadFile(filepath.Join(h.memory, path, "cgroup.procs"))
 	if err != nil {
@@ -91,7 +91,7 @@ func (h Hierarchy) Empty(path string) (bool, error) {
 	return len(pids) == 0, nil
 }
 
-// Remove takes away what is left of a group; the runtime has normally done so. It fails while a process is in it.
+// Remove removes what the container runtime left of a group. It fails while a process is in it.
 func (h Hierarchy) Remove(path string) error {
 	var errs []error
 	for _, root := range h.roots {
@@ -109,7 +109,7 @@ func (h Hierarchy) SetFullWeight(path string) error {
 		file, weight = "cpu.weight", "100"
 	}
 	if err := os.WriteFile(filepath.Join(h.folder("cpu"), path, file), []byte(weight), 0); err != nil {
-		return fmt.Errorf("give sandbox its weight: %w", err)
+		return fmt.Errorf("set the weight of a control group: %w", err)
 	}
 	return nil
 }

@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OOMWatch tells when a group of cgroup version 1 runs out of memory. There the kernel kills one process and lets the
-// others live, so somebody has to kill the rest; version 2 does that by itself and needs no watch.
+// OOMWatch reports when a group of version 1 is out of memory. There the kernel kills one process of the group, and the
+// caller has to kill the rest. On version 2 the kernel kills all, and the watch reports nothing.
 type OOMWatch struct {
-	// Hit gets one value when the group was out of memory.
+	// Hit delivers one value when the group is out of memory.
 	Hit  chan struct{}
 	done chan struct{}
-	// event becomes readable on each occasion.
+	// event becomes readable each time.
 	event *os.File
 }
 
-// WatchOOM begins to watch a group.
+// WatchOOM watches a group until Close.
 func (h Hierarchy) WatchOOM(path string) (*OOMWatch, error) {
 	watch := &OOMWatch{Hit: make(chan struct{}, 1), done: make(chan struct{})}
 	if h.V2 {
@@ -57,7 +57,7 @@ func (w *OOMWatch) run() {
 	}
 }
 
-// Close ends the watch; it must come before the group is removed, which fires the event too.
+// Close ends the watch. It comes before the removal of the group, which fires the event, too.
 func (w *OOMWatch) Close() {
 	if w.event != nil {
 		_ = w.event.Close()

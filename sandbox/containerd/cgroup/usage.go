@@ -14,7 +14,7 @@ import (
 	"attune"
 )
 
-// Usage is what a group has taken so far. It can be read as long as the group is there, with or without processes.
+// Usage is what a group has taken so far. It can be read while the group exists, with or without processes.
 func (h Hierarchy) Usage(path string) (attune.Usage, error) {
 	read := counters{h, path, nil}
 	if h.V2 {
@@ -31,8 +31,7 @@ func (h Hierarchy) Usage(path string) (attune.Usage, error) {
 	}, read.err
 }
 
-// PidsRefused is how often a group was refused another process because it had as many as it may. Both versions count it
-// in the same words.
+// PidsRefused is how often a group was refused another process because of its limit. Both versions count it alike.
 func (h Hierarchy) PidsRefused(path string) (int64, error) {
 	read := counters{h, path, nil}
 	n := read.number("pids", "pids.events", "max")
@@ -51,15 +50,15 @@ func (h Hierarchy) Memory(path string) (int64, error) {
 
 func seconds(count int64, unit float64) float64 { return float64(count) / unit }
 
-// counters reads what the kernel counts of one group, until it meets an error.
+// counters reads counters of one group, until the first error.
 type counters struct {
 	hierarchy Hierarchy
 	path      string
 	err       error
 }
 
-// number is a counter: the whole file, or behind a word at the beginning of a line. One that this kernel does not keep
-// is 0.
+// number is one counter: the whole file, or what follows a word at the beginning of a line. A counter that this kernel
+// does not have is 0.
 func (r *counters) number(controller, file, word string) int64 {
 	if r.err != nil {
 		return 0
@@ -86,7 +85,7 @@ func (r *counters) number(controller, file, word string) int64 {
 	return n
 }
 
-// folder is where a controller keeps its groups.
+// folder is where the groups of a controller are.
 func (h Hierarchy) folder(controller string) string {
 	if h.V2 {
 		return h.mount

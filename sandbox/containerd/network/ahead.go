@@ -13,19 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxAhead is how many namespaces wait for somebody at most. Whoever lets one go makes the next, which is off everybody's path.
+// maxAhead bounds the namespaces made ahead. Each Detach makes one, which no execution waits for.
 const maxAhead = 4
 
-// Folders of namespaces that nobody has; no id begins so. Of those that are being made, all are left from a crash, but the one
-// of whoever holds the lock.
+// Prefixes of the folders of namespaces made ahead; no id begins with a dot. While the lock is free, a folder that is
+// being made was left by a crash.
 const (
 	makingPrefix = ".making-"
 	readyPrefix  = ".ready-"
 )
 
-// takeReady moves a namespace that was made ahead into the empty folder, and returns its path; empty where there is none.
+// takeReady moves a namespace that was made ahead into the empty folder dir. It returns the path of the namespace,
+// empty where there is none.
 func (n *Network) takeReady(ctx context.Context, dir string) (string, error) {
-	ready, err := n.nobodys(readyPrefix)
+	ready, err := n.ahead(readyPrefix)
 	if err != nil {
 		return "", err
 	}
@@ -49,14 +50,14 @@ func (n *Network) takeReady(ctx context.Context, dir string) (string, error) {
 	return "", nil
 }
 
-// makeReady makes a namespace ahead, unless enough wait. Those who need one now come first.
+// makeReady makes a namespace ahead, unless there are enough.
 func (n *Network) makeReady(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.clearNobodys(ctx, makingPrefix); err != nil {
+	if err := n.clearAhead(ctx, makingPrefix); err != nil {
 		return err
 	}
-	ready, err := n.nobodys(readyPrefix)
+	ready, err := n.ahead(readyPrefix)
 	if err != nil || len(ready) >= maxAhead {
 		return err
 	}
@@ -73,16 +74,17 @@ func (n *Network) makeReady(ctx context.Context) error {
 	return os.Rename(dir, n.namespaceDir(readyPrefix+filepath.Base(dir)[len(makingPrefix):]))
 }
 
-// clearNobodys removes what nobody has taken, or will.
-func (n *Network) clearNobodys(ctx context.Context, prefix string) error {
-	dirs, err := n.nobodys(prefix)
+// clearAhead removes the namespaces made ahead whose folders have a prefix.
+func (n *Network) clearAhead(ctx context.Context, prefix string) error {
+	dirs, err := n.ahead(prefix)
 	for _, dir := range dirs {
 		err = errors.Join(err, n.clear(ctx, dir))
 	}
 	return err
 }
 
-func (n *Network) nobodys(prefix string) (dirs []string, err error) {
+// ahead lists the folders of namespaces made ahead that have a prefix.
+func (n *Network) ahead(prefix string) (dirs []string, err error) {
 	all, err := os.ReadDir(n.namespaceDir(""))
 	if err != nil {
 		return nil, fmt.Errorf("look for network namespaces: %w", err)
@@ -108,7 +110,7 @@ func (n *Network) clear(ctx context.Context, dir string) error {
 		path := filepath.Join(dir, entry.Name())
 		inside := path
 		if !isNamespace(path) {
-			// Without a path, CNI frees what it has on record: the address.
+			// Without a path, CNI frees the address, which it has on record.
 			inside = ""
 		}
 		if err := n.cni.Remove(ctx, entry.Name(), inside); err != nil {
@@ -124,7 +126,8 @@ func (n *Network) clear(ctx context.Context, dir string) error {
 	return nil
 }
 
-// isNamespace is false when the host was started anew since, or a crash came first: then it is an empty file.
+// isNamespace reports whether a namespace is mounted at a path. After a boot of the host, or a crash, an empty file is
+// there.
 func isNamespace(path string) bool {
 	var fs unix.Statfs_t
 	return unix.Statfs(path, &fs) == nil && fs.Type == unix.NSFS_MAGIC

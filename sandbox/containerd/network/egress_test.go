@@ -77,7 +77,8 @@ func answer(t *testing.T, address string) error {
 	return nil
 }
 
-// seenFrom dials an address in a namespace; it returns who the other side saw, and nothing when it could not be reached.
+// seenFrom dials an address in a namespace; it returns who the other side saw, and nothing when it could not be
+// reached.
 func seenFrom(t *testing.T, namespace, address string) (who string) {
 	t.Helper()
 	err := netns.LoadNetNS(namespace).Do(func(ns.NetNS) error {

@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// privateNetworks are what nobody outside can mean: this network, private use, carrier-grade translation, loopback,
-// link-local with most clouds' metadata services, the places where two more have theirs, benchmarks, multicast and reserved.
-const privateNetworks = "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, 172.16.0.0/12, " +
-	"192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
+// privateNetworks are not part of the public internet: this network, private use, carrier-grade translation, loopback,
+// link-local with the metadata services of most clouds, the addresses where two more clouds have theirs, benchmarks,
+// multicast and reserved.
+const privateNetworks = "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, " +
+	"172.16.0.0/12, 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
 
-// applyRules writes the table as a whole, in one transaction of the kernel.
+// applyRules replaces the whole table in one transaction of the kernel.
 func (n *Network) applyRules(ctx context.Context) error {
 	if err := command(ctx, n.rules(), "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("write network rules: %w", err)
@@ -19,8 +20,9 @@ func (n *Network) applyRules(ctx context.Context) error {
 	return nil
 }
 
-// rules is the table. Nobody outside opens a connection to the bridge. What comes from it may answer, ask the resolvers,
-// and go where it is allowed to or where everybody can; the host itself is closed. The namespaces have no IPv6 address, and what is sent all the same is dropped.
+// rules is the table. No connection is opened towards the bridge. Sandboxes may answer, ask the resolvers, and connect
+// to the public internet and to allowed addresses; the host is closed. They have no IPv6 address, and IPv6 packets are
+// dropped.
 func (n *Network) rules() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet %[1]s {}\ndelete table inet %[1]s\ntable inet %[1]s {\n", n.table)
@@ -33,12 +35,12 @@ func (n *Network) rules() string {
 	b.WriteString("ct state established,related accept\n")
 	n.allow(&b)
 	b.WriteString("drop\n}\n")
-	fmt.Fprintf(&b, "chain postrouting {\ntype nat hook postrouting priority 100;\nip saddr %s oifname != %q masquerade\n}\n}\n",
-		n.subnet, n.bridge)
+	fmt.Fprintf(&b, "chain postrouting {\ntype nat hook postrouting priority 100;\n"+
+		"ip saddr %s oifname != %q masquerade\n}\n}\n", n.subnet, n.bridge)
 	return b.String()
 }
 
-// allow opens the resolvers, which may be the host itself, and what the configuration names.
+// allow opens the resolvers, which may be on the host itself, and the allowed addresses.
 func (n *Network) allow(b *strings.Builder) {
 	for _, r := range n.resolvers {
 		fmt.Fprintf(b, "ip daddr %[1]s udp dport 53 accept\nip daddr %[1]s tcp dport 53 accept\n", r)

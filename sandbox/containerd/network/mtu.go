@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// usualMTU is Ethernet's.
+// usualMTU is that of Ethernet.
 const usualMTU = 1500
 
-// hostMTU is what fits through the host's way out. In clouds and behind tunnels it is less than usual, and a bridge that
-// promises more loses large packets without a word wherever the messages about their size are filtered.
+// hostMTU is the MTU of the host's default route. In clouds and behind tunnels it is less than usual. A bridge with a
+// larger one loses large packets silently where the messages about their size are filtered.
 func hostMTU() int {
 	routes, err := os.ReadFile("/proc/net/route")
 	if err != nil {
@@ -25,7 +25,7 @@ func hostMTU() int {
 	return min(way.MTU, usualMTU)
 }
 
-// defaultRoute is the interface of the first route to everywhere in the kernel's table; empty when there is none.
+// defaultRoute is the interface of the first default route in the kernel's table, empty when there is none.
 func defaultRoute(routes []byte) string {
 	const (
 		interfaceColumn   = 0

@@ -21,19 +21,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says how sandboxes reach the world.
+// Config says how sandboxes reach the internet.
 type Config struct {
-	// BinDir has the CNI plugins bridge and host-local, and firewall where the host has iptables.
+	// BinDir has the CNI plugins bridge and host-local, and the plugin firewall where the host has iptables.
 	BinDir string
-	// StateDir is a folder for this network alone; its path also decides the names and addresses on the host, so that
-	// several networks on one host keep apart.
+	// StateDir is a folder for this network alone. Names and addresses on the host follow from its path, so that several
+	// networks on one host stay apart.
 	StateDir string
-	// AllowCIDRs are private addresses, or the host's own, that may be reached all the same.
+	// AllowCIDRs are private addresses, or addresses of the host, that may be reached nevertheless.
 	AllowCIDRs []string
 }
 
-// Network is a bridge with address translation: from it the public internet can be reached, and neither the host, nor
-// its neighbors, nor anything private. It makes network namespaces ahead of the containers that use them.
+// Network is a bridge with address translation. From it the public internet can be reached, but not the host, other
+// sandboxes, or private addresses. It makes the network namespaces of the containers that use it, some ahead of time.
 type Network struct {
 	config         Config
 	bridge, table  string
@@ -46,7 +46,7 @@ type Network struct {
 	cni gocni.CNI
 }
 
-// Open reads the configuration. Nothing is made on the host before the first Attach.
+// Open reads the configuration. It changes nothing on the host; the first Attach does.
 func Open(config Config) (_ *Network, err error) {
 	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
 		return nil, fmt.Errorf("network state folder: %w", err)
@@ -59,7 +59,7 @@ func Open(config Config) (_ *Network, err error) {
 		config: config,
 		bridge: fmt.Sprintf("attune-%x", sum[:4]),
 		table:  fmt.Sprintf("attune_%x", sum[:4]),
-		// A /22 out of 10.192.0.0/10, so that two networks of one host hardly meet.
+		// A /22 out of 10.192.0.0/10, so that two networks of one host rarely overlap.
 		subnet:         netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 192 | sum[4]&63, sum[5] &^ 3, 0}), 22),
 		resolvConfPath: filepath.Join(config.StateDir, "resolv.conf"),
 	}
@@ -88,8 +88,8 @@ func Open(config Config) (_ *Network, err error) {
 	return n, nil
 }
 
-// plugins is the CNI configuration. Address translation is in our own rules; ports are isolated, so that sandboxes do not
-// reach each other.
+// plugins is the CNI configuration. Address translation is among the rules of firewall.go. The bridge isolates its
+// ports, so that sandboxes cannot reach each other.
 func (n *Network) plugins() ([]byte, error) {
 	chain := []any{map[string]any{
 		"type": "bridge", "bridge": n.bridge, "mtu": hostMTU(), "isGateway": true, "portIsolation": true,
@@ -100,7 +100,7 @@ func (n *Network) plugins() ([]byte, error) {
 		},
 	}}
 	if _, err := exec.LookPath("iptables"); err == nil {
-		// Docker and ufw drop what is forwarded unless iptables says otherwise, and no rule of ours could overrule that.
+		// Docker and ufw drop forwarded packets unless iptables accepts them; the rules of firewall.go cannot overrule that.
 		chain = append(chain, map[string]any{"type": "firewall", "backend": "iptables"})
 	}
 	conf, err := json.Marshal(map[string]any{"cniVersion": "1.0.0", "name": n.bridge, "plugins": chain})
@@ -110,17 +110,17 @@ func (n *Network) plugins() ([]byte, error) {
 	return conf, nil
 }
 
-// Gateway is the host's address on the bridge. It answers inside only where AllowCIDRs has it.
+// Gateway is the host's address on the bridge. Sandboxes reach it only where AllowCIDRs has it.
 func (n *Network) Gateway() netip.Addr { return n.subnet.Addr().Next() }
 
-// ResolvConf is the path of a resolv.conf that works inside.
+// ResolvConf is the path of a resolv.conf that works in a sandbox.
 func (n *Network) ResolvConf() string { return n.resolvConfPath }
 
 // Attach gives an id a network namespace and returns its path. Detach undoes it, also after an error.
 func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// The rules stand before the first packet can flow, whoever has swept them away since the namespace was made.
+	// The rules are there before the first packet, even where another program removed them since.
 	if err := n.applyRules(ctx); err != nil {
 		return "", err
 	}
@@ -134,7 +134,7 @@ func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	return n.connect(ctx, dir)
 }
 
-// connect makes a namespace in a folder. CNI knows it by the name of its file there, wherever the folder goes.
+// connect makes a namespace in a folder. CNI knows it by the name of its file, so the folder may be renamed.
 func (n *Network) connect(ctx context.Context, dir string) (string, error) {
 	namespace, err := netns.NewNetNS(dir)
 	if err != nil {
@@ -150,8 +150,8 @@ func (n *Network) connect(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
-// raiseLoopback lets the programs of the thread's namespace reach each other. The runtime does so only where it makes the
-// namespace itself.
+// raiseLoopback brings up the loopback interface in the namespace of the thread. The container runtime does so only in
+// namespaces that it makes.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -174,11 +174,11 @@ func (n *Network) Detach(ctx context.Context, id string) error {
 	if err := n.detach(ctx, dir); err != nil {
 		return err
 	}
-	// What is wrong with the next one meets whoever needs it.
-	_ = n.makeReady(ctx)
+	_ = n.makeReady(ctx) // where it fails, the next Attach says why
 	return nil
 }
 
+// detach removes the namespace in a folder.
 func (n *Network) detach(ctx context.Context, dir string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -189,11 +189,11 @@ func (n *Network) namespaceDir(id string) string {
 	return filepath.Join(n.config.StateDir, "netns", id)
 }
 
-// Close removes bridge and rules, unless a namespace is still attached: then somebody will open the network again.
+// Close removes the bridge and the rules, unless a namespace is still attached: a later process needs them.
 func (n *Network) Close(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := errors.Join(n.clearNobodys(ctx, readyPrefix), n.clearNobodys(ctx, makingPrefix)); err != nil {
+	if err := errors.Join(n.clearAhead(ctx, readyPrefix), n.clearAhead(ctx, makingPrefix)); err != nil {
 		return err
 	}
 	attached, err := os.ReadDir(n.namespaceDir(""))
@@ -209,7 +209,7 @@ func (n *Network) Close(ctx context.Context) error {
 	)
 }
 
-// command runs a tool of the host; what it complains about is the error.
+// command runs a tool of the host. Its output is in the error.
 func command(ctx context.Context, stdin, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
 	c.Stdin = strings.NewReader(stdin)

@@ -162,7 +162,7 @@ func TestNamespacesAreMadeAhead(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if ready, err := n.nobodys(readyPrefix); err != nil || len(ready) > 0 {
+	if ready, err := n.ahead(readyPrefix); err != nil || len(ready) > 0 {
 		t.Fatalf("ready before anybody had a use for it: %v, %v", ready, err)
 	}
 	for _, id := range []string{"a", "b"} {

@@ -12,8 +12,8 @@ import (
 // ResolvConfs are the files where a host may keep its resolvers. The second has those behind systemd's local stub.
 func ResolvConfs() []string { return []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} }
 
-// writeResolvConf keeps the host's resolvers that can be reached from another network namespace. Without any, names are not
-// known there, as the doctor says; addresses still are.
+// writeResolvConf writes a resolv.conf with the host's resolvers that can be reached from another network namespace.
+// Without any, sandboxes resolve no names, and `attune doctor` says so; addresses still work.
 func writeResolvConf(path string) ([]netip.Addr, error) {
 	resolvers, kept := Resolvers(ResolvConfs())
 	if err := os.WriteFile(path, kept, 0o644); err != nil {
@@ -22,12 +22,13 @@ func writeResolvConf(path string) ([]netip.Addr, error) {
 	return resolvers, nil
 }
 
-// Resolvers reads the first of the files that has any.
+// Resolvers returns the resolvers of the first file that has any which another network namespace can reach, and the
+// lines to keep of it.
 func Resolvers(files []string) (resolvers []netip.Addr, kept []byte) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // The next may be there.
+			continue // the next may be there
 		}
 		if resolvers, kept = readResolvConf(text); len(resolvers) > 0 {
 			return resolvers, kept

@@ -5,18 +5,17 @@ import (
 	"path/filepath"
 	"slices"
 
-	"attune/sandbox/hostcheck"
-
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/typeurl/v2"
 
 	"attune"
+	"attune/sandbox/hostcheck"
 )
 
 const runscShim = "io.containerd.runsc.v1"
 
-// runtimes are those that the report finds in order, with their paths.
+// runtimes returns the container runtimes that the report finds in order, with their paths.
 func runtimes(found hostcheck.Report, binDir string) (map[attune.Runtime]string, error) {
 	usable := map[attune.Runtime]string{}
 	for _, runtime := range attune.Runtimes() {
@@ -32,12 +31,13 @@ func runtimes(found hostcheck.Report, binDir string) (map[attune.Runtime]string,
 	return usable, nil
 }
 
-// Runtimes are those that sandboxes on this host can ask for.
+// Runtimes returns the container runtimes that a Spec can name on this host.
 func (c *Runtime) Runtimes() []attune.Runtime {
 	return slices.DeleteFunc(attune.Runtimes(), func(r attune.Runtime) bool { return c.runtimes[r] == "" })
 }
 
-// shim is how containerd is told of a runtime; the pipes of its sandboxes belong to owner. gVisor's has options of another kind, and none of them is needed.
+// shim describes a runtime to containerd. The pipes of its sandboxes belong to owner. The options of gVisor's shim are
+// of another kind, and none is needed.
 func (c *Runtime) shim(runtime attune.Runtime, owner uint32) (containers.RuntimeInfo, error) {
 	if c.ownShim(runtime) {
 		return containers.RuntimeInfo{Name: c.config.Shim}, nil
@@ -46,7 +46,7 @@ func (c *Runtime) shim(runtime attune.Runtime, owner uint32) (containers.Runtime
 		return containers.RuntimeInfo{Name: runscShim}, nil
 	}
 	told, err := typeurl.MarshalAny(&options.Options{
-		// The default folder for the state is shared by everybody on the host.
+		// The default folder for the state is shared by all programs of the host.
 		BinaryName: c.runtimes[runtime], Root: filepath.Join(c.config.StateDir, string(runtime)), IoUid: owner, IoGid: owner,
 	})
 	if err != nil {
@@ -55,12 +55,13 @@ func (c *Runtime) shim(runtime attune.Runtime, owner uint32) (containers.Runtime
 	return containers.RuntimeInfo{Name: hostcheck.RuncShim, Options: told}, nil
 }
 
-// ownShim tells whether our own shim keeps the sandboxes of a runtime.
+// ownShim reports whether attune-shim keeps the sandboxes of a runtime.
 func (c *Runtime) ownShim(runtime attune.Runtime) bool {
 	return runtime == attune.RuntimeRunc && c.config.Shim != ""
 }
 
-// FindShim looks for attune-shim where the tools of sandboxes are, and beside the program that runs; empty says that it is not there.
+// FindShim returns the path of attune-shim, which is looked for where hostcheck.FindTool does. It is empty where there
+// is none.
 func FindShim(binDir string) string {
 	path, err := hostcheck.FindTool(binDir, hostcheck.OwnShim)
 	if err != nil {
