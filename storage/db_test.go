@@ -157,14 +157,14 @@ func TestPoolLimitsItself(t *testing.T) {
 	if got := db.Pool().Config().MaxConns; got != 16 {
 		t.Errorf("%d connections by default", got)
 	}
-	bounded := storagetest.ReopenDB(t, withQuery(t, databaseURL, "pool_max_conns", "3"))
-	if got := bounded.Pool().Config().MaxConns; got != 3 {
+	few := storagetest.ReopenDB(t, withQuery(t, databaseURL, "pool_max_conns", "3"))
+	if got := few.Pool().Config().MaxConns; got != 3 {
 		t.Errorf("%d connections, 3 were asked for", got)
 	}
 	var name, timeout string
-	err := db.Pool().QueryRow(t.Context(),
-		`select current_setting('application_name'), current_setting('statement_timeout')`).Scan(&name, &timeout)
-	if err != nil {
+	if err := db.Pool().QueryRow(t.Context(),
+		`select current_setting('application_name'), current_setting('statement_timeout')`).
+		Scan(&name, &timeout); err != nil {
 		t.Fatal(err)
 	}
 	if name != "attune" || timeout != "30s" {

@@ -6,11 +6,11 @@ import (
 	"attune"
 )
 
-// keyCheckText is what every key must get back; nothing about it is secret.
+// keyCheckText is what every key must get back. It is not secret.
 const keyCheckText = "attune key check"
 
-// CheckKey makes sure that this process seals with the key that all others of the database use. The first process
-// decides. A process with another key must not go on: it could not open the others' secrets, nor they its own.
+// CheckKey makes sure that all processes on the database seal with the same key. The first one to ask decides which. A
+// process with another key must not go on: it could not open the secrets of the others, nor they its own.
 func (db *DB) CheckKey(ctx context.Context) error {
 	sealed, err := db.Secrets.sealer.Seal([]byte(keyCheckText), keyCheckText)
 	if err != nil {

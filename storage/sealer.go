@@ -43,7 +43,7 @@ func CreateKeyFile(path string) (err error) {
 	}
 	// A link, unlike a rename, fails where another process was faster.
 	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("place key file: %w", err)
+		return fmt.Errorf("put key file in place: %w", err)
 	}
 	return syncDir(filepath.Dir(path))
 }

@@ -23,12 +23,11 @@ type SecretFilter struct {
 	Pack string
 	// Action selects the secrets of one action.
 	Action string
-	// Allowed, unless empty, limits the listing to these packs; global secrets stay in it, since every pack reads
-	// them.
+	// Allowed, where not empty, limits the listing to these packs; global secrets stay in it, since every pack reads them.
 	Allowed []string
 }
 
-// Set stores a value in a scope, over the one that was there. The pack or action need not be installed yet.
+// Set stores a value in a scope and replaces an earlier one. The pack or action need not be installed yet.
 func (s *Secrets) Set(ctx context.Context, name string, scope attune.Scope, value []byte) error {
 	if err := checkSecret(name, scope, value); err != nil {
 		return err
@@ -60,7 +59,7 @@ func (s *Secrets) Delete(ctx context.Context, name string, scope attune.Scope) e
 }
 
 // Resolve opens the named secrets for an action: its own value first, then its pack's, then the global one. missing are
-// the names that are not set, in the order given.
+// the names without a value, in the order given.
 func (s *Secrets) Resolve(
 	ctx context.Context, actionRef string, names []string,
 ) (values map[string]string, missing []string, err error) {
@@ -79,7 +78,7 @@ func (s *Secrets) Resolve(
 	return values, missing, nil
 }
 
-// Missing returns the names that are not set for an action, without opening any.
+// Missing returns the names without a value for an action, without opening any.
 func (s *Secrets) Missing(ctx context.Context, actionRef string, names []string) ([]string, error) {
 	_, missing, err := s.find(ctx, actionRef, names)
 	return missing, err
@@ -99,9 +98,8 @@ func (s *Secrets) find(
 		return nil, nil, nil
 	}
 	pack, _, _ := attune.SplitActionRef(actionRef)
-	found, err = list(ctx, s.pool, "resolve secrets", scanSealed, `
-		select distinct on (name) name, pack, action, sealed from secrets
-		where name = any($1::text[]) and (pack, action) in (($2, ''), ('', $3), ('', ''))
+	found, err = list(ctx, s.pool, "resolve secrets", scanSealed, `select distinct on (name) name, pack, action, sealed
+		from secrets where name = any($1::text[]) and (pack, action) in (($2, ''), ('', $3), ('', ''))
 		order by name, action desc, pack desc`, names, pack, actionRef)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +136,7 @@ func checkSecret(name string, scope attune.Scope, value []byte) error {
 	if len(value) > attune.MaxSecretBytes {
 		add("value", fmt.Sprintf("must have at most %d bytes", attune.MaxSecretBytes))
 	}
-	// The value travels in a JSON document, which would bend other bytes without a word.
+	// The value travels in a JSON document, which would change other bytes silently.
 	if !utf8.Valid(value) {
 		add("value", "must be UTF-8 text; encode binary values, for example as base64")
 	}
@@ -148,7 +146,7 @@ func checkSecret(name string, scope attune.Scope, value []byte) error {
 	return nil
 }
 
-// secretLabel binds a sealed value to its row: moved to another row, it does not open.
+// secretLabel binds a sealed value to its row: moved to another one, it does not open.
 func secretLabel(name string, scope attune.Scope) string {
 	return "secret/" + scope.Pack + "/" + scope.Action + "/" + name
 }

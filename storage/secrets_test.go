@@ -83,7 +83,7 @@ func TestSecretListing(t *testing.T) {
 	}
 }
 
-func TestSealedSecretIsBoundToItsRow(t *testing.T) {
+func TestSealedSecretIsBoundToItsPlace(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	ctx := t.Context()
@@ -91,16 +91,16 @@ func TestSealedSecretIsBoundToItsRow(t *testing.T) {
 	set(t, db, "mine", attune.Scope{Pack: "weather"}, canary)
 	set(t, db, "theirs", attune.Scope{Pack: "traffic"}, "x")
 	var dump string
-	err := db.Pool().QueryRow(ctx, `select string_agg(encode(sealed, 'escape'), ' ') from secrets`).Scan(&dump)
-	if err != nil {
+	const all = `select string_agg(encode(sealed, 'escape'), ' ') from secrets`
+	if err := db.Pool().QueryRow(ctx, all).Scan(&dump); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(dump, canary) {
 		t.Error("the value is in the database")
 	}
-	// An attacker who can write to the database moves the value to a row whose secret he can read.
-	_, err = db.Pool().Exec(ctx, `update secrets set sealed = (select sealed from secrets where name = 'mine')`)
-	if err != nil {
+	// An attacker who can write to the database moves the value to a row that he can read.
+	const move = `update secrets set sealed = (select sealed from secrets where name = 'mine')`
+	if _, err := db.Pool().Exec(ctx, move); err != nil {
 		t.Fatal(err)
 	}
 	if values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"theirs"}); err == nil {
