@@ -17,8 +17,7 @@ func TestPolicyOfTheOperatorStandsInFront(t *testing.T) {
 			t.Fatalf("in force is %+v, %v; want %v", all, err, want)
 		}
 		for i, limit := range want {
-			p := all[i]
-			if p.Scope != "global" || p.Origin != attune.OriginOperator || p.Policy.Concurrency.Limit != limit ||
+			if p := all[i]; p.Scope != "global" || p.Origin != attune.OriginOperator || p.Policy.Concurrency.Limit != limit ||
 				p.UpdatedAt.IsZero() {
 				t.Errorf("in force is %+v", p)
 			}

@@ -91,11 +91,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claims
+	return admitAs(t, q, lifeOf(t, q, worker), n)
 }
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {

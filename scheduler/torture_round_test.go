@@ -89,7 +89,8 @@ func (r *round) drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
 			}
 		}
 		if ofAction {
-			p.Concurrency.Method = []attune.Method{attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue,
+			p.Concurrency.Method = []attune.Method{attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue,
+				attune.MethodEnqueue,
 				attune.MethodCancelOldest, attune.MethodReject}[random.IntN(6)]
 		}
 	}

@@ -22,9 +22,8 @@ func why(t *testing.T, q *Queue, e attune.Execution) attune.Explanation {
 }
 
 // wantGate checks all of a gate but its times.
-func wantGate(
-	t *testing.T, x attune.Explanation, position int, want attune.Gate, words string, holders ...Claim,
-) attune.Gate {
+func wantGate(t *testing.T, x attune.Explanation, position int, want attune.Gate, words string,
+	holders ...Claim) attune.Gate {
 	t.Helper()
 	if x.Status != attune.StatusQueued || x.Position == nil || *x.Position != position || x.Gate == nil {
 		t.Fatalf("it is %s at %v behind %+v: %s", x.Status, x.Position, x.Gate, x.Summary)
@@ -176,17 +175,17 @@ func TestWhyWorkers(t *testing.T) {
 		t.Errorf("with a free worker it says %+v", x.Gate)
 	}
 	submit(t, q, "ops.a")
-	claims, _, err := q.admit(t.Context(), life, 2)
-	if err != nil || len(claims) != 2 {
-		t.Fatalf("admitted %v, %v", ids(claims), err)
+	claims := admitAs(t, q, life, 2)
+	if len(claims) != 2 {
+		t.Fatalf("admitted %v", ids(claims))
 	}
 	next := submit(t, q, "ops.a")
 	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
 		"all 2 slots of the workers that are alive are taken", claims...)
 	withWorker(t, q, "gone", 5, false)
 	submit(t, q, "ops.a")
-	full := attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}
-	wantGate(t, why(t, q, next), 1, full, "all 2 slots", claims...)
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
+		"all 2 slots", claims...)
 	// The executions on a dead worker say nothing about when there will be another one.
 	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id,
 			image_digest, parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now()
