@@ -14,6 +14,8 @@ umask 022
 readonly containerd=github.com/containerd/containerd/v2 containerd_version=v2.4.2
 readonly runc=github.com/opencontainers/runc runc_version=v1.5.2
 readonly plugins=github.com/containernetworking/plugins plugins_version=v1.9.1
+# A revision of gVisor's branch for `go install`.
+readonly gvisor=gvisor.dev/gvisor gvisor_version=v0.0.0-20250503011706-39ed1f5ac29c
 readonly minio=github.com/minio/minio minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 readonly linter=github.com/golangci/golangci-lint/v2 linter_version=v2.15.0
 
@@ -105,18 +107,19 @@ install_packages() {
 
 # The name holds all that decides what is in the folder.
 bin_dir() {
-  local pins="$containerd_version $runc_version $plugins_version $minio_version $(uname -m)"
+  local pins="$containerd_version $runc_version $gvisor_version $plugins_version $minio_version $(uname -m)"
   echo "$cache/bin-$(sha256sum <<<"$pins" | head -c 12)"
 }
 
 lint_dir() { echo "$cache/lint-$linter_version-$(uname -m)"; }
 
-# go_install DIR CGO PACKAGE@VERSION… builds outside of any module, whatever the user's settings are.
+# go_install DIR CGO PACKAGE@VERSION… builds outside of any module, whatever the user's settings are. Only runsc does not
+# know its own version.
 go_install() {
   local dir=$1 cgo=$2
   shift 2
   (cd / && env -u GOOS -u GOARCH GOBIN="$dir" GOWORK=off GOFLAGS=-trimpath CGO_ENABLED="$cgo" \
-    go install -tags seccomp -ldflags '-s -w' "$@")
+    go install -tags seccomp -ldflags "-s -w -X $gvisor/runsc/version.version=$gvisor_version" "$@")
 }
 
 build_daemons() {
@@ -125,6 +128,8 @@ build_daemons() {
   quietly "build runc $runc_version" go_install "$to" 1 "$runc@$runc_version"
   quietly "build containerd $containerd_version" go_install "$to" 0 \
     "$containerd"/cmd/{containerd,containerd-shim-runc-v2,ctr}@"$containerd_version"
+  quietly "build gVisor $gvisor_version" go_install "$to" 0 "$gvisor"/{runsc,shim}@"$gvisor_version"
+  mv "$to/shim" "$to/containerd-shim-runsc-v1"
   quietly "build the CNI plugins $plugins_version" go_install "$to" 0 \
     "$plugins"/plugins/{main/bridge,main/loopback,ipam/host-local,meta/firewall}@"$plugins_version"
   quietly "build MinIO $minio_version" go_install "$to" 0 "$minio@$minio_version"
@@ -132,7 +137,8 @@ build_daemons() {
 
 check_daemons() {
   local dir=$1 name
-  for name in runc containerd containerd-shim-runc-v2 ctr minio; do
+  "$dir/runsc" --version >/dev/null 2>&1 || return 1
+  for name in runc containerd containerd-shim-runc-v2 containerd-shim-runsc-v1 ctr minio; do
     "$dir/$name" -v >/dev/null 2>&1 || return 1
   done
   for name in bridge loopback host-local firewall; do

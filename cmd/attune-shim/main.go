@@ -1,8 +1,8 @@
 //go:build cgo
 
-// Command attune-shim keeps the containers of one worker, so that they outlive it. The worker starts it; package shim says how
-// the two, and containerd, talk to it. It is a program of its own for it links runc, in C, and is the first process of each
-// container until the action's takes its place: it must be small.
+// Command attune-shim keeps the containers of one worker, so that they outlive it. Package shim says how the worker and
+// containerd talk to it. It is a program of its own because it links runc, in C, and because it is the first process of
+// each container until the action's takes its place: it must be small.
 package main
 
 import (

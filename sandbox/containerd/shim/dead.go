@@ -24,8 +24,8 @@ import (
 // killTime is how long a killed container may take to end, and killPause the time between two looks.
 const killTime, killPause = 10 * time.Second, 10 * time.Millisecond
 
-// deleteDead removes a container whose shim is gone. For one that was deleted in order, package deleted has ended the program
-// before.
+// deleteDead removes a container whose shim is gone. For a container that was deleted in order, package deleted has
+// already ended the program.
 func deleteDead(args []string) error {
 	flags := flag.NewFlagSet("delete", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -39,7 +39,7 @@ func deleteDead(args []string) error {
 	}
 	root, err := os.ReadFile(filepath.Join(*bundle, deleted.RootFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // it was never begun
+		return nil // it was never made
 	}
 	if err != nil {
 		return err
@@ -47,7 +47,8 @@ func deleteDead(args []string) error {
 	if err := destroy(string(root), *id); err != nil {
 		return fmt.Errorf("remove container %s: %w", *id, err)
 	}
-	answer, err := proto.Marshal(&task.DeleteResponse{ExitStatus: 128 + uint32(unix.SIGKILL), ExitedAt: timestamppb.Now()})
+	killed := &task.DeleteResponse{ExitStatus: 128 + uint32(unix.SIGKILL), ExitedAt: timestamppb.Now()}
+	answer, err := proto.Marshal(killed)
 	if err == nil {
 		_, err = os.Stdout.Write(answer)
 	}
@@ -64,7 +65,7 @@ func destroy(root, id string) error {
 		return err
 	}
 	for deadline := time.Now().Add(killTime); ; time.Sleep(killPause) {
-		if err := c.Signal(unix.SIGKILL); err != nil && !errors.Is(err, libcontainer.ErrNotRunning) && !errors.Is(err, os.ErrProcessDone) {
+		if err := c.Signal(unix.SIGKILL); err != nil && !hasEnded(err) {
 			return err
 		}
 		status, err := c.Status()

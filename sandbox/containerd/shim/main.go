@@ -1,16 +1,5 @@
 //go:build cgo
 
-// Package shim is the program attune-shim: one process that keeps all sandboxes of a worker which runc makes.
-//
-// To containerd it is a shim, the process that has a container's life in its hands while containerd and the worker come and
-// go. containerd's own starts two processes of itself and five of runc for each container, and stays with one container. This
-// one is started once by the worker, makes containers with runc's library, and starts nothing but what becomes the container.
-//
-//	attune-shim serve -socket PATH -root DIR -roots DIR
-//	                                          by the worker, which holds the other end of stdin for as long as it lives
-//	attune-shim … -id ID -bundle DIR delete   by containerd, after each container, and when the shim is gone
-//	attune-shim -info                         by containerd, once
-//	attune-shim init                          by itself, inside what becomes a container
 package shim
 
 import (
@@ -47,7 +36,7 @@ func Main(args []string) int {
 	return 0
 }
 
-// printInfo says what containerd would know of a runtime. Without an answer it asks again for each container.
+// printInfo says what containerd wants to know of a runtime. Without an answer it asks again for each container.
 func printInfo() error {
 	info, err := proto.Marshal(&types.RuntimeInfo{Name: "attune-shim"})
 	if err != nil {

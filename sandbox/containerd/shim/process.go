@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processOf says to runc's library what a specification says of a container's process. What the library would not be told is
-// refused, so that nothing is left out in silence.
+// processOf translates the process of a specification for runc's library. It refuses what it does not translate, so
+// that nothing is left out in silence.
 func processOf(p *specs.Process) (*libcontainer.Process, error) {
-	if p.Terminal || p.SelinuxLabel != "" || p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil || p.Capabilities == nil {
+	if p.Terminal || p.SelinuxLabel != "" || p.Scheduler != nil || p.IOPriority != nil || p.ExecCPUAffinity != nil ||
+		p.Capabilities == nil {
 		return nil, errors.New("the specification of the process asks for what sandboxes do not have")
 	}
 	process := &libcontainer.Process{
@@ -40,14 +41,16 @@ func processOf(p *specs.Process) (*libcontainer.Process, error) {
 	return process, nil
 }
 
-// rlimits are those that the sandbox package sets.
+// rlimits are the limits that sandboxes have.
 var rlimits = map[string]int{
 	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
 }
 
-// hostID is what an id inside is outside, and root's where it is nobody's.
+// hostID is the host's id for an id inside a container, and root's for an id that is not mapped.
 func hostID(mappings []specs.LinuxIDMapping, id uint32) int {
-	at := slices.IndexFunc(mappings, func(m specs.LinuxIDMapping) bool { return id >= m.ContainerID && id-m.ContainerID < m.Size })
+	at := slices.IndexFunc(mappings, func(m specs.LinuxIDMapping) bool {
+		return id >= m.ContainerID && id-m.ContainerID < m.Size
+	})
 	if at < 0 {
 		return 0
 	}

@@ -18,17 +18,20 @@ import (
 )
 
 const (
-	// keepMounted is how long a root that nobody uses stays mounted.
+	// keepMounted is how long an idle root stays mounted.
 	keepMounted = 30 * time.Second
-	// maxIdle bounds how many of those there are.
+	// maxIdle bounds how many idle roots there are.
 	maxIdle = 64
 )
 
-// roots are the root file systems of containers. A root is an image's layers, with their ids mapped to those of one container:
-// nobody can write to it, so the next container with that image and those ids takes it as it is, and finds in the kernel's memory
-// what the one before had looked up. To mount it anew would cost more than that.
+// roots are the root file systems of containers. A root is an image's layers, with their ids mapped to those of one
+// container. It is read-only, so the next container with that image and those ids takes it as it is, and finds in the
+// kernel's memory what the one before had looked up. To mount it anew would cost more than that.
 type roots struct {
 	dir string
+	// mount and unmount are those of the kernel.
+	mount   func(rootfs []*types.Mount, target string) error
+	unmount func(path string) error
 
 	mu      sync.Mutex
 	mounted map[string]*root
@@ -37,12 +40,18 @@ type roots struct {
 
 type root struct {
 	path string
-	// used: a container has it. No two have the same ids at a time, but one may come before the end of the other is known here.
-	used int
+	// users is how many containers have it: mostly one, as no two have the same ids at a time. But a container may come
+	// before the end of the one before it is known here.
+	users int
+	// idle unmounts it, while it has no user.
 	idle *time.Timer
 }
 
-// take mounts what has not been mounted, and returns where.
+func newRoots(dir string) *roots {
+	return &roots{dir: dir, mount: mountAll, unmount: unmount, mounted: make(map[string]*root)}
+}
+
+// take mounts a root unless it is mounted, and returns where.
 func (r *roots) take(mounts []*types.Mount) (string, error) {
 	key := rootKey(mounts)
 	r.mu.Lock()
@@ -50,8 +59,8 @@ func (r *roots) take(mounts []*types.Mount) (string, error) {
 	found := r.mounted[key]
 	if found == nil {
 		found = &root{path: filepath.Join(r.dir, key)}
-		if err := mountAll(mounts, found.path); err != nil {
-			return "", errors.Join(err, mount.UnmountAll(found.path, unix.MNT_DETACH))
+		if err := r.mount(mounts, found.path); err != nil {
+			return "", errors.Join(err, r.unmount(found.path))
 		}
 		r.mounted[key] = found
 	}
@@ -60,17 +69,17 @@ func (r *roots) take(mounts []*types.Mount) (string, error) {
 		found.idle = nil
 		r.idle--
 	}
-	found.used++
+	found.users++
 	return found.path, nil
 }
 
-// giveBack is called once for each take.
-func (r *roots) giveBack(path string) {
+// release is called once for each take.
+func (r *roots) release(path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := filepath.Base(path)
 	found := r.mounted[key]
-	if found.used--; found.used > 0 {
+	if found.users--; found.users > 0 {
 		return
 	}
 	keep := keepMounted
@@ -81,14 +90,14 @@ func (r *roots) giveBack(path string) {
 	found.idle = time.AfterFunc(keep, func() { r.unmountIdle(key, found) })
 }
 
-// unmountIdle unmounts a root unless somebody has taken it meanwhile. One that cannot be unmounted stays for whoever comes.
+// unmountIdle unmounts a root unless it was taken meanwhile. A root that cannot be unmounted stays for the next take.
 func (r *roots) unmountIdle(key string, found *root) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.mounted[key] != found || found.used > 0 {
+	if r.mounted[key] != found || found.users > 0 {
 		return
 	}
-	if err := unmount(found.path); err != nil {
+	if err := r.unmount(found.path); err != nil {
 		fmt.Fprintln(os.Stderr, "attune-shim: a root stays mounted:", err)
 		return
 	}
@@ -104,14 +113,14 @@ func (r *roots) close() (err error) {
 		if found.idle != nil {
 			found.idle.Stop()
 		}
-		err = errors.Join(err, unmount(found.path))
+		err = errors.Join(err, r.unmount(found.path))
 	}
 	return errors.Join(err, os.Remove(r.dir))
 }
 
-// unmount does not wait for who looks at it still: nothing can be written there.
+// unmount does not wait for a process that still looks at the root: it cannot write there.
 func unmount(path string) error {
-	return errors.Join(mount.UnmountAll(path, unix.MNT_DETACH), os.Remove(path))
+	return errors.Join(mount.UnmountAll(path, unix.MNT_DETACH), ignoreNotExist(os.Remove(path)))
 }
 
 func rootKey(mounts []*types.Mount) string {
@@ -122,7 +131,7 @@ func rootKey(mounts []*types.Mount) string {
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// bind has a mounted root at another place as well.
+// bind mounts a root at a second path.
 func bind(root, target string) error {
 	if err := os.Mkdir(target, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 		return err

@@ -28,8 +28,8 @@ func serve(socket, state, rootsDir string) error {
 	if err := seal(state); err != nil {
 		return err
 	}
-	// They are meant for the worker, or for all of this host's processes: containers are ended by whoever owns them. A handler,
-	// unlike an ignored signal, is not inherited by what runs in them.
+	// These signals are meant for the worker, or for all processes of the host. Containers are ended by their owner. A
+	// handler, unlike an ignored signal, is not inherited by what runs in them.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(oomScore), 0); err != nil {
@@ -46,7 +46,7 @@ func serve(socket, state, rootsDir string) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	mounted := &roots{dir: rootsDir, mounted: make(map[string]*root)}
+	mounted := newRoots(rootsDir)
 	s := newService(state, mounted)
 	task.RegisterTTRPCTaskService(server, s)
 	served := make(chan error, 1)
@@ -59,10 +59,10 @@ func serve(socket, state, rootsDir string) error {
 	sweeper.Go(func() { s.sweep(ctx) })
 	defer sweeper.Wait()
 	defer cancel()
-	// The worker never writes: this is its end.
+	// The worker never writes, so the end of stdin is the end of the worker.
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if !s.empty() {
-		_, _ = os.Stdout.WriteString("keeps\n") // for a worker that ends in order
+		_, _ = os.Stdout.WriteString("keeps\n") // a worker that ends in order reads it
 	}
 	s.waitEmpty()
 	return errors.Join(server.Close(), ignoreClosed(<-served), mounted.close())
@@ -75,8 +75,9 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// seal runs the program again from a copy in memory that nobody can change. What becomes a container is made of the program that
-// runs, and a container could else write to its file, as in CVE-2019-5736; runc makes such a copy for each container.
+// seal runs the program again from a sealed copy in memory. What becomes a container is made of the program that runs,
+// and without the copy a container could write to its file, as in CVE-2019-5736. Runc makes such a copy for each
+// container.
 func seal(dir string) error {
 	if exeseal.IsSelfExeCloned() {
 		return nil

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// service is what containerd calls. It publishes no events: the worker asks, and whoever else listens to a containerd has no
-// part in our sandboxes.
+// service is what containerd calls. It publishes no events: the worker asks, and other clients of containerd have no
+// part in sandboxes.
 type service struct {
 	// root is where runc keeps the state of containers; runc's own command finds them there.
 	root  string
@@ -168,16 +168,15 @@ func (s *service) State(_ context.Context, r *task.StateRequest) (*task.StateRes
 		return nil, err
 	}
 	state := &task.StateResponse{
-		ID: c.id, Bundle: c.bundle, Pid: c.pid, Stdin: c.streams.stdinPath, Stdout: c.streams.stdoutPath, Stderr: c.streams.stderrPath,
-		Status: tasktypes.Status_CREATED,
+		ID: c.id, Bundle: c.bundle, Pid: c.pid, Status: tasktypes.Status_CREATED,
+		Stdin: c.streams.stdinPath, Stdout: c.streams.stdoutPath, Stderr: c.streams.stderrPath,
 	}
 	if c.started.Load() {
 		state.Status = tasktypes.Status_RUNNING
 	}
-	select {
-	case <-c.exited:
-		state.Status, state.ExitStatus, state.ExitedAt = tasktypes.Status_STOPPED, c.status, timestamppb.New(c.exitedAt)
-	default:
+	if c.hasExited() {
+		state.Status, state.ExitStatus = tasktypes.Status_STOPPED, c.status
+		state.ExitedAt = timestamppb.New(c.exitedAt)
 	}
 	return state, nil
 }
@@ -199,7 +198,7 @@ func (s *service) Pids(_ context.Context, r *task.PidsRequest) (*task.PidsRespon
 	return response, nil
 }
 
-// Connect tells of the processes behind a container.
+// Connect names the processes behind a container.
 func (s *service) Connect(_ context.Context, r *task.ConnectRequest) (*task.ConnectResponse, error) {
 	c, err := s.get(r.ID)
 	if err != nil {
@@ -217,7 +216,7 @@ func unsupported(what string) error {
 	return errgrpc.ToGRPC(fmt.Errorf("%s of a sandbox: %w", what, errdefs.ErrNotImplemented))
 }
 
-// The rest is not for sandboxes: they are made, run once, and removed.
+// What follows is not for sandboxes, which are made, run once, and removed.
 
 // Exec is not supported.
 func (s *service) Exec(context.Context, *task.ExecProcessRequest) (*emptypb.Empty, error) {

@@ -14,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams stand between the worker's named pipes and the process's own. The process has no named one: it could read there where
-// that lies on the host.
+// streams stand between the worker's named pipes and the pipes of the process. The process never gets a named pipe,
+// which would show it a path of the host.
 type streams struct {
 	// stdinPath, stdoutPath and stderrPath are the worker's.
 	stdinPath, stdoutPath, stderrPath string
 	// inner are the process's ends, until it has them.
 	inner []*os.File
-	// unclosed is a writing end of the document, until the worker says that it is whole: its death must not look like that.
+	// unclosed is a writing end of the document, until the worker says that it is whole: the death of the worker must not
+	// look like the end of the document.
 	unclosed  *os.File
 	closeOnce sync.Once
-	// unread are reading ends of the outputs, until the container is deleted: what is in a named pipe goes with its last end, and
-	// the worker may be away.
+	// unread are reading ends of the outputs, until the container is deleted: what is in a named pipe is lost with its
+	// last end, and the worker may be away.
 	unread [2]*os.File
 
 	stdin, stdout, stderr copying
@@ -38,7 +39,7 @@ type copying struct{ from, to *os.File }
 
 func (c copying) run() {
 	if _, err := io.Copy(c.to, c.from); err != nil {
-		// Nobody reads there any more; whoever writes here must not be held up.
+		// There is no reader any more, and the writer must not be held up.
 		_, _ = io.Copy(io.Discard, c.from)
 	}
 	c.close()
@@ -62,7 +63,7 @@ func (s *streams) open(process *libcontainer.Process, uid, gid int) error {
 		{&s.stderr.to, s.stderrPath, os.O_WRONLY},
 	} {
 		var err error
-		// It does not wait for the other side. Reads and writes do, where a close ends them.
+		// Opening does not wait for the other side. Reads and writes do, and a close ends them.
 		if *end.file, err = os.OpenFile(end.path, end.mode|unix.O_NONBLOCK, 0); err != nil {
 			return fmt.Errorf("open pipe: %w", err)
 		}
@@ -77,7 +78,7 @@ func (s *streams) open(process *libcontainer.Process, uid, gid int) error {
 	return err
 }
 
-// ownPipe makes a pipe that belongs to a user, who may then open it again by /proc/self/fd, as shells do.
+// ownPipe makes a pipe that belongs to a user, who may then open it again through /proc/self/fd, as shells do.
 func ownPipe(reading, writing **os.File, uid, gid int) (err error) {
 	if *reading, *writing, err = os.Pipe(); err != nil {
 		return fmt.Errorf("make pipe: %w", err)
@@ -88,7 +89,7 @@ func ownPipe(reading, writing **os.File, uid, gid int) (err error) {
 	return nil
 }
 
-// begin copies until both sides have ended. The process has its own ends by now.
+// begin copies until both sides have ended. The process must have its own ends.
 func (s *streams) begin() {
 	s.closeInner()
 	s.fed.Go(s.stdin.run)
@@ -103,12 +104,12 @@ func (s *streams) closeInner() {
 	s.inner = nil
 }
 
-// endStdin lets the process see the end of its document, once the worker has closed its side, too.
+// endStdin lets the process see the end of its document, once the worker has closed its end, too.
 func (s *streams) endStdin() {
 	s.closeOnce.Do(func() { _ = s.unclosed.Close() })
 }
 
-// drainTime is more than what was printed takes to reach the worker, when nobody prints any more.
+// drainTime is more than what was printed takes to reach the worker when the process has ended.
 const drainTime = 10 * time.Second
 
 // close waits until what was printed has been read, and ends all copying.

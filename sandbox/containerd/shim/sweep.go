@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// sweepInterval is the time between two looks for containers that nobody knows of.
+	// sweepInterval is the time between two looks for orphans.
 	sweepInterval = time.Second
-	// sweepTime is how long one that is killed may take to end; the next look finds it again.
+	// sweepTime is how long an orphan may take to end after SIGKILL; the next look finds it again.
 	sweepTime = 5 * time.Second
 )
 
-// sweep removes containers that containerd has given up: when whoever asks for one goes away while it is being made, containerd
-// removes its folder, and never asks for its end.
+// sweep removes orphans: containers that containerd has given up. When a client goes away while its container is being
+// made, containerd removes the container's bundle, and never asks for its end.
 func (s *service) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepInterval)
 	defer tick.Stop()
@@ -28,23 +28,28 @@ func (s *service) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, c := range s.givenUp() {
-				_ = c.kill(unix.SIGKILL) // most have ended
-				select {
-				case <-c.exited:
-				case <-time.After(sweepTime):
-				}
-				if err := c.delete(); err != nil {
-					fmt.Fprintln(os.Stderr, "attune-shim: a container that nobody knows of stays:", err)
-					continue
-				}
-				s.remove(c.id)
+			for _, c := range s.orphans() {
+				s.removeOrphan(c)
 			}
 		}
 	}
 }
 
-func (s *service) givenUp() (found []*container) {
+func (s *service) removeOrphan(c *container) {
+	_ = c.kill(unix.SIGKILL) // most have ended
+	select {
+	case <-c.exited:
+	case <-time.After(sweepTime):
+	}
+	if err := c.delete(); err != nil {
+		fmt.Fprintln(os.Stderr, "attune-shim: an orphan stays:", err)
+		return
+	}
+	s.remove(c.id)
+}
+
+// orphans are the containers that were made and have no bundle any more.
+func (s *service) orphans() (found []*container) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.containers {

@@ -1,7 +1,7 @@
 //go:build cgo
 
-// Package deleted ends attune-shim at once where containerd starts it to clean up after a container that was deleted in order, as it
-// does after each. That is for C: it runs before Go, whose start takes five times as long as this.
+// Package deleted ends attune-shim at once where containerd starts it to clean up after a container that was deleted in
+// order, as it does after each. It is written in C to run before Go starts, which takes five times as long.
 package deleted
 
 /*

@@ -1,7 +1,8 @@
 //go:build cgo
 
-// Package early takes over where attune-shim is what becomes a container. It does so before what the rest of the program needs has
-// been set up, which the container would wait for: Go sets packages up in the order of their paths, each after what it needs.
+// Package early takes over where attune-shim is what becomes a container. It does so before the packages of the rest of
+// the program are initialized, which the container would wait for: Go initializes packages in the order of their paths,
+// each after its imports.
 package early
 
 import (
