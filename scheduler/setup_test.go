@@ -21,8 +21,10 @@ func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
 	tb.Helper()
 	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
 	for _, a := range actions {
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
-		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60,
+			attune.NetworkNone
+		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes,
+			Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
 		manifest.Actions = append(manifest.Actions, a)
 	}
 	serve(tb, db, manifest)
@@ -65,11 +67,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claims
+	return admitAs(t, q, lifeOf(t, q, worker), n)
 }
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {
@@ -240,7 +238,8 @@ func installedAs(t *testing.T, db *storage.DB, pack string, actions ...attune.Ac
 	manifest := attune.Manifest{Ref: pack, Version: "1.0.0"}
 	for _, a := range actions {
 		a.Ref = pack + "." + a.Name()
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = pack, attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = pack, attune.RunnerShell, "a.sh", 60,
+			attune.NetworkNone
 		manifest.Actions = append(manifest.Actions, a)
 	}
 	serve(t, db, manifest)
