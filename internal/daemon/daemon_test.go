@@ -87,7 +87,7 @@ func TestStartSaysWhyADaemonDoesNotServe(t *testing.T) {
 	}
 }
 
-// setup gives a configuration of all three daemons in a folder that is empty and short enough for sockets.
+// setup returns a configuration of all three daemons in an empty folder with a path short enough for sockets.
 func setup(t *testing.T) daemon.Config {
 	t.Helper()
 	bin := os.Getenv("ATTUNE_TEST_BIN_DIR")

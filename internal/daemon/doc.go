@@ -3,13 +3,13 @@
 // Start makes the ones that Config asks for and returns when all of them serve; Close ends them in order. In between, a
 // daemon that dies is started again on the same address.
 //
-// # Who is ours
+// # Which processes are ours
 //
 // The daemons write to files and live in process groups of their own, so they outlive a crash of Attune. The next Start
 // on the same folder ends what it finds there and starts anew: data survives, and so do containerd's shims with the
 // containers they hold, because only containerd itself is told to end.
 //
-// What is found is decided by the kernel, not by files that may be stale: a process is ours when its working directory
-// is the daemon's folder and its name is the daemon's. A number that a stranger has inherited can therefore never be
-// mistaken for one of ours, and a daemon that was started a moment before a crash cannot be missed.
+// The kernel says which processes these are, not a pid file that may be stale: a process is ours when it has the
+// daemon's name and working directory. A reused pid is never mistaken for a daemon, and a daemon that was started just
+// before a crash is found.
 package daemon

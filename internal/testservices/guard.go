@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard runs the inner process and clears up behind it. It returns the inner process's exit status.
+// guard runs the inner process, cleans up after it, and returns its exit status.
 func guard(command []string) (status int, err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("become the parent of orphans: %w", err)
@@ -23,7 +23,7 @@ func guard(command []string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Other users pass through, on their way to what is theirs.
+	// Other users need to pass through to their folders.
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return 0, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -46,7 +46,7 @@ func guard(command []string) (status int, err error) {
 	if len(leaked) > 0 && status == 0 {
 		status = exitFailed
 	}
-	// With the last process, the mount namespace is gone, and every mount in it: this deletes nothing of anybody else's.
+	// The mount namespace ended with its last process, and its mounts with it: this deletes only our own files.
 	return status, errors.Join(err, os.RemoveAll(dir))
 }
 
@@ -79,7 +79,7 @@ func runInner(dir string, command []string) (int, error) {
 	}
 }
 
-// reapUntil collects every child that ends, also those that came to us as orphans, until the given one has ended.
+// reapUntil reaps every child that ends, orphans included, until the given one has ended.
 func reapUntil(pid int) int {
 	for {
 		var status unix.WaitStatus
@@ -97,11 +97,11 @@ func reapUntil(pid int) int {
 }
 
 const (
-	settleTime = 5 * time.Second // for processes that are on their way out
+	settleTime = 5 * time.Second // for processes that are ending
 	pollPause  = 50 * time.Millisecond
 )
 
-// endOrphans waits a little for the processes below us to end, kills those that do not, and returns what they were.
+// endOrphans waits briefly for our descendants to end, kills those that do not, and returns their names.
 func endOrphans() []string {
 	settled := time.Now().Add(settleTime)
 	for time.Now().Before(settled) && len(descendants()) > 0 {
@@ -140,7 +140,7 @@ func describe(pid int) string {
 	return fmt.Sprintf("process %d: %s", pid, strings.TrimSpace(strings.ReplaceAll(string(args), "\x00", " ")))
 }
 
-// descendants lists the processes below us that still run.
+// descendants lists our descendants that still run.
 func descendants() []int {
 	children := make(map[int][]int)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -152,7 +152,7 @@ func descendants() []int {
 		if err != nil {
 			continue
 		}
-		// "pid (name) state parent …", and the name may hold anything.
+		// "pid (name) state parent …"; the name may contain any characters.
 		var pid, parent int
 		var state string
 		rest := string(text[strings.LastIndexByte(string(text), ')')+1:])

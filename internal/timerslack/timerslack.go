@@ -1,9 +1,9 @@
-// Package timerslack lets the timers of programs that we start be late, where that saves the processor.
+// Package timerslack starts programs whose timers may be late, which saves processor time.
 //
-// While anything goes on in a program written in Go, a thread of its runtime wakes up every 20 µs to look after the others.
-// Several such programs work on each execution, on few processors: together they woke up a thousand times for one, and disturbed
-// each other and the execution. The kernel puts off a sleep by as much as the slack of a thread, see PR_SET_TIMERSLACK(2const),
-// and a millisecond of it makes these few; a sixth more executions get through on two busy processors.
+// While a Go program is busy, a thread of its runtime wakes up every 20 µs to watch the others. Several such programs work
+// on each execution; on few processors, their thousand wake-ups per execution disturb each other and the execution. The
+// kernel may delay a sleep by the slack of the thread, see PR_SET_TIMERSLACK(2const). With a slack of one millisecond the
+// wake-ups are few, and two busy processors run a sixth more executions.
 package timerslack
 
 import (
@@ -18,26 +18,27 @@ import (
 )
 
 const (
-	// Slack is what is given to a program.
+	// Slack is the timer slack of the programs that Start starts.
 	Slack = time.Millisecond
-	// usual is what the kernel gives to the first process, and so every other has that nobody has given another.
+	// usual is the kernel's default.
 	usual = 50 * time.Microsecond
 )
 
-// Start is command.Start for a program whose timers may be late by Slack; so may those of what it starts, unless Reset. For us,
-// and for what we start else, nothing changes.
+// Start is command.Start for a program whose timers may be late by Slack, and so may those of its children until Reset.
+// The calling process and its other children keep their slack.
 func Start(command *exec.Cmd) error {
-	// A process gets the slack of the thread that makes it.
+	// A process inherits the slack of the thread that starts it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(Slack), 0, 0, 0); err != nil {
 		return fmt.Errorf("set timer slack: %w", err)
 	}
-	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }() // 0 stands for what the thread began with
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }() // 0 restores the slack that the thread began with
 	return command.Start()
 }
 
-// Reset gives the first thread of a process, and with it all that it makes, the usual slack. It needs CAP_SYS_NICE.
+// Reset gives the first thread of a process the default slack, which the threads and processes that it makes inherit. It
+// needs CAP_SYS_NICE.
 func Reset(pid uint32) error {
 	path := fmt.Sprintf("/proc/%d/timerslack_ns", pid)
 	if err := os.WriteFile(path, strconv.AppendInt(nil, int64(usual), 10), 0); err != nil {
