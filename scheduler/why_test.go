@@ -187,8 +187,9 @@ func TestWhyWorkers(t *testing.T) {
 	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
 		"all 2 slots", claims...)
 	// The executions on a dead worker say nothing about when there will be another one.
-	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id, image_digest,
-		parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now() from waiting limit 1`)
+	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id,
+			image_digest, parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now()
+		from waiting limit 1`)
 	expireLease(t, q, "w")
 	x := why(t, q, next)
 	wantGate(t, x, 1, none, "no worker is alive")
@@ -210,7 +211,8 @@ func TestWhyExpectsByRecentDurations(t *testing.T) {
 	for _, c := range admit(t, q, "w", 2) {
 		begin(t, q, "w", c)
 	}
-	execute(t, q, `update slots set started_at = clock_timestamp() - number * interval '40 seconds' where status <> 'free'`)
+	execute(t, q, `update slots set started_at = clock_timestamp() - number * interval '40 seconds'
+		where status <> 'free'`)
 	now := time.Now()
 	for i, after := range []time.Duration{20, 60, 120, 160, 220} {
 		x := why(t, q, submit(t, q, "ops.a"))
