@@ -3,7 +3,7 @@ package main
 import "attune/imagebuilder/pack"
 
 type packSchemaCommand struct {
-	File string `arg:"" enum:"pack,action,policy" help:"pack: pack.yaml; action, policy: a file below actions/, policies/."`
+	File string `arg:"" enum:"pack,action,policy" help:"pack for pack.yaml, action or policy for a file in its folder."`
 }
 
 // Run does what the command's help says.
