@@ -34,7 +34,7 @@ type Runtime string
 const (
 	// RuntimeRunc shares the host's kernel, behind namespaces and a filter of system calls.
 	RuntimeRunc Runtime = "runc"
-	// RuntimeRunsc is gVisor's: it puts a kernel of its own in between.
+	// RuntimeRunsc is gVisor's: it puts a kernel of its own between the action and the host's.
 	RuntimeRunsc Runtime = "runsc"
 )
 
@@ -69,7 +69,7 @@ type Action struct {
 	EntryPoint string `json:"entry_point"`
 	// Function is the part after the colon of the entry point; empty leaves the choice to the runner.
 	Function string `json:"function,omitempty"`
-	// Parameters and OutputSchema are JSON Schemas; null means that anything goes.
+	// Parameters and OutputSchema are JSON Schemas; null accepts anything.
 	Parameters   json.RawMessage `json:"parameters,omitempty"`
 	OutputSchema json.RawMessage `json:"output_schema,omitempty"`
 	// Secrets are the names that the action reads.
@@ -80,23 +80,23 @@ type Action struct {
 	TimeoutSeconds int     `json:"timeout_seconds"`
 	Retry          *Retry  `json:"retry,omitempty"`
 	Network        Network `json:"network"`
-	// Runtime is empty where the worker's own choice will do.
+	// Runtime is empty where the worker chooses.
 	Runtime   Runtime   `json:"runtime,omitempty"`
 	Resources Resources `json:"resources"`
 	Policy    Policy    `json:"policy"`
-	// Warm is how many sandboxes are kept ready; nil leaves it to use.
+	// Warm is how many warm sandboxes are kept; nil lets use decide.
 	Warm *int `json:"warm,omitempty"`
 }
 
 // Retry says which failures are tried again, how often, and after which pauses. Pauses double from one attempt to the
-// next, up to the ceiling, and each is shortened by up to half at random, so that what failed together does not come back
-// together.
+// next, up to MaxBackoffSeconds, and each is shortened by up to half at random, so that executions that failed together
+// do not come back together.
 type Retry struct {
 	// MaxAttempts counts the first one, too.
 	MaxAttempts       int     `json:"max_attempts"`
 	BackoffSeconds    float64 `json:"backoff_seconds"`
 	MaxBackoffSeconds float64 `json:"max_backoff_seconds"`
-	// Reasons are those that are tried again; empty takes DefaultRetryReasons.
+	// Reasons are the reasons of failures that are tried again; empty takes DefaultRetryReasons.
 	Reasons []Reason `json:"reasons,omitempty"`
 	// ExitCodes, where not empty, narrow ReasonExitCode and ReasonException to these exit statuses.
 	ExitCodes []int `json:"exit_codes,omitempty"`
@@ -109,13 +109,15 @@ const (
 	MaxAttempts              = 100
 )
 
-// DefaultRetryReasons are the ends that another attempt may mend and that leave no doubt that the code has ended.
+// DefaultRetryReasons are those that another attempt may cure, and after which the code has certainly ended.
 func DefaultRetryReasons() []Reason {
-	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed}
+	return []Reason{
+		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed,
+	}
 }
 
-// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its
-// work unseen.
+// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done
+// its work unseen.
 func RetryReasons() []Reason {
 	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)
@@ -137,7 +139,7 @@ type Resources struct {
 	LogBytes int64 `json:"log_bytes,omitempty"`
 }
 
-// ValidActionName tells whether s can be the part of an action's ref behind the dot.
+// ValidActionName reports whether s can be the part of an action's ref behind the dot.
 func ValidActionName(s string) bool { return actionName.MatchString(s) }
 
 // SplitActionRef cuts "<pack>.<name>" in two; ok is false when s is not of that form.

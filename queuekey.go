@@ -14,13 +14,14 @@ import (
 const (
 	// maxKeyBytes is the longest value of a parameter that stands in a queue's key as it is.
 	maxKeyBytes = 256
-	// maxQueueKeyBytes is the longest key that stands as it is: with the action's ref, an index of the database takes 2704.
+	// maxQueueKeyBytes is the longest key that stands as it is: with the action's ref, an index of the database takes
+	// 2704.
 	maxQueueKeyBytes = 2048
 )
 
-// QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named. A
-// parameter that is not given is null; the digest of a long one stands for it, as that of all of them does for a long key.
-// Equal values are equal texts: 10, 10.0 and 1e1 are one number.
+// QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named.
+// A parameter that is not given is null; the digest of a long one stands for it, as that of all of them does for a long
+// key. Equal values are equal texts: 10, 10.0 and 1e1 are one number.
 func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	if len(names) == 0 {
 		return "", nil

@@ -11,11 +11,11 @@ type Explanation struct {
 	Key string `json:"key,omitempty"`
 	// Position counts from 1, and is there while the execution waits in its queue.
 	Position *int `json:"position,omitempty"`
-	// Gate holds the head of the queue, and so everything behind it; nil when nothing does: its turn comes at once.
+	// Gate holds the head of the queue, and so everything behind it; nil when nothing holds it.
 	Gate *Gate `json:"gate,omitempty"`
 	// ExpectedStartAt is an estimate from recent durations; nil when there are none.
 	ExpectedStartAt *time.Time `json:"expected_start_at,omitempty"`
-	// Summary is all of it in a sentence.
+	// Summary says all of it in a sentence.
 	Summary string `json:"summary"`
 }
 
@@ -27,9 +27,9 @@ const (
 	GateConcurrency GateKind = "concurrency"
 	// GateRateLimit: as many as may start within the window have started.
 	GateRateLimit GateKind = "rate_limit"
-	// GateBackoff: an attempt has failed and the pause before the next one is not over.
+	// GateBackoff: the pause before the next attempt is not over.
 	GateBackoff GateKind = "backoff"
-	// GateWorkers: no worker that is alive has a free slot.
+	// GateWorkers: no live worker has a free slot.
 	GateWorkers GateKind = "workers"
 )
 

@@ -7,7 +7,7 @@ type Worker struct {
 	Name     string            `json:"name"`
 	Capacity int               `json:"capacity"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	// StartedAt is when its present life began.
+	// StartedAt is when the present process of this name began.
 	StartedAt      time.Time `json:"started_at"`
 	LeaseExpiresAt time.Time `json:"lease_expires_at"`
 	// Alive: its lease holds, by the database's clock.

@@ -19,7 +19,8 @@ type route struct {
 	unlimited bool
 }
 
-// routes are all operations of the API, on the pack weather with an execution. TestOpenAPI compares them with the document.
+// routes are all operations of the API, on the pack weather with an execution. TestOpenAPI compares them with the
+// document.
 func routes(execution string) []route {
 	const v, o, a = attune.RoleViewer, attune.RoleOperator, attune.RoleAdmin
 	const noToken = "0195511c-5b51-7f00-8e2b-6c3a7f9e8b21"

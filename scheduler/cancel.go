@@ -12,8 +12,8 @@ import (
 // cancelAttempts bounds how often Cancel looks for an execution that moves from one place to another meanwhile.
 const cancelAttempts = 5
 
-// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict says
-// that the execution ended otherwise before.
+// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict
+// says that the execution ended otherwise before.
 func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error) {
 	current, err := q.db.Executions.Get(ctx, id)
 	if err != nil {
@@ -43,8 +43,8 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 	return current, nil
 }
 
-// cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns the
-// former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
+// cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns
+// the former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
 func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) ([]string, error) {
 	waited, err := leave(ctx, tx, leaveSQL, attune.StatusCancelled, reason, ids)
 	if err != nil {

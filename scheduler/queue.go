@@ -13,8 +13,8 @@ import (
 	"attune/storage"
 )
 
-// Queue is the executions in PostgreSQL, from submission to end. Its methods may be called from any number of goroutines and
-// processes.
+// Queue is the executions in PostgreSQL, from submission to end. Its methods may be called from any number of
+// goroutines and processes.
 type Queue struct {
 	db  *storage.DB
 	log *slog.Logger
@@ -32,8 +32,8 @@ type Queue struct {
 	workers map[*subscription]bool
 }
 
-// NewQueue returns the queue of a database. Until Run is called, other processes rely on polling, and what time alone lets
-// happen is left to them.
+// NewQueue returns the queue of a database. Until Run is called, other processes rely on polling, and what time alone
+// lets happen is left to them.
 func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
 	q := &Queue{
 		db: db, log: log,

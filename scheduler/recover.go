@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// recover settles what an earlier life of this worker left: what still runs goes on; what certainly has not begun goes back
-// to its position in the queue; the rest has ended, or is abandoned, for started code is never silently run again.
+// recover settles what an earlier life of this worker left: what still runs goes on; what certainly has not begun
+// goes back to its position in the queue; the rest has ended, or is abandoned, for started code is never silently run
+// again.
 func (w *Worker) recover(ctx context.Context) error {
 	if err := w.Queue.register(ctx, w.life); err != nil {
 		return err

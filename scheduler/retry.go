@@ -48,7 +48,8 @@ func backoff(r *attune.Retry, attempt int) time.Duration {
 		pause *= 2
 	}
 	pause = min(pause, r.MaxBackoffSeconds)
-	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second)) //nolint:gosec // nobody gains by guessing it
+	//nolint:gosec // nobody gains by guessing it
+	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second))
 }
 
 // promote puts executions whose pause is over at the end of their queues.
@@ -90,7 +91,8 @@ func (q *Queue) promote(ctx context.Context) error {
 // expire ends what has waited longer than its policies allow.
 func (q *Queue) expire(ctx context.Context) error {
 	var over bool
-	if err := q.db.Pool().QueryRow(ctx, `select exists (select from waiting where wait_until <= clock_timestamp())`).Scan(&over); err != nil || !over {
+	if err := q.db.Pool().QueryRow(ctx,
+		`select exists (select from waiting where wait_until <= clock_timestamp())`).Scan(&over); err != nil || !over {
 		return storage.Translate("look for executions that have waited too long", err)
 	}
 	var ids []string
@@ -106,7 +108,8 @@ func (q *Queue) expire(ctx context.Context) error {
 }
 
 // leave ends what waits or pauses, and returns what it found.
-func leave(ctx context.Context, tx pgx.Tx, s sqlText, status attune.Status, r attune.Reason, ids []string) ([]string, error) {
+func leave(ctx context.Context, tx pgx.Tx, s sqlText, status attune.Status, r attune.Reason, ids []string) ([]string,
+	error) {
 	rows, err := tx.Query(ctx, s.text, s.args(pgx.NamedArgs{"status": status, "reason": r, "ids": ids})...)
 	if err != nil {
 		return nil, err

@@ -45,16 +45,14 @@ func TestMostSpecificSecretWins(t *testing.T) {
 		t.Errorf("missing are %v, %v", missing, err)
 	}
 	set(t, db, "key", attune.Scope{}, "changed")
-	values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"key"})
-	if err != nil || values["key"] != "changed" {
+	if values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"key"}); err != nil || values["key"] != "changed" {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 	if err := db.Secrets.Delete(ctx, "key", attune.Scope{Action: "weather.forecast"}); err != nil {
 		t.Fatal(err)
 	}
 	code(t, db.Secrets.Delete(ctx, "key", attune.Scope{Action: "weather.forecast"}), attune.CodeNotFound)
-	values, _, err = db.Secrets.Resolve(ctx, "weather.forecast", []string{"key"})
-	if err != nil || values["key"] != "pack" {
+	if values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"key"}); err != nil || values["key"] != "pack" {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 }
@@ -91,23 +89,20 @@ func TestSealedSecretIsBoundToItsPlace(t *testing.T) {
 	set(t, db, "mine", attune.Scope{Pack: "weather"}, canary)
 	set(t, db, "theirs", attune.Scope{Pack: "traffic"}, "x")
 	var dump string
-	const all = `select string_agg(encode(sealed, 'escape'), ' ') from secrets`
-	if err := db.Pool().QueryRow(ctx, all).Scan(&dump); err != nil {
+	if err := db.Pool().QueryRow(ctx, `select string_agg(encode(sealed, 'escape'), ' ') from secrets`).Scan(&dump); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(dump, canary) {
 		t.Error("the value is in the database")
 	}
-	// An attacker who can write to the database moves the value to a row that he can read.
-	const move = `update secrets set sealed = (select sealed from secrets where name = 'mine')`
-	if _, err := db.Pool().Exec(ctx, move); err != nil {
+	// Somebody who can write to the database moves the value to a place that he can read.
+	if _, err := db.Pool().Exec(ctx, `update secrets set sealed = (select sealed from secrets where name = 'mine')`); err != nil {
 		t.Fatal(err)
 	}
 	if values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"theirs"}); err == nil {
 		t.Errorf("resolved %v", values)
 	}
-	values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"mine"})
-	if err != nil || values["mine"] != canary {
+	if values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"mine"}); err != nil || values["mine"] != canary {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 }

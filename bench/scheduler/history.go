@@ -35,8 +35,8 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 	}, nil
 }
 
-// fillHistory stores executions that ended during the last historyDays, as many each day, and leaves the tables as autovacuum
-// and checkpoints would have, so that none of that is left for the time that counts.
+// fillHistory stores executions that ended during the last historyDays, as many each day, and leaves the tables as
+// autovacuum and checkpoints would have, so that none of that is left for the time that counts.
 func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
 	if _, err := q.connections().Exec(ctx, `select ensure_history((now() at time zone 'UTC')::date - ago)
 		from generate_series(0, $1) ago`, historyDays-1); err != nil {

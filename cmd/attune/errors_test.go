@@ -77,7 +77,7 @@ func TestErrorsOfTheService(t *testing.T) {
 		},
 		"role": {
 			problem(403, `{"detail": "not yours", "code": "forbidden"}`),
-			"attune: not yours\n  hint: it takes another token: set ATTUNE_TOKEN or --token-file\n",
+			"attune: not yours\n  hint: use a token that may do this: set ATTUNE_TOKEN or --token-file\n",
 		},
 		"internal": {
 			problem(500, `{"title": "Internal Server Error", "code": "internal", "detail": "the service failed", "request_id": "r-1"}`),

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// leftOut are folders that tools make in a pack's folder, and that do not belong in an archive.
+// leftOut names the folders that tools make beside a pack's source; they stay out of an archive.
 var leftOut = []string{".git", ".venv", "node_modules", "__pycache__"}
 
 // leftOutText is leftOut in words, with the pattern that packFiles adds.
@@ -46,8 +46,8 @@ func packFiles(folder string) ([]string, error) {
 	return files, nil
 }
 
-// writePack writes the files as a tar.gz. Of each file's metadata only the executable bit goes along: the owners and
-// times of this host stay private.
+// writePack writes the files as a tar.gz. Of each file's metadata it keeps only the executable bit: owners and times of
+// this host stay private.
 func writePack(w io.Writer, folder string, files []string) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -90,7 +90,7 @@ func writeFile(archive *tar.Writer, root *os.Root, path string) error {
 	if err := archive.WriteHeader(header); err != nil {
 		return err
 	}
-	// A file that grows meanwhile is cut at the size in its header; one that shrinks is an error.
+	// A file that grows meanwhile is cut where its header says; one that shrinks is an error of the archive's writer.
 	_, err = io.CopyN(archive, file, info.Size())
 	return err
 }

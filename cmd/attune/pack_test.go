@@ -237,7 +237,7 @@ func TestPackInstallOvertaken(t *testing.T) {
 	})
 	got := invocation{api: api}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
 	got.want(t, exitOther, "")
-	got.wantStderr(t, "somebody installed weather again meanwhile, as installation i-2")
+	got.wantStderr(t, "weather was installed again meanwhile, as installation i-2")
 }
 
 func TestPackShow(t *testing.T) {

@@ -26,7 +26,7 @@ func TestExecutionWhy(t *testing.T) {
 			begin + "gate\tbackoff: the pause after an attempt that failed\nopens\t2026-01-15T12:01:00Z\n"},
 		"workers": {`{"execution": "e-2", "status": "queued", "action": "weather.report", "summary": "third in its queue", "gate":
 			{"kind": "workers", "scope": "global", "limit": 8, "taken": 8}}`,
-			begin + "gate\tworkers: 8 of 8 places taken\n"},
+			begin + "gate\tworkers: 8 of 8 slots taken\n"},
 		"free": {`{"execution": "e-2", "status": "queued", "action": "weather.report", "summary": "third in its queue"}`, begin},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Command testservices runs a command, such as go test, with a private PostgreSQL, MinIO and containerd:
+// Command testservices runs a command, such as go test, with a PostgreSQL, a MinIO and a containerd of its own:
 //
 //	go run ./internal/testservices -- go test ./...
 //
@@ -9,15 +9,15 @@
 //	ATTUNE_TEST_CONTAINERD_ADDRESS   the socket
 //	ATTUNE_TEST_BIN_DIR              containerd, its shim, ctr, runc, minio, CNI plugins
 //	ATTUNE_TEST_SHIM                 bin/attune-shim, which make build makes
-//	ATTUNE_CACHE_DIR                 kept from one run to the next
-//	TMPDIR                           removed at the end
+//	ATTUNE_CACHE_DIR                 what is kept from one run to the next
+//	TMPDIR                           goes away at the end
 //
 // A container, mount, process or control group that the command leaves behind is named and removed, and makes the run
 // fail: a test cleans up after itself.
 //
-// There are two processes. The inner one starts the daemons and the command in a new mount namespace, so that every
-// mount in it is theirs. The outer one becomes the parent of orphans, so that every process left below it is theirs,
-// too. It outlives the inner one and cleans up, whatever happened.
+// There are two processes. The inner one starts the daemons and the command, in a mount namespace of its own, so that
+// every mount in it is theirs. The outer one is the parent of all that lose theirs, so that every process left below it is
+// theirs, too; it outlives the inner one and clears up, whatever happened.
 package main
 
 import (
@@ -33,13 +33,13 @@ import (
 // innerFolder is set for the inner process: the folder for everything.
 const innerFolder = "ATTUNE_TESTSERVICES_DIR"
 
-// exitFailed is the status when the command succeeded but something else failed.
+// exitFailed is the status when the command succeeded and something else did not.
 const exitFailed = 1
 
 func main() {
 	// The kernel ends the inner process with the thread that started it; the main goroutine keeps that thread.
 	runtime.LockOSThread()
-	// Files that are made for other users must be open to them, whatever the caller's umask is.
+	// What is made for other users must be open to them, whatever the caller's habits are.
 	syscall.Umask(0o022)
 	command := os.Args[1:]
 	if len(command) > 0 && command[0] == "--" {

@@ -6,13 +6,14 @@ import (
 	"strconv"
 )
 
-// Check replays a history that begins with empty tables and returns what is wrong with it, in the order in which it happened.
+// Check replays a history that begins with empty tables and returns what is wrong with it, in the order in which it
+// happened.
 func Check(all []Transaction) []Violation {
 	return replay(all).violations
 }
 
-// CheckDrained is Check of a history whose work is done: every execution that a submitter was told of is finished, and none
-// is left elsewhere.
+// CheckDrained is Check of a history whose work is done: every execution that a submitter was told of is finished,
+// and none is left elsewhere.
 func CheckDrained(all []Transaction, acknowledged []string) []Violation {
 	c := replay(all)
 	c.position, c.xid = len(all), "-"

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The hand-written histories below tell of one queue, 1, of action ops.a. Each function makes the changes of one statement
-// of the scheduler.
+// The hand-written histories below tell of one queue, 1, of action ops.a. Each function makes the changes of one
+// statement of the scheduler.
 
 func row(pairs ...any) Row {
 	r := make(Row)

@@ -8,8 +8,8 @@ import (
 	"attune"
 )
 
-// checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns to
-// where it stood, and a queue's members may all be moved to the queues of another key, each with its ticket.
+// checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns
+// to where it stood, and a queue's members may all be moved to the queues of another key, each with its ticket.
 func (c *checker) checkEntries(moves []move) {
 	last := make(map[string]int64)
 	for _, m := range moves {
@@ -63,7 +63,8 @@ func (c *checker) checkAdmissions(moves []move) {
 	c.checkLimits(admitted)
 }
 
-// checkFront checks that nobody waits with a smaller ticket than one who left, but for who has waited longer than it may.
+// checkFront checks that nobody waits with a smaller ticket than one who left, but for who has waited longer than it
+// may.
 func (c *checker) checkFront(queue string, admitted []Row) {
 	back := slices.MaxFunc(admitted, func(a, b Row) int { return cmp.Compare(a.number("ticket"), b.number("ticket")) })
 	for id, row := range c.waiting {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Parse reads the lines of PostgreSQL's plugin test_decoding, where the tables that Check knows have REPLICA IDENTITY FULL.
-// Partitions count as the tables that they are parts of; other tables are left out.
+// Parse reads the lines of PostgreSQL's plugin test_decoding, where the tables that Check knows have REPLICA IDENTITY
+// FULL. Partitions count as the tables that they are parts of; other tables are left out.
 func Parse(lines []string) ([]Transaction, error) {
 	var all []Transaction
 	open := false

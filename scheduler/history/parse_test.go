@@ -85,7 +85,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestRecord sees what PostgreSQL really writes: both ends of each change, partitions as their tables, in the order of the commits.
+// TestRecord sees what PostgreSQL really writes: both ends of each change, partitions as their tables, in the order
+// of the commits.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	url := storagetest.EmptyDatabaseURL(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Recorder keeps the log of a database's commits from its start on. It costs a replication slot of the server, which needs
-// wal_level = logical.
+// Recorder keeps the log of a database's commits from its start on. It costs a replication slot of the server, which
+// needs wal_level = logical.
 type Recorder struct {
 	url  string
 	slot string
