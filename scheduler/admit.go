@@ -46,9 +46,8 @@ func (q *Queue) admit(ctx context.Context, life workerLife, n int) (admitted, er
 }
 
 func (q *Queue) admitWith(ctx context.Context, sql sqlText, life workerLife, n int) (a admitted, err error) {
-	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
-	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
+	// Each statement of a batch has a snapshot of its own, younger than the lock.
+	batch := admissionBatch()
 	sql.queue(batch, pgx.NamedArgs{
 		"worker": life.Name, "life": life.ID, "most": n,
 		"number": rand.Int64N(maxNumber), //nolint:gosec // it must be another one each time, and may be guessed
