@@ -141,16 +141,18 @@ func TestCompileRefuses(t *testing.T) {
 		`{"properties":{"a":{"minLength":"one"}}}`:         "properties.a.minLength: must be a whole number, is a string",
 		`{"properties":{"a":{"required":true}}}`:           "properties.a.required: must be a list, is true or false",
 		`{"properties":{"a":{"default":1,"type":"null"}}}`: "properties.a.default: must be null, is a number",
-		`{"properties":{"a":{"requird":["b"]}}}`:           `properties.a.requird: is not a keyword of JSON Schema; did you mean "required"?`,
-		`{"city":{"type":"string"}}`:                       `city: is not a keyword of JSON Schema; parameters are named below "properties"`,
-		`{"properties":{"a":{"pattern":"("}}}`:             "properties.a.pattern: is not a regular expression",
-		`{"patternProperties":{"[":{}}}`:                   "patternProperties.[: is not a regular expression",
-		`{"properties":{"a":{"$ref":"#"}}}`:                "properties.a.$ref: refers to itself",
-		`{"$id":"http://example.org/"}`:                    "$id: is not supported",
-		`{"minimum":1e999999999}`:                          "minimum: is a number with an exponent beyond 400",
-		`{`:                                                "is not valid JSON",
-		`[]`:                                               "must be",
-		`"object"`:                                         "must be",
+		`{"properties":{"a":{"requird":["b"]}}}`: `properties.a.requird: ` +
+			`is not a keyword of JSON Schema; did you mean "required"?`,
+		`{"city":{"type":"string"}}`: `city: is not a keyword of JSON Schema; ` +
+			`parameters are named below "properties"`,
+		`{"properties":{"a":{"pattern":"("}}}`: "properties.a.pattern: is not a regular expression",
+		`{"patternProperties":{"[":{}}}`:       "patternProperties.[: is not a regular expression",
+		`{"properties":{"a":{"$ref":"#"}}}`:    "properties.a.$ref: refers to itself",
+		`{"$id":"http://example.org/"}`:        "$id: is not supported",
+		`{"minimum":1e999999999}`:              "minimum: is a number with an exponent beyond 400",
+		`{`:                                    "is not valid JSON",
+		`[]`:                                   "must be",
+		`"object"`:                             "must be",
 		`{"title":"` + strings.Repeat("x", 200<<10) + `"}`: "is larger than 128 KiB",
 	} {
 		_, err := jsonschema.Compile(json.RawMessage(schema))
