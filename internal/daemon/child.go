@@ -38,7 +38,8 @@ type incarnation struct {
 	err     error         // how it ended; read it after exited
 }
 
-// start runs the program and returns when it serves; from then on it is supervised. The caller stops it, also after an error.
+// start runs the program and returns when it serves. From then on it is supervised. The caller stops it, also after an
+// error.
 func (c *child) start(ctx context.Context) error {
 	process, err := c.launch(ctx)
 	if err != nil {
@@ -78,7 +79,7 @@ const (
 func (c *child) supervise() {
 	defer close(c.done)
 	pauses := retry.Pauses(firstPause, maxPause)
-	running := true // start has seen to it
+	running := true                                   // start has seen to it
 	_ = retry.Do(c.supervised, pauses, func() error { // only release ends it
 		if !running {
 			if err := c.relaunch(); err != nil {
@@ -132,7 +133,7 @@ func (c *child) launch(ctx context.Context) (*incarnation, error) {
 
 	cmd := c.command()
 	cmd.Dir = c.home
-	// A file and not a pipe, and a group of its own: the process survives us, and a Ctrl-C is not meant for it.
+	// A file and not a pipe, and its own process group: the process survives us, and a Ctrl-C is not meant for it.
 	cmd.Stdout, cmd.Stderr = out, out
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

@@ -22,13 +22,11 @@ type Config struct {
 	Dir string
 	// BinDir holds containerd, containerd-shim-runc-v2, runc and minio. PostgreSQL comes from the system.
 	BinDir string
-	// Postgres, MinIO and Containerd say which daemons to run; the others are somebody else's.
+	// Postgres, MinIO and Containerd say which daemons to run.
 	Postgres, MinIO, Containerd bool
-	// Log gets what happens to the daemons; what they say themselves goes to Dir/log.
+	// Log gets what happens to the daemons; their own output goes to Dir/log.
 	Log *slog.Logger
-	// UnsafePostgres makes PostgreSQL faster and lets a crash of the host corrupt it. For tests.
-	UnsafePostgres bool
-	// PostgresSettings are more of its settings, each as name=value. For tests.
+	// PostgresSettings are further settings of PostgreSQL, each as name=value.
 	PostgresSettings []string
 }
 
@@ -71,7 +69,7 @@ type Set struct {
 }
 
 // Start starts the daemons and returns when each of them serves. What an earlier process left on the folder is replaced
-// first. There is no timeout but ctx's: after a crash, PostgreSQL takes what time it needs to recover.
+// first. Only ctx bounds the time: after a crash, PostgreSQL may need long to recover.
 func Start(ctx context.Context, config Config) (*Set, error) {
 	config, err := config.validate()
 	if err != nil {
@@ -101,7 +99,7 @@ func (s *Set) start(ctx context.Context, config Config) error {
 		return err
 	}
 	database, store, runtime := newPostgres(config, saved), newMinIO(config, saved), newContainerd(config)
-	// All three, also those that are not wanted this time: an earlier process may have wanted them.
+	// All three, even those that are not wanted this time: an earlier process may have run them.
 	for _, p := range []program{runtime.program, store.program, database.program} {
 		if err := p.evict(ctx, config.Log); err != nil {
 			return err
@@ -157,8 +155,8 @@ func (s *Set) Close(ctx context.Context) error {
 // stopGrace is what a daemon gets between the request to end and SIGKILL.
 const stopGrace = 30 * time.Second
 
-// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as such), and returns
-// its real path.
+// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as other users), and
+// returns its real path.
 func prepareDir(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return "", fmt.Errorf("make the data folder: %w", err)
@@ -206,7 +204,7 @@ func checkParents(dir string) error {
 	}
 }
 
-// lockDir makes sure that one process looks after the folder. The kernel lets go of the lock when the process ends.
+// lockDir makes sure that one process uses the folder. The kernel releases the lock when the process ends.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

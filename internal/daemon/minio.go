@@ -66,7 +66,7 @@ func (m *minio) ping(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// A connection of its own, directly: no proxy, and nothing left open.
+	// A new connection without a proxy, which is not kept open.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {

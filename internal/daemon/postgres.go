@@ -24,7 +24,7 @@ import (
 const (
 	databaseUser = "attune"
 	databaseName = "attune"
-	// postgresAccount is who runs PostgreSQL when we are root, because it refuses to be.
+	// postgresAccount is the user that runs PostgreSQL when we are root, because it refuses to run as root.
 	postgresAccount = "postgres"
 )
 
@@ -33,18 +33,16 @@ type postgres struct {
 	program
 	saved  *settings
 	dir    string
-	unsafe bool
 	more   []string            // settings
 	binDir string              // known after prepare
 	owner  *syscall.Credential // known after prepare; nil when we run as its owner
 }
 
 func newPostgres(config Config, saved *settings) *postgres {
-	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), unsafe: config.UnsafePostgres,
-		more: config.PostgresSettings}
+	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), more: config.PostgresSettings}
 	p.program = program{
 		name: "postgres",
-		// PostgreSQL goes there by itself; being there from the start makes it ours from the start.
+		// PostgreSQL goes there by itself. Starting it there makes it recognizable from the start.
 		home:     filepath.Join(p.dir, "data"),
 		logPath:  filepath.Join(config.Dir, "log", "postgres.log"),
 		command:  p.server,
@@ -76,10 +74,6 @@ func (p *postgres) server() *exec.Cmd {
 		// Terse leaves out the detail of a failed constraint, which quotes the row.
 		"log_error_verbosity=terse",
 		"log_line_prefix=%m [%p] ",
-	}
-	if p.unsafe {
-		// The kernel still gets every commit, so only a crash of the whole host loses any.
-		options = append(options, "fsync=off", "full_page_writes=off")
 	}
 	args := []string{"-D", p.home}
 	for _, option := range append(options, p.more...) {
@@ -120,8 +114,8 @@ func (p *postgres) findOwner() error {
 	}
 	account, err := user.Lookup(postgresAccount)
 	if err != nil {
-		return attune.Errorf(attune.CodeUnavailable, "PostgreSQL does not run as root, and there is no user %s to run it: run make deps",
-			postgresAccount)
+		return attune.Errorf(attune.CodeUnavailable,
+			"PostgreSQL does not run as root, and there is no user %s to run it: run make deps", postgresAccount)
 	}
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
@@ -132,7 +126,7 @@ func (p *postgres) findOwner() error {
 	return nil
 }
 
-// initialize makes the cluster beside its place and moves it there when it is whole.
+// initialize makes the cluster in another folder and renames it when it is whole.
 func (p *postgres) initialize(ctx context.Context) error {
 	fresh, passwordFile := filepath.Join(p.dir, "data.new"), filepath.Join(p.dir, "password")
 	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(p.dir, 0o700), p.give(p.dir)); err != nil {
@@ -147,9 +141,6 @@ func (p *postgres) initialize(ctx context.Context) error {
 	args := []string{
 		"-D", fresh, "--username=" + databaseUser, "--pwfile=" + passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
-	}
-	if p.unsafe {
-		args = append(args, "--no-sync")
 	}
 	if out, err := runToDeath(ctx, p.run("initdb", args...), p.dir); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, strings.TrimSpace(string(out)))

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// program is one daemon: how it is started, how it is recognized, and how it is told to end.
+// program is one daemon: how it is started, recognized and ended.
 type program struct {
-	// name is the name of the process, too.
+	// name is the daemon's and its process's.
 	name string
-	// home is the working directory, which no other daemon has.
+	// home is the working directory, which no other daemon uses.
 	home string
-	// logPath is the file that takes what the daemon says.
+	// logPath is the file for the daemon's output.
 	logPath string
-	// command makes what is to be run; its Dir, its output and its process group are filled in by the supervisor.
+	// command makes the command to run. The supervisor fills in Dir, output and process group.
 	command func() *exec.Cmd
 	// launcher starts the command.
 	launcher func(*exec.Cmd) error
@@ -34,8 +34,8 @@ type program struct {
 // pollInterval is how often the state of a daemon is looked at where the kernel offers nothing to wait for.
 const pollInterval = 50 * time.Millisecond
 
-// evict ends every process of the program: by request, and by force when stopGrace or ctx is over. It returns when none
-// of them is left.
+// evict ends every process of the program: by request, and by force after stopGrace or when ctx ends. It returns when
+// none of them is left.
 func (p program) evict(ctx context.Context, log *slog.Logger) error {
 	found, err := p.processes()
 	if err != nil || len(found) == 0 {
@@ -102,8 +102,8 @@ func (p program) processes() ([]int, error) {
 	return found, nil
 }
 
-// owns tells whether a process runs in the home folder under the program's name. A zombie has no folder any more. The
-// folders are compared by identity: a path may mean something else in a container.
+// owns reports whether a process runs in the home folder under the program's name. A zombie has no folder any more. The
+// folders are compared by identity, since a path may mean something else in a container.
 func (p program) owns(pid int, home os.FileInfo) bool {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	name, err := os.ReadFile(filepath.Join(proc, "comm"))
@@ -114,7 +114,7 @@ func (p program) owns(pid int, home os.FileInfo) bool {
 	return err == nil && os.SameFile(cwd, home)
 }
 
-// heads leaves out the processes whose parent is among the others: PostgreSQL's workers are its own business.
+// heads leaves out the processes whose parent is among the others: PostgreSQL ends its workers itself.
 func (p program) heads(pids []int) []int {
 	known := make(map[int]bool, len(pids))
 	for _, pid := range pids {
@@ -146,8 +146,8 @@ func parentOf(pid int) int {
 	return parent
 }
 
-// signal holds on to the process before it looks whose it is, so the number cannot change hands in between. A process
-// that is gone needs no signal.
+// signal opens the process before it checks that it is the program's, so that the id cannot be reused in between. A
+// process that is gone needs no signal.
 func (p program) signal(pid int, sig syscall.Signal) {
 	process, err := os.FindProcess(pid)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"strconv"
 )
 
-// settings is what is chosen at the first start on a folder and kept: ports, and passwords that nobody has to invent.
+// settings are chosen at the first start on a folder and kept: ports and passwords.
 type settings struct {
 	PostgresPort     int    `json:"postgres_port"`
 	PostgresPassword string `json:"postgres_password"`
@@ -45,7 +45,7 @@ func loadSettings(path string) (*settings, error) {
 	return s, nil
 }
 
-// save replaces the file in one step: there is no moment at which a crash could leave half a password.
+// save replaces the file in one step, so that a crash cannot leave half a password.
 func (s *settings) save() error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *settings) save() error {
 	return writeFile(s.path, text)
 }
 
-// writeFile puts a file for the owner's eyes in place, whole or not at all.
+// writeFile writes a file that only its owner can read, whole or not at all.
 func writeFile(path string, content []byte) error {
 	temporary := path + ".new"
 	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -71,7 +71,7 @@ func writeFile(path string, content []byte) error {
 	return nil
 }
 
-// choosePorts keeps the ports of the last time unless somebody else has taken them by now.
+// choosePorts keeps the ports of the last time unless another program has taken them.
 func (s *settings) choosePorts() error {
 	before := *s
 	for _, port := range []*int{&s.PostgresPort, &s.S3Port} {
@@ -90,8 +90,8 @@ func (s *settings) choosePorts() error {
 	return s.save()
 }
 
-// Ports are looked for below the range from which the kernel gives one to every outgoing connection: in it, a daemon
-// that is started again could find its own port in somebody's hands.
+// Ports are chosen below the range that the kernel uses for outgoing connections: in it, a daemon that is started again
+// could find its port taken.
 const (
 	firstPort = 20000
 	lastPort  = 31999

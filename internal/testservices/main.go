@@ -13,13 +13,13 @@ import (
 // innerFolder is set for the inner process: the folder for everything.
 const innerFolder = "ATTUNE_TESTSERVICES_DIR"
 
-// exitFailed is the status when the command succeeded and something else did not.
+// exitFailed is the status when the command succeeded but something else failed.
 const exitFailed = 1
 
 func main() {
 	// The kernel ends the inner process with the thread that started it; the main goroutine keeps that thread.
 	runtime.LockOSThread()
-	// What is made for other users must be open to them, whatever the caller's habits are.
+	// Files that are made for other users must be open to them, whatever the caller's umask is.
 	syscall.Umask(0o022)
 	command := os.Args[1:]
 	if len(command) > 0 && command[0] == "--" {

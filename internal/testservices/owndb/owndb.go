@@ -1,4 +1,4 @@
-// Package owndb gives a test a PostgreSQL of its own, which it may stop, start again and crash.
+// Package owndb gives a test a PostgreSQL server that it may stop, start again and crash.
 package owndb
 
 import (
@@ -38,7 +38,9 @@ func New(tb testing.TB, settings ...string) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, UnsafePostgres: true, PostgresSettings: settings}}
+	// The kernel still gets every commit, so only a crash of the whole host would lose any.
+	settings = append(settings, "fsync=off", "full_page_writes=off")
+	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, PostgresSettings: settings}}
 	tb.Cleanup(func() {
 		s.Stop()
 		if err := os.RemoveAll(dir); err != nil {
@@ -62,7 +64,7 @@ func (s *Server) Start() {
 	s.set = set
 }
 
-// Stop ends it in good order: what was committed is on the disk.
+// Stop ends the server in order: what was committed is on the disk.
 func (s *Server) Stop() {
 	s.tb.Helper()
 	if s.set == nil {
@@ -76,7 +78,7 @@ func (s *Server) Stop() {
 	s.set = nil
 }
 
-// Crash kills it, and with it every commit that did not wait for the disk and has not got there by itself. It returns when
+// Crash kills the server, and with it every commit that did not wait for the disk and is not there yet. It returns when
 // the server has recovered.
 func (s *Server) Crash() {
 	s.tb.Helper()
@@ -97,7 +99,7 @@ func (s *Server) Crash() {
 	}
 }
 
-// serves tells whether another process than the one before answers.
+// serves reports whether another process than the one before answers.
 func (s *Server) serves(ctx context.Context, before int) bool {
 	if s.postmaster() == before {
 		return false
@@ -106,7 +108,7 @@ func (s *Server) serves(ctx context.Context, before int) bool {
 	return err == nil && errors.Join(conn.Ping(ctx), conn.Close(ctx)) == nil
 }
 
-// postmaster is the id of the process that all others of the server are children of; 0 while there is none.
+// postmaster is the id of the server's parent process; 0 while there is none.
 func (s *Server) postmaster() int {
 	text, _ := os.ReadFile(filepath.Join(s.config.Dir, "postgres", "data", "postmaster.pid"))
 	line, _, _ := strings.Cut(string(text), "\n")
