@@ -19,8 +19,8 @@ type Executions struct{ pool *pgxpool.Pool }
 
 // Pages of a listing.
 const (
-	DefaultListLimit = 50
-	MaxListLimit     = 500
+	defaultListLimit = 50
+	maxListLimit     = 500
 )
 
 // ExecutionFilter narrows a listing; its zero value is everything.
@@ -34,7 +34,7 @@ type ExecutionFilter struct {
 	Allowed []string
 	// Cursor is the one that came with the page before.
 	Cursor string
-	// Limit is DefaultListLimit when 0 and at most MaxListLimit.
+	// Limit is defaultListLimit when 0 and at most maxListLimit.
 	Limit int
 }
 
@@ -73,9 +73,9 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Execution, string, error) {
 	limit := f.Limit
 	if limit <= 0 {
-		limit = DefaultListLimit
+		limit = defaultListLimit
 	}
-	limit = min(limit, MaxListLimit)
+	limit = min(limit, maxListLimit)
 	where, args, err := f.conditions()
 	if err != nil {
 		return nil, "", err
