@@ -1,5 +1,3 @@
-// Package images holds what every pack image starts from: the definition of the base, and the runners that call an
-// action's code from inside its sandbox.
 package images
 
 import (

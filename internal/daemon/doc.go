@@ -1,7 +1,10 @@
 // Package daemon runs the PostgreSQL, MinIO and containerd that belong to one data folder, as supervised children.
 //
-// Start makes the ones that Config asks for and returns when all of them serve; Close ends them in order. In between, a
+// Start starts those that Config asks for and returns when all of them serve; Close ends them in order. In between, a
 // daemon that dies is started again on the same address.
+//
+// The package must not know what the daemons are used for. Start reading at Start, then in child.go, which supervises
+// one daemon, and in its file: postgres.go, minio.go, containerd.go.
 //
 // # Who is ours
 //
@@ -9,7 +12,7 @@
 // on the same folder ends what it finds there and starts anew: data survives, and so do containerd's shims with the
 // containers they hold, because only containerd itself is told to end.
 //
-// What is found is decided by the kernel, not by files that may be stale: a process is ours when its working directory
-// is the daemon's folder and its name is the daemon's. A number that a stranger has inherited can therefore never be
-// mistaken for one of ours, and a daemon that was started a moment before a crash cannot be missed.
+// The kernel says what is ours, not files that may be stale: a process whose working directory is the daemon's folder
+// and whose name is the daemon's. So a process that has inherited a number is never mistaken for ours, and a daemon that
+// was started a moment before a crash is never missed.
 package daemon

@@ -1,11 +1,3 @@
-// Package history proves that the queue kept its contract, from the only witness that cannot err: PostgreSQL's own
-// log of what was committed, in the order of the commits. A Recorder reads it; Check replays it, commit by commit,
-// and says where the order, a limit or the single place of an execution was broken. It is for tests.
-//
-// The log has the order in which transactions wrote their commits. Those that hold an advisory lock in common also
-// become visible in this order, since a lock is given up after its transaction became visible. Every rule of Check is
-// about transactions with a lock in common, or about what can only make a number smaller; that a commit is in the log
-// a moment before others see it therefore never makes a good history look bad.
 package history
 
 import "fmt"
