@@ -1,5 +1,3 @@
-// Package images has the definition of the base image of all packs, and the runners, which call an action's code inside
-// its sandbox.
 package images
 
 import (

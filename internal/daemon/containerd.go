@@ -66,7 +66,8 @@ func (c *containerd) server() *exec.Cmd {
 func (c *containerd) prepare(context.Context) error {
 	sockets := struct{ Home, Address, TTRPCAddress string }{c.home, c.address, c.address + ".ttrpc"}
 	if over := len(sockets.TTRPCAddress) - maxSocketPath; over > 0 {
-		return attune.Errorf(attune.CodeConflict, "the path of the data folder %s is %d bytes too long for containerd's sockets: choose a shorter one",
+		return attune.Errorf(attune.CodeConflict,
+			"the path of the data folder %s is %d bytes too long for containerd's sockets: choose a shorter one",
 			filepath.Dir(c.home), over)
 	}
 	// The users of sandboxes need to pass through to their root file system.
@@ -89,7 +90,8 @@ func (c *containerd) prepare(context.Context) error {
 
 // ping makes the standard health check, and restricts the socket to its owner once containerd has made it.
 func (c *containerd) ping(ctx context.Context) (err error) {
-	conn, err := grpc.NewClient("unix:"+c.address, grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix:"+c.address,
+		grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}

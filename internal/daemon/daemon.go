@@ -26,9 +26,7 @@ type Config struct {
 	Postgres, MinIO, Containerd bool
 	// Log gets starts and failures of the daemons; their own output goes to Dir/log.
 	Log *slog.Logger
-	// UnsafePostgres makes PostgreSQL faster and lets a crash of the host corrupt it. For tests.
-	UnsafePostgres bool
-	// PostgresSettings are more of its settings, each as name=value. For tests.
+	// PostgresSettings are further settings of PostgreSQL, each as name=value.
 	PostgresSettings []string
 }
 
@@ -70,8 +68,8 @@ type Set struct {
 	children []*child // in the order in which Close ends them
 }
 
-// Start starts the daemons and returns when each of them serves. It first ends the
-// daemons that an earlier process left. Only ctx limits the time: PostgreSQL may recover from a crash for long.
+// Start starts the daemons and returns when each of them serves. It first ends the daemons that an earlier process left.
+// Only ctx limits the time: after a crash, PostgreSQL may need long to recover.
 func Start(ctx context.Context, config Config) (*Set, error) {
 	config, err := config.validate()
 	if err != nil {
@@ -157,8 +155,8 @@ func (s *Set) Close(ctx context.Context) error {
 // stopGrace is the time between the stop signal and SIGKILL.
 const stopGrace = 30 * time.Second
 
-// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as such), and returns
-// its real path.
+// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as other users), and
+// returns its real path.
 func prepareDir(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return "", fmt.Errorf("make the data folder: %w", err)

@@ -16,7 +16,7 @@ const (
 func openLog(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {
 		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("put the log aside: %w", err)
+			return nil, fmt.Errorf("rename the log: %w", err)
 		}
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

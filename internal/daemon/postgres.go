@@ -33,15 +33,13 @@ type postgres struct {
 	program
 	saved  *settings
 	dir    string
-	unsafe bool
 	more   []string            // settings
 	binDir string              // known after prepare
 	owner  *syscall.Credential // known after prepare; nil when we run as its owner
 }
 
 func newPostgres(config Config, saved *settings) *postgres {
-	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), unsafe: config.UnsafePostgres,
-		more: config.PostgresSettings}
+	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), more: config.PostgresSettings}
 	p.program = program{
 		name: "postgres",
 		// PostgreSQL changes there itself; starting there lets owns recognize it from the start.
@@ -76,10 +74,6 @@ func (p *postgres) server() *exec.Cmd {
 		// Terse leaves out the detail of a failed constraint, which quotes the row.
 		"log_error_verbosity=terse",
 		"log_line_prefix=%m [%p] ",
-	}
-	if p.unsafe {
-		// Only a crash of the whole host loses commits, since the kernel has them.
-		options = append(options, "fsync=off", "full_page_writes=off")
 	}
 	args := []string{"-D", p.home}
 	for _, option := range append(options, p.more...) {
@@ -120,8 +114,8 @@ func (p *postgres) findOwner() error {
 	}
 	account, err := user.Lookup(postgresAccount)
 	if err != nil {
-		return attune.Errorf(attune.CodeUnavailable, "PostgreSQL does not run as root, and there is no user %s to run it: run make deps",
-			postgresAccount)
+		return attune.Errorf(attune.CodeUnavailable,
+			"PostgreSQL does not run as root, and there is no user %s to run it: run make deps", postgresAccount)
 	}
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
@@ -147,9 +141,6 @@ func (p *postgres) initialize(ctx context.Context) error {
 	args := []string{
 		"-D", fresh, "--username=" + databaseUser, "--pwfile=" + passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
-	}
-	if p.unsafe {
-		args = append(args, "--no-sync")
 	}
 	if out, err := runBound(ctx, p.run("initdb", args...), p.dir); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, strings.TrimSpace(string(out)))

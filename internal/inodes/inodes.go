@@ -1,4 +1,4 @@
-// Package inodes speeds up file systems for folders that are made and removed by the thousand.
+// Package inodes makes room in file systems for folders that come and go by the thousand.
 package inodes
 
 import (
@@ -10,9 +10,10 @@ import (
 // topDirectory is FS_TOPDIR_FL of the kernel, `chattr +T`.
 const topDirectory = 0x00020000
 
-// Spread makes an ext4 file system place the folders in dir far from each other instead of near dir. To make a file, ext4
-// examines all inodes near it that were deleted in the last minutes before it takes a free one; at the rate of executions,
-// this took a tenth of the processor's time. Other file systems have no such flag and do not need it.
+// Spread makes an ext4 file system place the folders in dir far from each other. Otherwise it places them, and all that
+// is in them, near dir. To make a file there, the kernel then looks at every inode that was deleted there in the last
+// minutes before it takes a free one: at the rate of executions that was a tenth of the processor's time. Other file
+// systems neither have this flag nor need it.
 func Spread(dir string) {
 	file, err := os.Open(dir)
 	if err != nil {

@@ -3,7 +3,7 @@ package nearest
 
 import "slices"
 
-// maxLength bounds the work; longer names get no suggestion.
+// maxLength bounds the work: for a longer name, no suggestion is expected.
 const maxLength = 64
 
 // Name returns the candidate that is closest to word, or "" when none is close enough to be worth suggesting. Of

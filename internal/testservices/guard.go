@@ -23,16 +23,17 @@ func guard(command []string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Other users need to pass through to their folders.
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+	// The mount namespace goes with its last process, so this removes nothing that was mounted in the folder.
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o711); err != nil { // other users pass through to their files
+		return 0, err
 	}
 	groups, err := controlGroups()
 	if err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+		return 0, err
 	}
 	if status, err = runInner(dir, command); err != nil {
-		return status, errors.Join(err, os.RemoveAll(dir))
+		return status, err
 	}
 
 	leaked := endOrphans()
@@ -46,11 +47,10 @@ func guard(command []string) (status int, err error) {
 	if len(leaked) > 0 && status == 0 {
 		status = exitFailed
 	}
-	// The mount namespace ended with its last process, and its mounts with it: this deletes only our own files.
-	return status, errors.Join(err, os.RemoveAll(dir))
+	return status, err
 }
 
-// runInner starts the inner process in a mount namespace of its own, passes signals on, and returns when it has ended.
+// runInner starts the inner process in a new mount namespace, passes signals on, and returns when it has ended.
 func runInner(dir string, command []string) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func runInner(dir string, command []string) (int, error) {
 	}
 }
 
-// reapUntil reaps every child that ends, orphans included, until the given one has ended.
+// reapUntil waits for every child that ends, orphans included, until the given one has ended.
 func reapUntil(pid int) int {
 	for {
 		var status unix.WaitStatus
@@ -101,7 +101,7 @@ const (
 	pollPause  = 50 * time.Millisecond
 )
 
-// endOrphans waits briefly for our descendants to end, kills those that do not, and returns their names.
+// endOrphans waits a little for the processes below us to end, kills those that do not, and describes them.
 func endOrphans() []string {
 	settled := time.Now().Add(settleTime)
 	for time.Now().Before(settled) && len(descendants()) > 0 {
@@ -140,7 +140,7 @@ func describe(pid int) string {
 	return fmt.Sprintf("process %d: %s", pid, strings.TrimSpace(strings.ReplaceAll(string(args), "\x00", " ")))
 }
 
-// descendants lists our descendants that still run.
+// descendants lists the processes below us that still run.
 func descendants() []int {
 	children := make(map[int][]int)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -152,7 +152,7 @@ func descendants() []int {
 		if err != nil {
 			continue
 		}
-		// "pid (name) state parent …"; the name may contain any characters.
+		// "pid (name) state parent …", and the name may contain any characters.
 		var pid, parent int
 		var state string
 		rest := string(text[strings.LastIndexByte(string(text), ')')+1:])

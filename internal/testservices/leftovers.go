@@ -49,7 +49,7 @@ func removeContainers(ctx context.Context, bin, address string) ([]string, error
 const namedNetworks = "/run/netns"
 
 // mount is one mount of this process's namespace.
-type mount struct{ kind, place string }
+type mount struct{ kind, path string }
 
 func mounts() ([]mount, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
@@ -64,7 +64,7 @@ func mounts() ([]mount, error) {
 		if len(fields) < 5 || len(rest) < 1 {
 			return nil, fmt.Errorf("cannot read a line of mountinfo: %q", line)
 		}
-		found = append(found, mount{kind: rest[0], place: fields[4]})
+		found = append(found, mount{kind: rest[0], path: fields[4]})
 	}
 	return found, nil
 }
@@ -77,16 +77,16 @@ func removeMounts(before []mount) ([]string, error) {
 	}
 	var removed []string
 	for _, m := range slices.Backward(missingFrom(before, now)) {
-		if m.place == namedNetworks {
+		if m.path == namedNetworks {
 			continue
 		}
-		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.place))
-		if err := unix.Unmount(m.place, unix.MNT_DETACH); err != nil {
-			return removed, fmt.Errorf("unmount %s: %w", m.place, err)
+		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.path))
+		if err := unix.Unmount(m.path, unix.MNT_DETACH); err != nil {
+			return removed, fmt.Errorf("unmount %s: %w", m.path, err)
 		}
 		// Unmounting a named network namespace leaves an empty file.
 		if m.kind == "nsfs" {
-			if err := os.Remove(m.place); err != nil {
+			if err := os.Remove(m.path); err != nil {
 				return removed, err
 			}
 		}

@@ -1,23 +1,3 @@
-// Command testservices runs a command, such as go test, with a PostgreSQL, a MinIO and a containerd of its own:
-//
-//	go run ./internal/testservices -- go test ./...
-//
-// The command finds them in these variables, and its exit status is ours:
-//
-//	ATTUNE_TEST_DATABASE_URL         of a superuser
-//	ATTUNE_TEST_S3_ENDPOINT          with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
-//	ATTUNE_TEST_CONTAINERD_ADDRESS   the socket
-//	ATTUNE_TEST_BIN_DIR              containerd, its shim, ctr, runc, minio, CNI plugins
-//	ATTUNE_TEST_SHIM                 bin/attune-shim, which make build makes
-//	ATTUNE_CACHE_DIR                 what is kept from one run to the next
-//	TMPDIR                           goes away at the end
-//
-// A container, mount, process or control group that the command leaves behind is named and removed, and makes the run
-// fail: a test cleans up after itself.
-//
-// There are two processes. The inner one starts the daemons and the command in a mount namespace of its own, so that
-// every mount in it is theirs. The outer one adopts orphans, so that every process left below it is theirs, too. It
-// outlives the inner one and cleans up in any case.
 package main
 
 import (
@@ -30,10 +10,10 @@ import (
 	"syscall"
 )
 
-// innerFolder is the variable with the folder of the inner process; only this has it.
+// innerFolder is the environment variable with the folder of the inner process; only that process has it.
 const innerFolder = "ATTUNE_TESTSERVICES_DIR"
 
-// exitFailed is the exit status when the command succeeded but the cleanup did not.
+// exitFailed is the exit status when the command succeeded but something else failed.
 const exitFailed = 1
 
 func main() {

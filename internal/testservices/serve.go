@@ -75,9 +75,9 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 	}()
 	begin := time.Now()
 	set, err := daemon.Start(ctx, daemon.Config{
-		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true, UnsafePostgres: true,
-		// Tests of the queue read its history from PostgreSQL's log.
-		PostgresSettings: []string{"wal_level=logical"},
+		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true,
+		// Tests of the queue read its history from PostgreSQL's log. The data need not survive a crash of the host.
+		PostgresSettings: []string{"wal_level=logical", "fsync=off", "full_page_writes=off"},
 		Log:              slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	close(started)

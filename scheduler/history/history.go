@@ -1,11 +1,3 @@
-// Package history checks that the queue kept its contract. It reads PostgreSQL's log of committed transactions, in the
-// order of the commits. A Recorder reads the log; Check replays it commit by commit and reports every violation of the
-// order, of a limit or of the state machine. The package is for tests.
-//
-// The log has the order in which transactions wrote their commits. Transactions that share an advisory lock also
-// become visible in this order, since a lock is released after its transaction became visible. Every rule of Check is
-// about transactions that share a lock, or about changes that only make a number smaller. A commit is in the log a
-// moment before others see it; this never makes a good history look bad.
 package history
 
 import "fmt"

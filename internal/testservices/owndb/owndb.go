@@ -1,4 +1,4 @@
-// Package owndb gives a test a PostgreSQL of its own, which it may stop, start again and crash.
+// Package owndb gives a test a PostgreSQL server that it may stop, start again and crash.
 package owndb
 
 import (
@@ -38,7 +38,9 @@ func New(tb testing.TB, settings ...string) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, UnsafePostgres: true, PostgresSettings: settings}}
+	// The kernel still gets every commit, so only a crash of the whole host would lose any.
+	settings = append(settings, "fsync=off", "full_page_writes=off")
+	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, PostgresSettings: settings}}
 	tb.Cleanup(func() {
 		s.Stop()
 		if err := os.RemoveAll(dir); err != nil {
