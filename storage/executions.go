@@ -39,9 +39,9 @@ type ExecutionFilter struct {
 }
 
 // executionColumns are what scanExecution reads, of the view executions as e.
-const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest,
-	e.status, e.reason, e.attempt, e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at,
-	e.retry_at, e.usage, e.outputs,
+const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason,
+	e.attempt, e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at,
+	e.finished_at, e.retry_at, e.usage, e.outputs,
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 

@@ -32,7 +32,8 @@ func insert(t *testing.T, db *storage.DB, pack, action string, status attune.Sta
 			select 'w', n, 'running', uuid_v7(at), $1, nextval('tickets'), 1, $2, $3, '1.0.0',
 				gen_random_uuid(), 'sha256:' || $2, '{"n": 1}', at, at, at, at`,
 		attune.StatusCompleted: `insert into finished (id, queue_key, attempt, action, pack, pack_version,
-				installation_id, image_digest, parameters, status, result, worker, created_at, scheduled_at, started_at, finished_at)
+				installation_id, image_digest, parameters, status, result, worker, created_at, scheduled_at,
+				started_at, finished_at)
 			select uuid_v7(at), left($1::int::text, 0), 1, $2, $3, '1.0.0', gen_random_uuid(), 'sha256:' || $2,
 				'{"n": 1}', 'completed', 'null', 'w', at, at, at, at`,
 	}[status]
