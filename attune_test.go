@@ -62,7 +62,7 @@ func TestStatesEitherEndOrHoldSomething(t *testing.T) {
 	}
 }
 
-// People look a reason up where they read about the command line.
+// Users look up a reason in the documentation of the command line.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/cli.md")

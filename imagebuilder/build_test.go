@@ -139,7 +139,7 @@ func TestMissingDependency(t *testing.T) {
 func TestPythonFromAnIndex(t *testing.T) {
 	t.Parallel()
 	sharedBuilder(t)
-	// The host's address inside exists as long as somebody is attached.
+	// The host's address on the network exists while a namespace is attached.
 	if _, err := shared.network.Attach(t.Context(), "index"); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestPythonFromAnIndex(t *testing.T) {
 	}
 }
 
-// A source distribution runs its own code while it is built. It must find nothing of the host there.
+// A source distribution runs its own code while it is built. The code must find nothing of the host.
 func TestBuildSeesNothingOfTheHost(t *testing.T) {
 	t.Setenv("ATTUNE_TEST_CANARY", "canary-in-the-host-environment")
 	b := sharedBuilder(t)
@@ -324,7 +324,7 @@ func TestNewSweeps(t *testing.T) {
 		t.Error(err)
 	}
 	for _, l := range leftovers(t, b) {
-		if !strings.HasPrefix(l, "snapshot ") { // those follow when containerd collects garbage
+		if !strings.HasPrefix(l, "snapshot ") { // containerd's garbage collection removes these later
 			t.Errorf("left behind: %s", l)
 		}
 	}
@@ -383,7 +383,7 @@ func sdistWith(t *testing.T, name, version, setup string) string {
 	return out.String()
 }
 
-// onLine calls do when the words are first written.
+// onLine calls do when the text is first written.
 func onLine(words string, do func()) io.Writer {
 	var seen bytes.Buffer
 	return writerFunc(func(p []byte) (int, error) {

@@ -13,7 +13,7 @@ import (
 	"attune/storage/storagetest"
 )
 
-// Somebody else may write to the bucket: what lies under a digest's name must be what the digest is of.
+// Others may write to the bucket: an object named by a digest must have that digest.
 func TestStoredArchiveMustBeTheOneThatWasUploaded(t *testing.T) {
 	t.Parallel()
 	objects, staging := storagetest.OpenObjects(t), t.TempDir()

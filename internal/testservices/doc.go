@@ -12,8 +12,8 @@
 //	ATTUNE_CACHE_DIR                 what is kept from one run to the next
 //	TMPDIR                           removed at the end
 //
-// A container, mount, process or control group that the command leaves behind is named and removed, and fails the run: a
-// test cleans up after itself.
+// A container, mount, process or control group that the command leaves behind is named and removed, and fails the run:
+// a test cleans up after itself.
 //
 // There are two processes. The inner one starts the daemons and the command in a mount namespace of its own, so every
 // mount in it is theirs. The outer one is the parent of all processes that lose theirs, so every process that is left

@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// innerFolder is set for the inner process: the folder for everything.
+// innerFolder is the environment variable with the folder of the inner process; only that process has it.
 const innerFolder = "ATTUNE_TESTSERVICES_DIR"
 
-// exitFailed is the status when the command succeeded and something else did not.
+// exitFailed is the exit status when the command succeeded but something else failed.
 const exitFailed = 1
 
 func main() {
-	// The kernel ends the inner process with the thread that started it; the main goroutine keeps that thread.
+	// The kernel ends the inner process with the thread that started it, so the main goroutine keeps its thread.
 	runtime.LockOSThread()
-	// What is made for other users must be open to them, whatever the caller's habits are.
+	// Files for other users must be readable for them, whatever the caller's umask.
 	syscall.Umask(0o022)
 	command := os.Args[1:]
 	if len(command) > 0 && command[0] == "--" {
@@ -56,7 +56,7 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "attune"), nil
 }
 
-// binDir is the folder with the daemons: what the caller names, else where scripts/deps.sh links to.
+// binDir is the folder with the daemons: the caller's, or else the one that scripts/deps.sh links to.
 func binDir(cache string) (string, error) {
 	dir := cmp.Or(os.Getenv("ATTUNE_BIN_DIR"), filepath.Join(cache, "bin"))
 	dir, err := filepath.EvalSymlinks(dir)

@@ -8,8 +8,8 @@ import (
 	"attune"
 )
 
-// checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns
-// to where it stood, and a queue's members may all be moved to the queues of another key, each with its ticket.
+// checkEntries checks that an execution enters a queue behind all that entered it before. A released one returns to its
+// position; a change of the key moves all executions of a queue to others, each with its ticket.
 func (c *checker) checkEntries(moves []move) {
 	last := make(map[string]int64)
 	for _, m := range moves {
@@ -23,8 +23,8 @@ func (c *checker) checkEntries(moves []move) {
 			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket,
 				c.entered[queue])
 		}
-		if handedBack := m.from.table == "slots"; handedBack && m.from.row["queue_id"] != queue {
-			c.violate(RuleOrder, "execution %s is handed back from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
+		if released := m.from.table == "slots"; released && m.from.row["queue_id"] != queue {
+			c.violate(RuleOrder, "execution %s is released from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
 		}
 		last[queue] = max(last[queue], ticket)
 	}
@@ -33,7 +33,7 @@ func (c *checker) checkEntries(moves []move) {
 	}
 }
 
-// checkAdmissions checks those who get slots: their claims, that they are the front of their lines, and the limits.
+// checkAdmissions checks the executions that get slots: their claims, that they were at the front, and the limits.
 func (c *checker) checkAdmissions(moves []move) {
 	admitted := make(map[string][]Row)
 	for _, m := range moves {
@@ -63,8 +63,8 @@ func (c *checker) checkAdmissions(moves []move) {
 	c.checkLimits(admitted)
 }
 
-// checkFront checks that nobody waits with a smaller ticket than one who left, but for who has waited longer than it
-// may.
+// checkFront checks that no execution waits with a smaller ticket than an admitted one. Those that have waited too long
+// are excepted.
 func (c *checker) checkFront(queue string, admitted []Row) {
 	back := slices.MaxFunc(admitted, func(a, b Row) int { return cmp.Compare(a.number("ticket"), b.number("ticket")) })
 	for id, row := range c.waiting {

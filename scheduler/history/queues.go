@@ -1,7 +1,7 @@
 package history
 
-// checkQueues checks, for the queues that a transaction had to do with, that their counts agree with who waits, and
-// that admission sees everybody who does.
+// checkQueues checks the queues that a transaction changed: their counts agree with their waiting executions, and
+// admission considers all of these.
 func (c *checker) checkQueues(t Transaction) {
 	touched := make(map[string]bool)
 	for _, change := range t.Changes {

@@ -5,39 +5,39 @@ import (
 	"slices"
 )
 
-// place is where an execution is.
-type place struct {
+// location is a row that holds an execution.
+type location struct {
 	table string
 	row   Row // nil in finished
 }
 
-func (p place) String() string {
-	switch p.table {
+func (l location) String() string {
+	switch l.table {
 	case "":
 		return "nowhere"
 	case "slots":
-		return fmt.Sprintf("%s in slot %s", p.row["status"], slotOf(p.row))
+		return fmt.Sprintf("%s in slot %s", l.row["status"], slotOf(l.row))
 	default:
-		return p.table
+		return l.table
 	}
 }
 
-// find lists all places of an execution.
-func (c *checker) find(id string) []place {
-	var found []place
+// find lists every location of an execution; a sound history has one.
+func (c *checker) find(id string) []location {
+	var found []location
 	if row := c.waiting[id]; row != nil {
-		found = append(found, place{"waiting", row})
+		found = append(found, location{"waiting", row})
 	}
 	if row := c.delayed[id]; row != nil {
-		found = append(found, place{"delayed", row})
+		found = append(found, location{"delayed", row})
 	}
 	for _, row := range c.slots {
 		if row["id"] == id {
-			found = append(found, place{"slots", row})
+			found = append(found, location{"slots", row})
 		}
 	}
 	for range c.finished[id] {
-		found = append(found, place{table: "finished"})
+		found = append(found, location{table: "finished"})
 	}
 	return found
 }
@@ -45,14 +45,14 @@ func (c *checker) find(id string) []place {
 // move is what a transaction did to an execution.
 type move struct {
 	id       string
-	from, to place
+	from, to location
 }
 
-// judge checks one execution's move against the state machine. False: there is nothing to judge further.
-func (c *checker) judge(id string, before, after []place, t Transaction) (move, bool) {
+// checkMove checks one execution's move against the state machine. It returns false where other rules do not apply.
+func (c *checker) checkMove(id string, before, after []location, t Transaction) (move, bool) {
 	if len(after) != 1 {
 		if len(before) > 0 || len(after) > 0 {
-			c.violate(RulePlace, "execution %s is in %d places: %v, after %v", id, len(after), after, before)
+			c.violate(RuleState, "execution %s is in %d locations: %v, after %v", id, len(after), after, before)
 		}
 		return move{}, false
 	}
@@ -60,18 +60,18 @@ func (c *checker) judge(id string, before, after []place, t Transaction) (move, 
 	if len(before) == 1 {
 		m.from = before[0]
 	} else if len(before) > 1 {
-		return move{}, false // said before
+		return move{}, false // reported when it happened
 	}
 	if !slices.Contains(moves[m.from.table], m.to.table) {
-		c.violate(RulePlace, "execution %s goes from %s to %s", id, m.from, m.to)
+		c.violate(RuleState, "execution %s goes from %s to %s", id, m.from, m.to)
 		return move{}, false
 	}
-	c.judgeStatus(m, t)
-	c.judgeAttempt(m)
+	c.checkStatus(m, t)
+	c.checkAttempt(m)
 	return m, true
 }
 
-// moves are the tables that an execution may go to from a table; the empty one is nowhere.
+// moves are the tables that an execution may go to, by the table that it comes from. The empty name is no table.
 var moves = map[string][]string{
 	"":         {"waiting", "finished"},
 	"waiting":  {"waiting", "slots", "finished"},
@@ -80,41 +80,41 @@ var moves = map[string][]string{
 	"finished": {"finished"},
 }
 
-// judgeStatus checks the states of slots and of the ends.
-func (c *checker) judgeStatus(m move, t Transaction) {
+// checkStatus checks the status of an execution against the tables that it moves between.
+func (c *checker) checkStatus(m move, t Transaction) {
 	from, to := m.from.row["status"], m.to.row["status"]
 	switch m.from.table + ">" + m.to.table {
 	case ">finished":
-		if !enters(m.id, t) {
-			c.violate(RulePlace, "execution %s is %s and was never submitted", m.id, endOf(m.id, t)["status"])
+		if !entered(m.id, t) {
+			c.violate(RuleState, "execution %s is %s and was never submitted", m.id, endOf(m.id, t)["status"])
 		}
 	case "waiting>slots":
 		switch to {
 		case "scheduled":
 		default:
-			c.violate(RulePlace, "execution %s is %s without having been scheduled", m.id, to)
+			c.violate(RuleState, "execution %s is %s without having been scheduled", m.id, to)
 		}
 	case "slots>slots":
-		c.judgeSlot(m)
+		c.checkSlot(m)
 	case "slots>waiting":
-		// Its worker's host knows that its code has not begun, whatever was recorded.
+		// A running execution may be released, too: its worker's host knows that the code has not begun.
 		if from == "canceling" {
-			c.violate(RulePlace, "execution %s goes back to its queue and is %s", m.id, from)
+			c.violate(RuleState, "execution %s goes back to its queue and is %s", m.id, from)
 		}
 	case "slots>delayed":
 		if from == "canceling" {
-			c.violate(RulePlace, "execution %s is to be tried again, although it is canceling", m.id)
+			c.violate(RuleState, "execution %s is to be tried again, although it is canceling", m.id)
 		}
 	}
 	if m.to.table != "finished" || m.from.table == "finished" {
 		return
 	}
 	if end := endOf(m.id, t); end["status"] == "completed" && from != "scheduled" && from != "running" {
-		c.violate(RulePlace, "execution %s is completed and was %s", m.id, m.from)
+		c.violate(RuleState, "execution %s is completed and was %s", m.id, m.from)
 	}
 }
 
-func (c *checker) judgeSlot(m move) {
+func (c *checker) checkSlot(m move) {
 	from, to := m.from.row, m.to.row
 	if slotOf(from) != slotOf(to) || from["claim"] != to["claim"] {
 		c.violate(RuleClaim, "execution %s goes from claim %s of slot %s to claim %s of slot %s", m.id, from["claim"], slotOf(from),
@@ -124,12 +124,12 @@ func (c *checker) judgeSlot(m move) {
 	case "scheduled>scheduled", "running>running", "canceling>canceling", "scheduled>running", "scheduled>canceling",
 		"running>canceling":
 	default:
-		c.violate(RulePlace, "execution %s goes from %s to %s", m.id, from["status"], to["status"])
+		c.violate(RuleState, "execution %s goes from %s to %s", m.id, from["status"], to["status"])
 	}
 }
 
-// judgeAttempt checks what an execution takes along.
-func (c *checker) judgeAttempt(m move) {
+// checkAttempt checks that an execution keeps its attempt and its ticket, or gets new ones for a retry.
+func (c *checker) checkAttempt(m move) {
 	from, to := m.from.row.number("attempt"), m.to.row.number("attempt")
 	want := from
 	switch {
@@ -150,7 +150,7 @@ func (c *checker) judgeAttempt(m move) {
 	}
 }
 
-// endOf is the row of an end that is in the transaction.
+// endOf returns the row that the transaction inserts into finished for an execution.
 func endOf(id string, t Transaction) Row {
 	for _, change := range t.Changes {
 		if change.Table == "finished" && change.New["id"] == id {
@@ -160,8 +160,8 @@ func endOf(id string, t Transaction) Row {
 	return nil
 }
 
-// enters tells whether an execution stood in a line at some moment within the transaction.
-func enters(id string, t Transaction) bool {
+// entered reports whether the transaction inserts an execution into waiting.
+func entered(id string, t Transaction) bool {
 	return slices.ContainsFunc(t.Changes, func(change Change) bool {
 		return change.Table == "waiting" && change.Op == Insert && change.New["id"] == id
 	})
