@@ -116,8 +116,8 @@ func DefaultRetryReasons() []Reason {
 	}
 }
 
-// RetryReasons are the reasons that Retry.Reasons may name: the default ones, and those after which the attempt may have
-// succeeded unnoticed.
+// RetryReasons are the reasons that Retry.Reasons may name: the default ones, and those after which the attempt may
+// have succeeded unnoticed.
 func RetryReasons() []Reason {
 	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)

@@ -49,7 +49,8 @@ func TestCheckKey(t *testing.T) {
 		"no schema":      {policy("city"), nil, "concurrency.key[0]"},
 	} {
 		err := test.policy.CheckKey(test.schema)
-		if (err == nil) != (test.field == "") || err != nil && (CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), test.field)) {
+		if (err == nil) != (test.field == "") || err != nil &&
+			(CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), test.field)) {
 			t.Errorf("%s: got %v, want the field %q", name, err, test.field)
 		}
 	}

@@ -46,7 +46,8 @@ type Gate struct {
 	WindowSeconds int `json:"window_seconds,omitempty"`
 	// OpensAt is known for GateRateLimit and GateBackoff.
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// Holders are the executions that hold the slots of GateConcurrency and GateWorkers: the first MaxHolders, oldest first.
+	// Holders are the executions that hold the slots of GateConcurrency and GateWorkers: the first MaxHolders, oldest
+	// first.
 	Holders []Holder `json:"holders,omitempty"`
 }
 

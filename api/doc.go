@@ -1,5 +1,5 @@
-// Package api is the service's face to programs: REST under /api/v1 with its OpenAPI document, and the few routes beside
-// it that operators need.
+// Package api is the service's face to programs: REST under /api/v1 with its OpenAPI document, and the few routes
+// beside it that operators need.
 //
 // A request passes the middleware in this order: id, access log and metrics, panics, security headers, authentication,
 // router, role, strict input. A handler then asks the rooms below and keeps to the packs of the caller's token. Their
