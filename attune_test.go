@@ -16,8 +16,8 @@ func TestErrorsNameTheirPlaces(t *testing.T) {
 		attune.Problem{File: "pack.yaml", Line: 3, Field: "version", Message: "is missing"},
 		attune.Problem{File: "actions/a.yaml", Message: "is a link"},
 		attune.Problem{Field: "parameters.n", Message: "must be an integer"})
-	const want = "the pack is not valid; pack.yaml:3: version: is missing; actions/a.yaml: is a link; " +
-		"parameters.n: must be an integer"
+	const want = "the pack is not valid; pack.yaml:3: version: is missing; actions/a.yaml: is a link; parameters.n: " +
+		"must be an integer"
 	if err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}

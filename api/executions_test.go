@@ -125,8 +125,7 @@ func TestSubmitRefuses(t *testing.T) {
 		})
 	}
 	wantProblem(t, s.do(http.MethodPost, "/api/v1/executions", `action=x`,
-		contentType("application/x-www-form-urlencoded")),
-		415, "unsupported_media_type")
+		contentType("application/x-www-form-urlencoded")), 415, "unsupported_media_type")
 	if queued := data[[]attune.Execution](t, s.get("/api/v1/executions"), 200); len(queued) != 0 {
 		t.Errorf("something was queued: %+v", queued)
 	}
@@ -187,8 +186,7 @@ func TestListExecutions(t *testing.T) {
 
 	for query, field := range map[string]string{
 		"status=done": "status", "status=queued,": "status", "since=yesterday": "since", "limit=0": "limit",
-		"limit=501": "limit",
-		"limit=x":   "limit", "cursor=abc": "cursor", "pack=A%00": "pack", "action=weather": "action",
+		"limit=501": "limit", "limit=x": "limit", "cursor=abc": "cursor", "pack=A%00": "pack", "action=weather": "action",
 	} {
 		if p := wantProblem(t, s.get("/api/v1/executions?"+query), 422, attune.CodeInvalid); p.Errors[0].Field != field {
 			t.Errorf("%s: got %+v", query, p.Errors)
@@ -245,8 +243,8 @@ func TestExecutionLog(t *testing.T) {
 func (s *service) retried(execution string) {
 	s.t.Helper()
 	ctx := s.t.Context()
-	_, err := s.db.Pool().Exec(ctx, `insert into attempts
-		(execution_id, attempt, status, reason, worker, scheduled_at, finished_at)
+	_, err := s.db.Pool().Exec(ctx, `insert into attempts (execution_id, attempt, status, reason, worker, scheduled_at,
+		finished_at)
 		values ($1, 1, 'failed', 'exit_code', 'host-1', now(), now())`, execution)
 	if err != nil {
 		s.t.Fatal(err)

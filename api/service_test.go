@@ -62,9 +62,9 @@ func TestDatabaseDown(t *testing.T) {
 	s := setup(t)
 	s.db.Close()
 	wantStatus(t, s.get("/healthz", as("")), 200)
-	p := wantProblem(t, s.get("/readyz", as("")), 503, attune.CodeUnavailable)
-	if !strings.Contains(p.Detail, "postgresql") {
-		t.Errorf("got %+v", p)
+	down := wantProblem(t, s.get("/readyz", as("")), 503, attune.CodeUnavailable)
+	if !strings.Contains(down.Detail, "postgresql") {
+		t.Errorf("got %+v", down)
 	}
 	a := s.get("/api/v1/packs")
 	wantProblem(t, a, 503, attune.CodeUnavailable)
@@ -309,8 +309,8 @@ func TestDocs(t *testing.T) {
 		t.Fatal("the page has no style")
 	}
 	hash := sha256.Sum256([]byte(style[1]))
-	allowed := "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
-	if !strings.Contains(page.Header.Get("Content-Security-Policy"), allowed) {
+	if allowed := "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'"; !strings.Contains(page.Header.Get("Content-Security-Policy"), allowed) {
 		t.Errorf("the policy keeps the page's own style out: %s", page.Header.Get("Content-Security-Policy"))
 	}
 }

@@ -203,8 +203,8 @@ func packFiles(ref, version string, secrets ...string) map[string]string {
 	return map[string]string{
 		"pack.yaml": "ref: " + ref + "\nversion: " + version + "\n",
 		"actions/hello.yaml": "ref: hello\nentry_point: hello.sh\nsecrets: [" + strings.Join(secrets, ", ") + "]\n" +
-			"parameters: {type: object, additionalProperties: false, " +
-			"properties: {name: {type: string}, n: {type: number}, o: {}}}\n" +
+			"parameters: {type: object, additionalProperties: false, properties: {name: {type: string}, n: {type: number}, o: " +
+			"{}}}\n" +
 			"policy: {concurrency: {limit: 1}}\n",
 		"actions/hello.sh": "echo hello\n",
 	}

@@ -74,8 +74,8 @@ func TestSubmitBatch(t *testing.T) {
 	s.install(packFiles("weather", "1.0.0"))
 	s.install(packFiles("tickets", "1.0.0"))
 	const path = "/api/v1/executions/batch"
-	const body = `{"executions": [{"action": "weather.hello", "parameters": {"n": 1.50}},
-		{"action": "tickets.hello"}, {"action": "weather.hello"}]}`
+	const body = `{"executions": [{"action": "weather.hello", "parameters": {"n": 1.50}}, {"action": "tickets.hello"}, ` +
+		`{"action": "weather.hello"}]}`
 	made := data[[]attune.Execution](t, s.do(http.MethodPost, path, body), 202)
 	var actions []string
 	for _, e := range made {
@@ -137,8 +137,8 @@ func TestSubmitBatchIsAllOrNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := s.do(http.MethodPost, "/api/v1/executions/batch", `{"executions": [`+test.members+`]}`, test.edits...)
 			p := wantProblem(t, a, test.status, test.code)
-			named := slices.ContainsFunc(p.Errors, func(e attune.Problem) bool { return e.Field == test.field })
-			if test.field != "" && !named {
+			if named := slices.ContainsFunc(p.Errors,
+				func(place attune.Problem) bool { return place.Field == test.field }); test.field != "" && !named {
 				t.Errorf("got places %+v, want %s", p.Errors, test.field)
 			}
 		})

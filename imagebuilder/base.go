@@ -26,8 +26,8 @@ func (b *Builder) baseName() string {
 	return basePrefix + hashOf([]any{b.definition, b.config.DebianMirror, b.runnersSum})
 }
 
-// EnsureBase makes the base image unless containerd has it. Its layers come from the cache folder; the first builder on a
-// host makes them, which takes a minute or two. Progress goes to log.
+// EnsureBase makes the base image unless containerd has it. Its layers come from the cache folder; the first builder
+// on a host makes them, which takes a minute or two. Progress goes to log.
 func (b *Builder) EnsureBase(ctx context.Context, log io.Writer) (err error) {
 	ctx, done, err := b.lease(ctx)
 	if err != nil {
@@ -108,7 +108,8 @@ func (b *Builder) makeBase(ctx context.Context, log io.Writer) (*baseImage, erro
 func (b *Builder) systemLayer(ctx context.Context, log io.Writer) (stack, error) {
 	key := hashOf([]any{b.definition.Suite, b.definition.Packages, b.definition.Architecture, b.config.DebianMirror})
 	produce := func(w io.Writer) error {
-		logf(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite, b.definition.Python)
+		logf(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite,
+			b.definition.Python)
 		return b.makeSystem(ctx, w, log)
 	}
 	return b.cachedLayer(ctx, nil, "debian-"+b.definition.Suite+"-"+key, produce, log)
@@ -125,7 +126,9 @@ func (b *Builder) nodeLayer(ctx context.Context, below stack, log io.Writer) (st
 }
 
 // cachedLayer adds a layer to a stack. The layer is made once and kept in the cache folder.
-func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error, log io.Writer) (stack, error) {
+func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error,
+	log io.Writer,
+) (stack, error) {
 	file, diff, err := openCached(b.config.CacheDir, name, produce)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,8 @@ func tarRunners(out io.Writer, definition images.Base) error {
 	for _, link := range [][2]string{
 		{"/bin/python3", "/usr/bin/python3"}, {"/bin/python", "python3"}, {"/bin/" + python, "python3"}, {"/lib64", "lib"},
 	} {
-		header := tar.Header{Typeflag: tar.TypeSymlink, Name: images.VenvDir[1:] + link[0], Linkname: link[1], Mode: 0o777, ModTime: epoch}
+		header := tar.Header{Typeflag: tar.TypeSymlink, Name: images.VenvDir[1:] + link[0], Linkname: link[1], Mode: 0o777,
+			ModTime: epoch}
 		if err := w.WriteHeader(&header); err != nil {
 			return err
 		}
@@ -168,7 +172,8 @@ func tarRunners(out io.Writer, definition images.Base) error {
 		name, text string
 		mode       int64
 	}{
-		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " + definition.Python + "\n", 0o644},
+		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " +
+			definition.Python + "\n", 0o644},
 		{"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644},
 		{"/etc/hostname", "attune\n", 0o644},
 		{"/etc/resolv.conf", "", 0o644},

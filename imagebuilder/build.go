@@ -25,12 +25,14 @@ import (
 // dependenciesLabel marks the blob of a dependency layer with the key of what it was made from.
 const dependenciesLabel = "attune.dev/dependencies"
 
-// Build makes the image of a pack. It reuses the layer of the same dependencies. The installers' output goes to log, line
-// by line; phase is called at the beginning of each phase.
+// Build makes the image of a pack. It reuses the layer of the same dependencies. The installers' output goes to log,
+// line by line; phase is called at the beginning of each phase.
 //
-// An *attune.Error says in one sentence which step failed and why. A build that fails leaves nothing behind, nor does one
-// whose ctx ends.
-func (b *Builder) Build(ctx context.Context, archive *pack.Archive, log io.Writer, phase func(attune.InstallationPhase)) (Image, error) {
+// An *attune.Error says in one sentence which step failed and why. A build that fails leaves nothing behind, nor does
+// one whose ctx ends.
+func (b *Builder) Build(ctx context.Context, archive *pack.Archive, log io.Writer,
+	phase func(attune.InstallationPhase),
+) (Image, error) {
 	return b.build(ctx, archive.Manifest, archive.Root().FS(), log, phase)
 }
 
@@ -72,7 +74,9 @@ func (b *Builder) build(
 }
 
 // dependencyLayer returns the base with the pack's dependencies on top.
-func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune.Manifest, files fs.FS, log io.Writer) (_ stack, err error) {
+func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune.Manifest, files fs.FS,
+	log io.Writer,
+) (_ stack, err error) {
 	wanted, err := readDependencies(m, files)
 	if err != nil {
 		return nil, err
@@ -142,8 +146,8 @@ func (b *Builder) filesLayer(ctx context.Context, below stack, files fs.FS) (sta
 
 // fixedPaths are the files and folders that the sandbox relies on or mounts on. Folders have a trailing slash.
 var fixedPaths = []string{
-	"/dev/", "/proc/", "/sys/", "/run/", "/tmp/", "/var/", "/var/tmp/", "/usr/", "/usr/bin/", "/usr/local/", "/usr/local/bin/", "/opt/",
-	"/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+	"/dev/", "/proc/", "/sys/", "/run/", "/tmp/", "/var/", "/var/tmp/", "/usr/", "/usr/bin/", "/usr/local/",
+	"/usr/local/bin/", "/opt/", "/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	images.Root + "/", images.PackDir + "/", images.VenvDir + "/", images.RunnerDir + "/", images.NodeDir + "/",
 	images.RunnerDir + "/run.py", images.RunnerDir + "/run.mjs", images.RunnerDir + "/run.sh",
 }

@@ -89,8 +89,8 @@ func (b *Builder) snapshots() snapshots.Snapshotter {
 	return b.client.SnapshotService(b.config.Snapshotter)
 }
 
-// lease keeps containerd's garbage collector away from everything made under the returned context, until done is called.
-// It expires after a day, in case the process dies before it calls done.
+// lease keeps containerd's garbage collector away from everything made under the returned context, until done is
+// called. It expires after a day, in case the process dies before it calls done.
 func (b *Builder) lease(ctx context.Context) (_ context.Context, done func() error, err error) {
 	ctx = b.context(ctx)
 	manager := b.client.LeasesService()
@@ -142,7 +142,8 @@ func (b *Builder) sweep(ctx context.Context) error {
 		return fmt.Errorf("list build folders: %w", err)
 	}
 	if len(containers)+len(held)+len(left) > 0 {
-		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held), "folders", len(left))
+		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held),
+			"folders", len(left))
 	}
 	for _, dir := range left {
 		if b.config.Network != nil {

@@ -16,8 +16,8 @@ import (
 	"attune"
 )
 
-// errDiskLimit and errTimeLimit are the causes of a build that is stopped at a limit; errStepFailed is a step that failed
-// by itself.
+// errDiskLimit and errTimeLimit are the causes of a build that is stopped at a limit; errStepFailed is a step that
+// failed by itself.
 var (
 	errStepFailed = errors.New("step failed")
 	errDiskLimit  = errors.New("disk limit reached")
@@ -29,7 +29,9 @@ const ownerLabel = "attune.dev/builder"
 
 // runContainer runs a container on a snapshot until it ends, or kills it when ctx does. When it returns, the container
 // is gone; the snapshot stays.
-func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec, output *stepOutput) (_ uint32, err error) {
+func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec,
+	output *stepOutput,
+) (_ uint32, err error) {
 	container, err := b.client.NewContainer(ctx, id,
 		containerd.WithSnapshotter(b.config.Snapshotter),
 		containerd.WithSnapshot(snapshot),

@@ -45,7 +45,9 @@ func TestReadDependencies(t *testing.T) {
 		},
 		"merged": {
 			manifest: node("@a/b@^1", "got@14.1.0", "left-pad"),
-			files:    map[string]string{"package.json": `{"scripts":{"x":"y"},"dependencies":{"got":"^9"},"overrides":{"q":"1"}}`},
+			files: map[string]string{
+				"package.json": `{"scripts":{"x":"y"},"dependencies":{"got":"^9"},"overrides":{"q":"1"}}`,
+			},
 			want: dependencies{
 				Package: `{"dependencies":{"@a/b":"^1","got":"14.1.0","left-pad":"*"},"overrides":{"q":"1"},"private":true}`,
 			},
@@ -140,7 +142,8 @@ func TestCheckRuntimes(t *testing.T) {
 
 func TestTail(t *testing.T) {
 	t.Parallel()
-	npm := []string{"npm warn x\nnpm error co", "de E404\nnpm error 404 Not Found\nnpm error 404\n", "npm error A complete log\n"}
+	npm := []string{"npm warn x\nnpm error co", "de E404\nnpm error 404 Not Found\nnpm error 404\n",
+		"npm error A complete log\n"}
 	for name, c := range map[string]struct {
 		isComplaint func(string) bool
 		writes      []string

@@ -45,7 +45,9 @@ func packImageName(ref, version string, manifest digest.Digest) string {
 
 // writeImage writes configuration and manifest of a stack. The configuration has only the layers: user, environment and
 // command come from the sandbox. The context must hold a lease.
-func (b *Builder) writeImage(ctx context.Context, layers stack, annotations map[string]string) (ocispec.Descriptor, error) {
+func (b *Builder) writeImage(ctx context.Context, layers stack,
+	annotations map[string]string,
+) (ocispec.Descriptor, error) {
 	config := ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: b.definition.Architecture},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: layers.diffIDs()},
@@ -71,7 +73,9 @@ func (b *Builder) writeImage(ctx context.Context, layers stack, annotations map[
 	return b.writeJSON(ctx, ocispec.MediaTypeImageManifest, manifest, refs)
 }
 
-func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any, tags map[string]string) (ocispec.Descriptor, error) {
+func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any,
+	tags map[string]string,
+) (ocispec.Descriptor, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("write image: %w", err)

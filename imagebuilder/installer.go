@@ -137,7 +137,9 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 }
 
 // build fetches the archive and builds it.
-func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.Manifest, log io.Writer) (_ string, err error) {
+func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.Manifest,
+	log io.Writer,
+) (_ string, err error) {
 	phase := func(p attune.InstallationPhase) {
 		fmt.Fprintf(log, "== %s\n", p)
 		if err := in.DB.Installations.SetPhase(ctx, i.ID, in.Worker, p); err != nil {
@@ -151,7 +153,8 @@ func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
 	if archive.Manifest.Ref != m.Ref || archive.Manifest.Version != m.Version {
-		return "", fmt.Errorf("stored archive is of %s %s, not of %s %s", archive.Manifest.Ref, archive.Manifest.Version, m.Ref, m.Version)
+		return "", fmt.Errorf("stored archive is of %s %s, not of %s %s", archive.Manifest.Ref, archive.Manifest.Version,
+			m.Ref, m.Version)
 	}
 	image, err := in.Builder.Build(ctx, archive, log, phase)
 	return image.Digest, err

@@ -54,7 +54,9 @@ func compress(w io.Writer, level zstd.EncoderLevel, produce func(io.Writer) erro
 }
 
 // writeLayer puts a layer into the content store, compressed while it is produced. The context must hold a lease.
-func (b *Builder) writeLayer(ctx context.Context, tags map[string]string, produce func(io.Writer) error) (rootfs.Layer, error) {
+func (b *Builder) writeLayer(ctx context.Context, tags map[string]string,
+	produce func(io.Writer) error,
+) (rootfs.Layer, error) {
 	return b.storeLayer(ctx, tags, func(w io.Writer) (digest.Digest, error) {
 		return compress(w, zstd.SpeedFastest, produce)
 	})
@@ -111,7 +113,8 @@ func (b *Builder) apply(ctx context.Context, below stack, layer rootfs.Layer) (s
 	return below.with(layer), nil
 }
 
-// tarFiles writes the regular files and folders of a tree: owned by root, readable by all, with one time for every file.
+// tarFiles writes the regular files and folders of a tree: owned by root, readable by all, with one time for every
+// file.
 func tarFiles(w *tar.Writer, tree fs.FS, target string) error {
 	return fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {

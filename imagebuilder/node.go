@@ -56,7 +56,8 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 		{"npm", "/lib/node_modules/npm/bin/npm-cli.js"},
 		{"npx", "/lib/node_modules/npm/bin/npx-cli.js"},
 	} {
-		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/local/bin/" + link[0], Linkname: images.NodeDir + link[1], Mode: 0o777, ModTime: epoch}
+		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/local/bin/" + link[0], Linkname: images.NodeDir + link[1],
+			Mode: 0o777, ModTime: epoch}
 		if err := layer.WriteHeader(&link); err != nil {
 			return err
 		}
@@ -108,7 +109,8 @@ func copyNPMPackage(layer *tar.Writer, file string, p images.NPMPackage, place f
 		if header.Mode&0o111 != 0 {
 			mode = 0o755
 		}
-		if err := layer.WriteHeader(&tar.Header{Name: target[1:], Mode: mode, Size: header.Size, ModTime: epoch}); err != nil {
+		if err := layer.WriteHeader(&tar.Header{Name: target[1:], Mode: mode, Size: header.Size,
+			ModTime: epoch}); err != nil {
 			return err
 		}
 		if _, err := io.Copy(layer, files); err != nil { //nolint:gosec // its checksum is known

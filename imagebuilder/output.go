@@ -13,7 +13,8 @@ const (
 	maxPendingBytes = 8 << 10
 )
 
-// stepOutput copies what a step prints to the log, whole lines at a time, and keeps the line that best explains a failure.
+// stepOutput copies what a step prints to the log, whole lines at a time, and keeps the line that best explains a
+// failure.
 type stepOutput struct {
 	mu          sync.Mutex
 	log         io.Writer
@@ -23,8 +24,8 @@ type stepOutput struct {
 	streams             []*outputStream
 }
 
-// outputStream is stdout or stderr of a step. Each is split into lines by itself: a program may write half a line to one,
-// a complaint to the other, and then the other half.
+// outputStream is stdout or stderr of a step. Each is split into lines by itself: a program may write half a line to
+// one, a complaint to the other, and then the other half.
 type outputStream struct {
 	output *stepOutput
 	// start is the beginning of the present line, for a reason; pending is what the log has not got yet.

@@ -107,8 +107,8 @@ func withLimits(l BuildLimits, swap bool) oci.SpecOpts {
 	}
 }
 
-// withoutTracing removes ptrace from the seccomp profile. The shim takes the stop of a traced first process for its end,
-// and the build would wait forever for the end of the output.
+// withoutTracing removes ptrace from the seccomp profile. The shim takes the stop of a traced first process for its
+// end, and the build would wait forever for the end of the output.
 func withoutTracing(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	for i, rule := range s.Linux.Seccomp.Syscalls {
 		s.Linux.Seccomp.Syscalls[i].Names = slices.DeleteFunc(rule.Names, func(name string) bool { return name == "ptrace" })

@@ -14,11 +14,13 @@ import (
 	"time"
 )
 
-// debianKeyrings are the paths of the package debian-archive-keyring. On other distributions, the tool must be given one.
-var debianKeyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"}
+// debianKeyrings are the paths of the package debian-archive-keyring. On other distributions, the tool must be given
+// one.
+var debianKeyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg",
+	"/usr/share/keyrings/debian-archive-keyring.pgp"}
 
-// makeSystem writes a Debian root as a tar. The tool runs on the host, since it runs no code but that of Debian's signed
-// packages.
+// makeSystem writes a Debian root as a tar. The tool runs on the host, since it runs no code but that of Debian's
+// signed packages.
 func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (err error) {
 	args := []string{
 		"--variant=apt",

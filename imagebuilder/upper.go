@@ -36,7 +36,8 @@ func shiftOwners(upper string, first uint32) error {
 			return fmt.Errorf("%s is owned by %d:%d, from outside the build", path, stat.Uid, stat.Gid)
 		}
 		done[stat.Ino] = stat.Nlink > 1
-		if err := os.Lchown(path, int(stat.Uid-first), int(stat.Gid-first)); err != nil { //nolint:gosec // no process is left to race with
+		//nolint:gosec // no process is left to race with
+		if err := os.Lchown(path, int(stat.Uid-first), int(stat.Gid-first)); err != nil {
 			return err
 		}
 		if stat.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && info.Mode().IsRegular() {

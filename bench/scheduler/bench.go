@@ -89,7 +89,8 @@ func (b *bench) close() {
 func (b *bench) head(ctx context.Context) (string, error) {
 	machine, machineErr := measure.Machine()
 	settings, settingsErr := b.server.Settings(ctx)
-	return fmt.Sprintf("Machine: %s\nDatabase: %s\nAttune: this checkout, %d actions of limit %d, pool of %d connections, one worker of capacity %d\n"+
+	return fmt.Sprintf("Machine: %s\nDatabase: %s\nAttune: this checkout, %d actions of limit %d, pool of %d "+
+		"connections, one worker of capacity %d\n"+
 		"River: %s, riverpgxv5, pool of %d connections, InsertManyFast, no job timeout\n",
 		machine, settings, ownActions, ownLimit, poolSize, ownActions*ownLimit,
 		measure.ModuleVersion("github.com/riverqueue/river"), poolSize), errors.Join(machineErr, settingsErr)
@@ -112,8 +113,8 @@ func (b *bench) measure(ctx context.Context) ([]measure.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(b.log, "%s: %.2f (%.2f – %.2f), control %.2f and %.2f; took %s\n", l.name, result.Median(), result.Min(), result.Max(),
-			result.ControlA, result.ControlB, time.Since(begin).Round(time.Second))
+		fmt.Fprintf(b.log, "%s: %.2f (%.2f – %.2f), control %.2f and %.2f; took %s\n", l.name, result.Median(), result.Min(),
+			result.Max(), result.ControlA, result.ControlB, time.Since(begin).Round(time.Second))
 		results = append(results, result)
 	}
 	return results, nil

@@ -24,10 +24,12 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 		return measure.Comparison{}, err
 	}
 	var size string
-	if err := long.connections().QueryRow(ctx, `select pg_size_pretty(pg_database_size(current_database()))`).Scan(&size); err != nil {
+	if err := long.connections().QueryRow(ctx,
+		`select pg_size_pretty(pg_database_size(current_database()))`).Scan(&size); err != nil {
 		return measure.Comparison{}, err
 	}
-	b.note("History: %d executions of %d days, %s, made in %s", b.history, historyDays, size, time.Since(begin).Round(time.Second))
+	b.note("History: %d executions of %d days, %s, made in %s", b.history, historyDays, size,
+		time.Since(begin).Round(time.Second))
 	return measure.Comparison{
 		Pairs: b.pairs,
 		A:     measure.Side{Name: "long", Run: burndown(long, burndownJobs)},
@@ -35,8 +37,8 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 	}, nil
 }
 
-// fillHistory inserts executions that finished during the last historyDays, the same number each day. It also vacuums the
-// tables and writes a checkpoint, so that neither happens while the clock runs.
+// fillHistory inserts executions that finished during the last historyDays, the same number each day. It also vacuums
+// the tables and writes a checkpoint, so that neither happens while the clock runs.
 func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
 	if _, err := q.connections().Exec(ctx, `select ensure_history((now() at time zone 'UTC')::date - ago)
 		from generate_series(0, $1) ago`, historyDays-1); err != nil {
@@ -71,7 +73,8 @@ func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
 // fillDay inserts rows like those of finish.sql, at regular intervals.
 func (q *ownQueue) fillDay(ctx context.Context, begins time.Time, lasts time.Duration, rows int) error {
 	_, err := q.connections().Exec(ctx, `
-		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters, status,
+		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest,
+		parameters, status,
 			worker, created_at, scheduled_at, started_at, finished_at)
 		select uuid_v7(at), '', 1, a.ref, a.pack, i.version, i.id, i.image_digest, json_build_object('n', n), 'completed',
 			$1, at, at + interval '1 millisecond', at + interval '1 millisecond', at + interval '2 milliseconds'

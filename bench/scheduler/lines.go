@@ -30,20 +30,20 @@ var lines = []line{
 		(*bench).workersLine,
 	},
 	{
-		"burndown_old_snapshot_over_none", "burn-down, beside an old snapshot ÷ alone", &measure.Target{Must: 0.8, Goal: 0.95},
-		(*bench).snapshotLine,
+		"burndown_old_snapshot_over_none", "burn-down, beside an old snapshot ÷ alone",
+		&measure.Target{Must: 0.8, Goal: 0.95}, (*bench).snapshotLine,
 	},
 	{
-		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River", &measure.Target{Must: 2, Goal: 4},
-		(*bench).clientsLine,
+		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River",
+		&measure.Target{Must: 2, Goal: 4}, (*bench).clientsLine,
 	},
 	{
 		"submit_stream_16_clients_ratio_vs_river", "16 clients that do not wait, Attune ÷ River", nil,
 		(*bench).streamLine,
 	},
 	{
-		"idle_submit_to_complete_over_one_insert", "idle submit to completed ÷ one insert", &measure.Target{Must: 8, Goal: 4, AtMost: true},
-		(*bench).idleLine,
+		"idle_submit_to_complete_over_one_insert", "idle submit to completed ÷ one insert",
+		&measure.Target{Must: 8, Goal: 4, AtMost: true}, (*bench).idleLine,
 	},
 	{
 		"fifo_limits_over_unordered", "burn-down, in order with limits ÷ unordered", &measure.Target{Must: 0.8, Goal: 0.95},
@@ -101,8 +101,8 @@ func (b *bench) workersLine(context.Context) (measure.Comparison, error) {
 	}, nil
 }
 
-// snapshotLine holds a snapshot open on another connection during the runs of one side, so that vacuum can remove none of
-// their dead rows.
+// snapshotLine holds a snapshot open on another connection during the runs of one side, so that vacuum can remove
+// none of their dead rows.
 func (b *bench) snapshotLine(context.Context) (measure.Comparison, error) {
 	return measure.Comparison{
 		Pairs: b.pairs,
@@ -112,7 +112,8 @@ func (b *bench) snapshotLine(context.Context) (measure.Comparison, error) {
 }
 
 func (b *bench) versus(pairs int, own, peer run) measure.Comparison {
-	return measure.Comparison{Pairs: pairs, A: measure.Side{Name: "Attune", Run: own}, B: measure.Side{Name: "River", Run: peer}}
+	return measure.Comparison{Pairs: pairs, A: measure.Side{Name: "Attune", Run: own},
+		B: measure.Side{Name: "River", Run: peer}}
 }
 
 func (b *bench) clientsLine(ctx context.Context) (measure.Comparison, error) {
@@ -124,9 +125,11 @@ func (b *bench) streamLine(ctx context.Context) (measure.Comparison, error) {
 }
 
 // withClients first runs tryJobs, and then as many jobs on each side as it completes in runTime.
-func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration, scenario func(queue, int, int) run,
+func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration,
+	scenario func(queue, int, int) run,
 ) (measure.Comparison, error) {
-	peer, each, err := b.best(ctx, what, clientCandidates(), func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
+	peer, each, err := b.best(ctx, what, clientCandidates(),
+		func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
 	if err != nil {
 		return measure.Comparison{}, err
 	}

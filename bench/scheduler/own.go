@@ -42,7 +42,9 @@ func (q *ownQueue) actionRef(i int) string { return fmt.Sprintf("%s.a%d", packRe
 
 // openOwn makes a database and installs a pack with that many actions. No image is built, since the queue only needs a
 // digest.
-func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Sealer, actions, limit int, history bool) (*ownQueue, error) {
+func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Sealer, actions, limit int,
+	history bool,
+) (*ownQueue, error) {
 	databaseURL, err := server.CreateDatabase(ctx, fmt.Sprintf("attune_%d_%d_%t", actions, limit, history))
 	if err != nil {
 		return nil, err
@@ -71,7 +73,8 @@ func (q *ownQueue) install(ctx context.Context) error {
 			Network:    attune.NetworkNone,
 			Parameters: json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`),
 			Resources: attune.Resources{
-				CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes,
+				CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids,
+				TmpBytes: attune.DefaultTmpBytes,
 			},
 			Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: q.limit}},
 		})
@@ -89,7 +92,8 @@ func (q *ownQueue) install(ctx context.Context) error {
 // with returns the same queue and database with other workers.
 func (q *ownQueue) with(workers, capacity int) *ownQueue {
 	return &ownQueue{
-		db: q.db, actions: q.actions, limit: q.limit, workers: workers, capacity: capacity, history: q.history, queue: q.queue,
+		db: q.db, actions: q.actions, limit: q.limit, workers: workers, capacity: capacity, history: q.history,
+		queue: q.queue,
 	}
 }
 

@@ -32,7 +32,8 @@ func (s riverSettings) String() string {
 	if s.completeInJob {
 		completion = "JobCompleteTx"
 	}
-	return fmt.Sprintf("MaxWorkers %d, FetchCooldown %s, FetchPollInterval %s, %s", s.maxWorkers, s.fetchCooldown, riverPoll, completion)
+	return fmt.Sprintf("MaxWorkers %d, FetchCooldown %s, FetchPollInterval %s, %s", s.maxWorkers, s.fetchCooldown,
+		riverPoll, completion)
 }
 
 // riverQueue is River.

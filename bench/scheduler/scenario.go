@@ -16,8 +16,8 @@ type run = func(context.Context, *measure.Clock) error
 // runLimit ends a run that hangs.
 const runLimit = 2 * time.Minute
 
-// burndown measures how fast workers complete jobs that were all submitted before the clock starts. The clock stops when
-// every completion is recorded in the database.
+// burndown measures how fast workers complete jobs that were all submitted before the clock starts. The clock stops
+// when every completion is recorded in the database.
 func burndown(q queue, jobs int) run {
 	return func(ctx context.Context, clock *measure.Clock) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, runLimit)
@@ -44,8 +44,8 @@ func burndown(q queue, jobs int) run {
 	}
 }
 
-// clients measures the throughput of clients that each submit a job, wait until its completion is recorded, and submit the
-// next.
+// clients measures the throughput of clients that each submit a job, wait until its completion is recorded, and
+// submit the next.
 func clients(q queue, number, jobs int) run {
 	return withClients(q, number, jobs, func(ctx context.Context) error {
 		wait, err := q.submit(ctx)

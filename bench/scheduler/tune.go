@@ -31,7 +31,9 @@ func clientCandidates() []riverSettings {
 const tuneRuns = 3
 
 // best runs the candidates in one scenario and returns the one with the fastest median, with its time per job.
-func (b *bench) best(ctx context.Context, what string, all []riverSettings, scenario func(*riverQueue) run) (*riverQueue, time.Duration, error) {
+func (b *bench) best(ctx context.Context, what string, all []riverSettings,
+	scenario func(*riverQueue) run,
+) (*riverQueue, time.Duration, error) {
 	var chosen *riverQueue
 	var fastest time.Duration
 	for _, settings := range all {

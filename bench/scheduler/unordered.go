@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// unordered is a queue without order and limits on the same tables. Like most queues in PostgreSQL, it takes any rows with
-// `for update skip locked`; it writes the same rows with as many commits. So the ratio is the price of contract 4.
-// Submissions still count the entries of each queue, but before the clock starts.
+// unordered is a queue without order and limits on the same tables. Like most queues in PostgreSQL, it takes any rows
+// with `for update skip locked`; it writes the same rows with as many commits. So the ratio is the price of contract
+// 4. Submissions still count the entries of each queue, but before the clock starts.
 type unordered struct{ *ownQueue }
 
 var (
@@ -32,7 +32,8 @@ type taken struct {
 
 // work runs jobs in one goroutine and records completions in another, so that the statements of both overlap.
 func (q unordered) work(ctx context.Context, ran func()) (func() error, error) {
-	_, err := q.connections().Exec(ctx, `insert into slots (worker, number) select $1, generate_series(1, $2)`, workerName, q.capacity)
+	_, err := q.connections().Exec(ctx, `insert into slots (worker, number) select $1, generate_series(1, $2)`, workerName,
+		q.capacity)
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,7 @@ func TestDoctorPrintsEachPointWithItsMend(t *testing.T) {
 	if err := s.printReport(report); !errors.Is(err, exitStatus(exitFailed)) {
 		t.Errorf("a host that runs nothing ends with %v", err)
 	}
-	want := "kernel\tok\t6.12\t\n" +
-		"core dumps\tmissing\ta program gets them\tsysctl -w kernel.core_pattern=core\n" +
+	want := "kernel\tok\t6.12\t\ncore dumps\tmissing\ta program gets them\tsysctl -w kernel.core_pattern=core\n" +
 		"level\tnone\n"
 	if out.String() != want {
 		t.Errorf("piped, it prints %q, want %q", out.String(), want)

@@ -70,23 +70,23 @@ func TestErrorsOfTheService(t *testing.T) {
 	}{
 		"places": {
 			problem(422, `{"title": "Unprocessable Entity", "status": 422, "detail": "the pack has 2 problems",
-				"code": "invalid", "errors": [
-					{"file": "pack.yaml", "line": 3, "field": "version", "message": "is missing"},
-					{"file": "a", "message": "is a link"}]}`),
+				"code": "invalid",
+				"errors": [{"file": "pack.yaml", "line": 3, "field": "version", "message": "is missing"}, {"file": "a",
+				"message": "is a link"}]}`),
 			"attune: the pack has 2 problems\n  pack.yaml:3: version: is missing\n  a: is a link\n",
 		},
 		"token": {
 			problem(401, `{"detail": "a token is needed", "code": "unauthenticated"}`),
-			"attune: a token is needed\n  hint: set ATTUNE_TOKEN or --token-file; " +
-				"`source DIR/connections.env` sets the token of `attune up`\n",
+			"attune: a token is needed\n  hint: set ATTUNE_TOKEN or --token-file; `source DIR/connections.env` sets the token " +
+				"of `attune up`\n",
 		},
 		"role": {
 			problem(403, `{"detail": "not yours", "code": "forbidden"}`),
 			"attune: not yours\n  hint: use a token that may do this: set ATTUNE_TOKEN or --token-file\n",
 		},
 		"internal": {
-			problem(500, `{"title": "Internal Server Error", "code": "internal", "detail": "the service failed",
-				"request_id": "r-1"}`),
+			problem(500, `{"title": "Internal Server Error", "code": "internal", "detail": "the service failed", `+
+				`"request_id": "r-1"}`),
 			"attune: the service failed (request r-1)\n",
 		},
 		"controls of the terminal": {

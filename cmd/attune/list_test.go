@@ -64,8 +64,8 @@ func TestListJSONJoinsThePages(t *testing.T) {
 
 func TestTableOnATerminal(t *testing.T) {
 	t.Parallel()
-	packs := data(`[{"ref": "weather", "version": "1.0.0", "label": "Wetter für \u001b[2Jalle"},
-		{"ref": "a-rather-long-name", "version": ""}]`)
+	packs := data(`[{"ref": "weather", "version": "1.0.0", "label": "Wetter für \u001b[2Jalle"}, ` +
+		`{"ref": "a-rather-long-name", "version": ""}]`)
 	plain := invocation{api: packs, terminal: true, env: map[string]string{"NO_COLOR": "1"}}.call(t, "pack", "list")
 	plain.want(t, exitDone, ""+
 		"PACK                VERSION  UPDATED  LABEL\n"+
@@ -81,7 +81,8 @@ func TestExecutionShowAndCancel(t *testing.T) {
 	t.Parallel()
 	api := routes(t, map[string]http.HandlerFunc{
 		"GET /api/v1/executions/e-1": data(execution("failed", `, "reason": "exception", "exit_code": 1,
-			"parameters": {"a": [1, 2]}, "failure": {"error": "no", "error_type": "ValueError", "traceback": "…"}`)),
+			"parameters": {"a": [1, 2]},
+			"failure": {"error": "no", "error_type": "ValueError", "traceback": "…"}`)),
 		"POST /api/v1/executions/e-1/cancel": data(execution("canceling", "")),
 	})
 	invocation{api: api}.call(t, "execution", "show", "e-1").want(t, exitDone, "execution\te-1\naction\tweather.report\n"+
@@ -98,9 +99,9 @@ func TestExecutionShowTellsWhatItTook(t *testing.T) {
 		`{"cpu_seconds": 70, "peak_memory_bytes": 1610612736, "throttled_seconds": 1.5}`: "" +
 			"cpu time\t70.000s\nthrottled\t1.500s\npeak memory\t1.5 GiB\noutput files\t2\n",
 	} {
-		document := execution("completed", `, "usage": `+usage+`,
-			"outputs": [{"name": "a", "size": 1, "sha256": "…"}, {"name": "b", "size": 2, "sha256": "…"}]`)
-		api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/executions/e-1": data(document)})
+		api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/executions/e-1": data(execution("completed", `, "usage": `+
+			usage+`,
+			"outputs": [{"name": "a", "size": 1, "sha256": "…"}, {"name": "b", "size": 2, "sha256": "…"}]`))})
 		invocation{api: api}.call(t, "execution", "show", "e-1").want(t, exitDone, "execution\te-1\naction\tweather.report\n"+
 			"status\tcompleted\nattempt\t1\ncreated\t2026-01-15T12:00:00Z\n"+want)
 	}
@@ -113,8 +114,8 @@ func TestQueue(t *testing.T) {
 			"waiting\t0\nrunning\t0\nlimit\tnone\n"},
 		"going": {`{"waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2}`,
 			"waiting\t3\nrunning\t1\nlimit\t1\naverage wait\t1.2s\noldest wait\t2.0s\n"},
-		"keys": {`{"waiting": 1, "running": 1, "limit": null, "keys": [{"key": "{\"city\":\"Oslo\"}",
-			"waiting": 1, "running": 1, "limit": 1, "avg_wait_time_seconds": 2, "oldest_wait_seconds": 2}]}`,
+		"keys": {`{"waiting": 1, "running": 1, "limit": null, "keys": [{"key": "{\"city\":\"Oslo\"}", "waiting": 1, ` +
+			`"running": 1, "limit": 1, "avg_wait_time_seconds": 2, "oldest_wait_seconds": 2}]}`,
 			"waiting\t1\nrunning\t1\nlimit\tnone\n{\"city\":\"Oslo\"}\t1\t1\t1\t2.0s\t2.0s\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,9 +131,9 @@ func TestQueueList(t *testing.T) {
 	t.Parallel()
 	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/queues": data(`[
 		{"action": "a.b", "key": "{\"city\":\"Oslo\"}", "waiting": 3, "running": 1, "limit": 1,
-			"avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2},
-		{"action": "c.d", "waiting": 0, "running": 1, "limit": null,
-			"avg_wait_time_seconds": null, "oldest_wait_seconds": null}]`)})
+		"avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2},
+		{"action": "c.d", "waiting": 0, "running": 1, "limit": null, "avg_wait_time_seconds": null,
+		"oldest_wait_seconds": null}]`)})
 	invocation{api: api}.call(t, "queue", "list").want(t, exitDone, ""+
 		"a.b\t{\"city\":\"Oslo\"}\t3\t1\t1\t1.2s\t2.0s\n"+
 		"c.d\t-\t0\t1\t-\t-\t-\n")

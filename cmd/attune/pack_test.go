@@ -220,8 +220,8 @@ func TestPackInstallFails(t *testing.T) {
 				data(`{"content": "f", "offset": 0, "next_offset": 1, "total_size": 10000}`)(w, r)
 				return
 			}
-			data(`{"content": "half a line\nno matching distribution", "offset": 5904, "next_offset": 10000,
-				"total_size": 10000}`)(w, r)
+			data(`{"content": "half a line\nno matching distribution", "offset": 5904, "next_offset": 10000, `+
+				`"total_size": 10000}`)(w, r)
 		},
 	})
 	got := invocation{api: api}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
@@ -254,8 +254,8 @@ func TestPackShow(t *testing.T) {
 			if r.URL.RawQuery != "pack=weather" {
 				t.Errorf("query %q", r.URL.RawQuery)
 			}
-			data(`[{"ref": "weather.report", "runner_type": "python", "secrets": ["k"],
-				"policy": {"concurrency": {"limit": 2}}}]`)(w, r)
+			data(`[{"ref": "weather.report", "runner_type": "python", "secrets": ["k"], `+
+				`"policy": {"concurrency": {"limit": 2}}}]`)(w, r)
 		},
 	})
 	invocation{api: api}.call(t, "pack", "show", "weather").want(t, exitDone,

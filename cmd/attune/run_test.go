@@ -12,8 +12,8 @@ import (
 
 // execution is the document of one in a state; more is put at its end.
 func execution(status, more string) string {
-	return fmt.Sprintf(`{"id": "e-1", "action": "weather.report", "status": %q, "attempt": 1,
-		"created_at": "2026-01-15T12:00:00Z"%s}`,
+	return fmt.Sprintf(`{"id": "e-1", "action": "weather.report", "status": %q, "attempt": 1, `+
+		`"created_at": "2026-01-15T12:00:00Z"%s}`,
 		status, more)
 }
 
@@ -73,8 +73,8 @@ func TestRunWait(t *testing.T) {
 		"completed": {execution("completed", `, "result": {"b": 1, "a": "<"}`), exitDone,
 			"{\n  \"b\": 1,\n  \"a\": \"<\"\n}\n", nil},
 		"no result": {execution("completed", ""), exitDone, "", nil},
-		"exception": {execution("failed", `, "reason": "exception",
-				"failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "",
+		"exception": {execution("failed",
+			`, "reason": "exception", "failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "",
 			[]string{"attune: weather.report failed (exception): ValueError: no such city\n", "attune logs e-1"}},
 		"exit status": {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "",
 			[]string{"failed (exit status 7)"}},
@@ -82,8 +82,8 @@ func TestRunWait(t *testing.T) {
 			[]string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
 		"out of pids": {execution("failed", `, "reason": "pids"`), exitFailed, "",
 			[]string{"failed (pids)", "raise resources.pids"}},
-		"disk is full": {execution("failed", `, "reason": "disk",
-				"failure": {"error": "no space", "error_type": "OSError"}`), exitFailed, "",
+		"disk is full": {execution("failed",
+			`, "reason": "disk", "failure": {"error": "no space", "error_type": "OSError"}`), exitFailed, "",
 			[]string{"failed (disk): OSError: no space", "raise resources.tmp"}},
 		"timeout": {execution("timeout", `, "reason": "deadline"`), exitTimeout, "",
 			[]string{"timeout (deadline)", "raise timeout"}},

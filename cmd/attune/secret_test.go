@@ -26,14 +26,14 @@ func TestSecretSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := routes(t, map[string]http.HandlerFunc{"PUT /api/v1/secrets/key": func(w http.ResponseWriter,
-				r *http.Request) {
-				if got := bodyOf(t, r)["value"]; got != test.value || r.URL.RawQuery != test.query {
-					t.Errorf("value of %d bytes, query %q; want %d bytes, %q", len(got.(string)), r.URL.RawQuery, len(test.value),
-						test.query)
-				}
-				w.WriteHeader(http.StatusNoContent)
-			}})
+			api := routes(t, map[string]http.HandlerFunc{
+				"PUT /api/v1/secrets/key": func(w http.ResponseWriter, r *http.Request) {
+					if got := bodyOf(t, r)["value"]; got != test.value || r.URL.RawQuery != test.query {
+						t.Errorf("value of %d bytes, query %q; want %d bytes, %q", len(got.(string)), r.URL.RawQuery, len(test.value),
+							test.query)
+					}
+					w.WriteHeader(http.StatusNoContent)
+				}})
 			got := invocation{api: api, stdin: test.stdin}.call(t, append([]string{"secret", "set", "key"}, test.args...)...)
 			got.want(t, exitDone, "secret key set ("+test.scope+")\n")
 		})

@@ -68,8 +68,8 @@ type Set struct {
 	children []*child // in the order in which Close ends them
 }
 
-// Start starts the daemons and returns when each of them serves. It first ends the daemons that an earlier process left.
-// Only ctx limits the time: after a crash, PostgreSQL may need long to recover.
+// Start starts the daemons and returns when each of them serves. It first ends the daemons that an earlier process
+// left. Only ctx limits the time: after a crash, PostgreSQL may need long to recover.
 func Start(ctx context.Context, config Config) (*Set, error) {
 	config, err := config.validate()
 	if err != nil {

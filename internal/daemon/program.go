@@ -102,8 +102,8 @@ func (p program) processes() ([]int, error) {
 	return found, nil
 }
 
-// owns reports whether a process has the program's name and home folder. A zombie has no folder. The folders are compared
-// by identity, since a path may mean something else in a container.
+// owns reports whether a process has the program's name and home folder. A zombie has no folder. The folders are
+// compared by identity, since a path may mean something else in a container.
 func (p program) owns(pid int, home os.FileInfo) bool {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	name, err := os.ReadFile(filepath.Join(proc, "comm"))

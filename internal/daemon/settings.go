@@ -90,8 +90,8 @@ func (s *settings) choosePorts() error {
 	return s.save()
 }
 
-// Ports are chosen below the kernel's range for outgoing connections. Within the range, a connection could take the port
-// of a daemon that is being restarted.
+// Ports are chosen below the kernel's range for outgoing connections. Within the range, a connection could take the
+// port of a daemon that is being restarted.
 const (
 	firstPort = 20000
 	lastPort  = 31999

@@ -50,8 +50,10 @@ type checker struct {
 
 func replay(all []Transaction) *checker {
 	c := &checker{
-		waiting: make(map[string]Row), delayed: make(map[string]Row), slots: make(map[string]Row), queues: make(map[string]Row),
-		heads: make(map[string]Row), gates: make(map[string]Row), finished: make(map[string]int), entered: make(map[string]int64),
+		waiting: make(map[string]Row), delayed: make(map[string]Row), slots: make(map[string]Row),
+		queues: make(map[string]Row),
+		heads:  make(map[string]Row), gates: make(map[string]Row), finished: make(map[string]int),
+		entered: make(map[string]int64),
 		overdue: make(map[string]string), claims: make(map[string]bool), rates: make(map[string]*rate),
 	}
 	for i, t := range all {

@@ -31,7 +31,8 @@ func update(table string, old, r Row) Change  { return Change{table, Update, old
 func together(parts ...[]Change) (t []Change) { return slices.Concat(parts...) }
 
 func waits(id string, ticket int) Row {
-	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops", "parameters", `{"n": 1}`)
+	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops", "parameters",
+		`{"n": 1}`)
 }
 
 func slot(number int) Row { return row("worker", "w", "number", number, "status", "free", "claim", 0) }
@@ -44,7 +45,8 @@ type story struct {
 
 func begun() *story {
 	s := &story{}
-	s.commit([]Change{insert("queues", s.queue()), insert("heads", s.head()), insert("slots", slot(1)), insert("slots", slot(2))})
+	s.commit([]Change{insert("queues", s.queue()), insert("heads", s.head()), insert("slots", slot(1)),
+		insert("slots", slot(2))})
 	return s
 }
 
@@ -83,8 +85,8 @@ func (s *story) admit(number, claim int, r Row) []Change {
 }
 
 func (s *story) admitAs(status string, number, claim int, r Row) []Change {
-	return together([]Change{remove("waiting", r), update("slots", slot(number), taken(number, claim, r).with("status", status))},
-		s.depart(1, int(r.number("ticket"))))
+	return together([]Change{remove("waiting", r),
+		update("slots", slot(number), taken(number, claim, r).with("status", status))}, s.depart(1, int(r.number("ticket"))))
 }
 
 func start(held Row) []Change {
@@ -135,7 +137,8 @@ func TestGoodHistories(t *testing.T) {
 		"one that has waited too long is passed over": func(s *story) {
 			late := a.with("wait_until", "2026-01-01 09:59:59+00")
 			s.commit(together(s.enter(late), s.enter(b))).commit(s.admit(1, 1, b))
-			s.commit(together([]Change{remove("waiting", late), insert("finished", row("id", "a", "status", "timeout"))}, s.depart(1, 11)))
+			s.commit(together([]Change{remove("waiting", late), insert("finished", row("id", "a", "status", "timeout"))},
+				s.depart(1, 11)))
 		},
 		"a limit is lowered below what runs": func(s *story) {
 			gate := row("id", 1, "scope", "ops.a", "concurrency_limit", 2, "started", 0)
@@ -199,10 +202,11 @@ func TestBadHistories(t *testing.T) {
 		"starts too close": {RuleRate, "are 9.999s apart, but only 1 may start within 10s", func(s *story) {
 			rated(s, "2026-01-01 10:00:09.999+00")
 		}},
-		"a start that is not recorded": {RuleRate, "1 executions of ops were admitted, and 0 starts recorded", func(s *story) {
-			s.commit([]Change{insert("gates", row("id", 1, "scope", "ops", "rate_limit", 1, "rate_window", "00:00:10"))})
-			s.commit(s.enter(a)).commit(s.admit(1, 1, a))
-		}},
+		"a start that is not recorded": {RuleRate, "1 executions of ops were admitted, and 0 starts recorded",
+			func(s *story) {
+				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops", "rate_limit", 1, "rate_window", "00:00:10"))})
+				s.commit(s.enter(a)).commit(s.admit(1, 1, a))
+			}},
 		"one in two places": {RuleState, "execution a is in 2 locations", func(s *story) {
 			s.commit(s.enter(a)).commit(together([]Change{update("slots", slot(1), taken(1, 1, a))}))
 		}},
@@ -247,8 +251,8 @@ func TestBadHistories(t *testing.T) {
 		"one that admission does not see": {RuleCount, "admission looks only behind ticket 10", func(s *story) {
 			s.commit(s.enter(a)).commit(s.depart(0, 10))
 		}},
-		"one in the queue of another key": {RuleOrder, `"{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`,
-			func(s *story) {
+		"one in the queue of another key": {RuleOrder,
+			`"{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`, func(s *story) {
 				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops.a", "concurrency_key", "{n}"))}).commit(s.enter(a))
 			}},
 		"one that waited too long and starts after all": {RuleOrder, "gets a slot after others behind it", func(s *story) {

@@ -72,7 +72,8 @@ func (c *checker) trackRateLimits(t Transaction) {
 		}
 		id := change.New["id"]
 		if c.rates[id] == nil {
-			c.rates[id] = &rate{last: change.New.number("started"), since: change.New.number("started"), at: make(map[int64]time.Time)}
+			c.rates[id] = &rate{last: change.New.number("started"), since: change.New.number("started"),
+				at: make(map[int64]time.Time)}
 		}
 		if change.Old["rate_limit"] != change.New["rate_limit"] || change.Old["rate_window"] != change.New["rate_window"] {
 			c.rates[id].since = c.rates[id].last

@@ -117,8 +117,8 @@ func (c *checker) checkStatus(m move, t Transaction) {
 func (c *checker) checkSlot(m move) {
 	from, to := m.from.row, m.to.row
 	if slotOf(from) != slotOf(to) || from["claim"] != to["claim"] {
-		c.violate(RuleClaim, "execution %s goes from claim %s of slot %s to claim %s of slot %s", m.id, from["claim"], slotOf(from),
-			to["claim"], slotOf(to))
+		c.violate(RuleClaim, "execution %s goes from claim %s of slot %s to claim %s of slot %s", m.id, from["claim"],
+			slotOf(from), to["claim"], slotOf(to))
 	}
 	switch step := from["status"] + ">" + to["status"]; step {
 	case "scheduled>scheduled", "running>running", "canceling>canceling", "scheduled>running", "scheduled>canceling",
@@ -141,12 +141,13 @@ func (c *checker) checkAttempt(m move) {
 		want++
 	}
 	if to != want {
-		c.violate(RuleAttempt, "attempt %d of execution %s follows attempt %d, going from %s to %s", to, m.id, from, m.from, m.to)
+		c.violate(RuleAttempt, "attempt %d of execution %s follows attempt %d, going from %s to %s", to, m.id, from, m.from,
+			m.to)
 	}
 	same := m.from.row["ticket"] != "" && m.to.row["ticket"] != ""
 	if same && m.from.row["ticket"] != m.to.row["ticket"] {
-		c.violate(RuleOrder, "execution %s goes from ticket %s to ticket %s without a new attempt", m.id, m.from.row["ticket"],
-			m.to.row["ticket"])
+		c.violate(RuleOrder, "execution %s goes from ticket %s to ticket %s without a new attempt", m.id,
+			m.from.row["ticket"], m.to.row["ticket"])
 	}
 }
 

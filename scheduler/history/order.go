@@ -20,8 +20,8 @@ func (c *checker) checkEntries(moves []move) {
 		c.checkKey(m)
 		fresh := m.from.table == "" || m.from.table == "delayed"
 		if fresh && ticket <= c.entered[queue] {
-			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket,
-				c.entered[queue])
+			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue,
+				ticket, c.entered[queue])
 		}
 		if released := m.from.table == "slots"; released && m.from.row["queue_id"] != queue {
 			c.violate(RuleOrder, "execution %s is released from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
@@ -50,7 +50,8 @@ func (c *checker) checkAdmissions(moves []move) {
 				m.to.row["queue_id"])
 		}
 		if until, passed := c.overdue[m.id]; passed && m.from.row["wait_until"] == until {
-			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (%s)", m.id,
+			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too "+
+				"long (%s)", m.id,
 				m.to.row["queue_id"], until)
 		}
 		c.checkKey(m)
@@ -75,7 +76,8 @@ func (c *checker) checkFront(queue string, admitted []Row) {
 			c.overdue[id] = until
 			continue
 		}
-		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of it in queue %s",
+		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of "+
+			"it in queue %s",
 			back["id"], back["ticket"], id, row["ticket"], queue)
 	}
 }
@@ -89,7 +91,7 @@ func (c *checker) checkKey(m move) {
 	}
 	key, err := attune.QueueKey(names, []byte(row["parameters"]))
 	if err != nil || queue["action"] != row["action"] || queue["key"] != key {
-		c.violate(RuleOrder, "execution %s of %s with the key %q stands in queue %s, which is that of %s with the key %q", m.id,
-			row["action"], key, row["queue_id"], queue["action"], queue["key"])
+		c.violate(RuleOrder, "execution %s of %s with the key %q stands in queue %s, which is that of %s with the key %q",
+			m.id, row["action"], key, row["queue_id"], queue["action"], queue["key"])
 	}
 }

@@ -37,7 +37,8 @@ func (c *checker) checkQueue(queue string) {
 		}
 	}
 	if counted := q.number("entered") - h.number("departed"); counted != waiting {
-		c.violate(RuleCount, "queue %s counts %s entered and %s departed, and %d wait", queue, q["entered"], h["departed"], waiting)
+		c.violate(RuleCount, "queue %s counts %s entered and %s departed, and %d wait", queue, q["entered"], h["departed"],
+			waiting)
 	}
 	if waiting > 0 && q["busy"] != "true" {
 		c.violate(RuleCount, "%d wait in queue %s, which is not marked as busy", waiting, queue)

@@ -75,7 +75,8 @@ func logWholeRows(ctx context.Context, conn *pgx.Conn) error {
 func (r *Recorder) Transactions(ctx context.Context) ([]Transaction, error) {
 	var lines []string
 	err := r.do(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `select data from pg_logical_slot_get_changes($1, null, null, 'skip-empty-xacts', '1')`, r.slot)
+		rows, err := conn.Query(ctx, `select data from pg_logical_slot_get_changes($1, null, null, 'skip-empty-xacts', '1')`,
+			r.slot)
 		if err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func runsInOrder(t *testing.T, s *service) {
 }
 
 // concurrentSubmissions: a submission that was answered before another was sent must start before it, and the starts
-// never overlap. Each submitter sends one after the other, so there is something to compare.
+// never overlap. Submitters send their own one after the other, so there is something to compare.
 func concurrentSubmissions(t *testing.T, s *service) {
 	const submitters, each = 20, 5
 	chains := make([][]attune.Execution, submitters)
@@ -284,8 +284,8 @@ func badInput(t *testing.T, s *service) {
 			t.Errorf("submit %s: %d, want %d", action, got, want)
 		}
 	}
-	if out, status := s.cli(t, "", "pack", "install", writePack(t,
-		files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolor: red\n"})); status == 0 {
+	if out, status := s.cli(t, "", "pack", "install",
+		writePack(t, files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolor: red\n"})); status == 0 {
 		t.Errorf("a pack with an unknown field was accepted: %s", out)
 	}
 }

@@ -53,7 +53,7 @@ func TestRunsOutliveTheDaemons(t *testing.T) {
 	s.losesItsShim(t, dir)
 }
 
-// losesItsShim: when a shim is killed, the end of its execution is not known, and its slot is free once nothing of it
+// losesItsShim: how an execution ends whose shim is killed cannot be known, and its slot is free once nothing of it
 // runs.
 func (s *service) losesItsShim(t *testing.T, dir string) {
 	t.Helper()

@@ -22,8 +22,8 @@ func outputPack() files {
 		"actions/leave.py": "import os\ndef run(parameters, secrets):\n  os.mkdir(os.environ['ATTUNE_OUTPUT'] + '/deep')\n" +
 			"  open(os.environ['ATTUNE_OUTPUT'] + '/deep/a b.txt', 'w').write('hello')\n  raise SystemExit(3)\n",
 		"actions/js.yaml": "ref: js\nentry_point: leave.js\n",
-		"actions/leave.js": "const fs = require('fs')\n" +
-			"exports.run = () => { fs.mkdirSync(process.env.ATTUNE_OUTPUT + '/deep')\n" +
+		"actions/leave.js": "const fs = require('fs'); exports.run = () => { fs.mkdirSync(process.env.ATTUNE_OUTPUT + " +
+			"'/deep')\n" +
 			"fs.writeFileSync(process.env.ATTUNE_OUTPUT + '/deep/a b.txt', 'hello'); process.exit(3) }\n",
 		"actions/sh.yaml":  "ref: sh\nentry_point: leave.sh\n",
 		"actions/leave.sh": "mkdir $ATTUNE_OUTPUT/deep; printf hello >\"$ATTUNE_OUTPUT/deep/a b.txt\"; exit 3\n",

@@ -53,8 +53,8 @@ func build(tb testing.TB) string {
 	if out, err := command.CombinedOutput(); err != nil {
 		tb.Fatalf("build attune: %v\n%s", err, out)
 	}
-	shim := filepath.Join(filepath.Dir(binary), "attune-shim")
-	if err := os.Symlink(variable(tb, "ATTUNE_TEST_SHIM"), shim); err != nil {
+	if err := os.Symlink(variable(tb, "ATTUNE_TEST_SHIM"),
+		filepath.Join(filepath.Dir(binary), "attune-shim")); err != nil {
 		tb.Fatal(err)
 	}
 	return binary

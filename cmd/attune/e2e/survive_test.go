@@ -26,8 +26,8 @@ func numbersPack() files {
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
 		"actions/brief.yaml": "ref: brief\nentry_point: numbers.sh\ntimeout: 4\n" +
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
-		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do\n" +
-			"  seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02\ndone\n" +
+		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02; " +
+			"done\n" +
 			"sleep ${PARAM_late:-0}\nseq $((i * 1000)) $((i * 1000 + 9999))\necho $i >$ATTUNE_RESULT\n",
 	}
 }

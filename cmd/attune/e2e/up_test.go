@@ -48,9 +48,8 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	first.install(t, steadyPack())
 	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
 	// Not just running, which it is said to be while its sandbox is still being made.
-	begun := first.await(t, runs.ID, func(attune.Execution) bool {
-		return first.page(t, runs.ID, "stdout", 0, 1).Content != ""
-	})
+	begun := first.await(t, runs.ID,
+		func(attune.Execution) bool { return first.page(t, runs.ID, "stdout", 0, 1).Content != "" })
 	first.kill(t)
 	scrap := filepath.Join(dir, "staging", "archive-half")
 	if err := os.WriteFile(scrap, nil, 0o600); err != nil {

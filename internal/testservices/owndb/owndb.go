@@ -78,8 +78,8 @@ func (s *Server) Stop() {
 	s.set = nil
 }
 
-// Crash kills the server. Commits that did not wait for the disk are lost if they are not there yet. It returns when the
-// server has recovered.
+// Crash kills the server. Commits that did not wait for the disk are lost if they are not there yet. It returns when
+// the server has recovered.
 func (s *Server) Crash() {
 	s.tb.Helper()
 	before := s.postmaster()
