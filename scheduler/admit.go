@@ -27,8 +27,8 @@ type admitted struct {
 // admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets
 // first.
 //
-// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single queues:
-// so it is used as long as no such limit is known, and where one is found the other follows at once.
+// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single
+// queues: so it is used as long as no such limit is known, and where one is found the other follows at once.
 func (q *Queue) admit(ctx context.Context, life workerLife, n int) (admitted, error) {
 	n = min(n, maxAdmission)
 	sql, plain := admitSQL, !q.layered.Load()

@@ -51,8 +51,8 @@ func (q *Queue) transact(ctx context.Context, fn func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, q.db.Pool(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
-// admissionBatch returns a batch whose statements run under the admission lock. It is sent whole and is one transaction: a
-// process that is stopped in the middle of it does not keep the lock.
+// admissionBatch returns a batch whose statements run under the admission lock. It is sent whole and is one
+// transaction: a process that is stopped in the middle of it does not keep the lock.
 func admissionBatch() *pgx.Batch {
 	batch := &pgx.Batch{}
 	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
