@@ -28,7 +28,7 @@ const (
 	NetworkEgress Network = "egress"
 )
 
-// Runtime is the program that makes an action's sandboxes.
+// Runtime is the program that makes the sandboxes of an action.
 type Runtime string
 
 const (
@@ -55,7 +55,7 @@ const (
 
 var actionName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// Action is one thing that a pack can do.
+// Action is one operation of a pack.
 type Action struct {
 	// ID is a UUID that stays the same across versions of the pack; empty in a manifest.
 	ID string `json:"id,omitempty"`
@@ -72,7 +72,7 @@ type Action struct {
 	// Parameters and OutputSchema are JSON Schemas; null accepts anything.
 	Parameters   json.RawMessage `json:"parameters,omitempty"`
 	OutputSchema json.RawMessage `json:"output_schema,omitempty"`
-	// Secrets are the names that the action reads.
+	// Secrets are the names of the secrets that the action reads.
 	Secrets []string `json:"secrets,omitempty"`
 	// Env is set by the runner before the action's code; it never holds a secret.
 	Env map[string]string `json:"env,omitempty"`
@@ -109,15 +109,15 @@ const (
 	MaxAttempts              = 100
 )
 
-// DefaultRetryReasons are those that another attempt may cure, and after which the code has certainly ended.
+// DefaultRetryReasons are the reasons that another attempt may cure and after which the code has certainly ended.
 func DefaultRetryReasons() []Reason {
 	return []Reason{
 		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed,
 	}
 }
 
-// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done
-// its work unseen.
+// RetryReasons are the reasons that Retry.Reasons may name: the default ones, and those after which the attempt may
+// have succeeded unnoticed.
 func RetryReasons() []Reason {
 	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)
@@ -139,7 +139,7 @@ type Resources struct {
 	LogBytes int64 `json:"log_bytes,omitempty"`
 }
 
-// ValidActionName reports whether s can be the part of an action's ref behind the dot.
+// ValidActionName reports whether s can be the part of an action's ref after the dot.
 func ValidActionName(s string) bool { return actionName.MatchString(s) }
 
 // SplitActionRef cuts "<pack>.<name>" in two; ok is false when s is not of that form.
@@ -148,7 +148,7 @@ func SplitActionRef(s string) (pack, name string, ok bool) {
 	return pack, name, ok && ValidPackRef(pack) && ValidActionName(name)
 }
 
-// Name is the part of the ref behind the dot.
+// Name is the part of the ref after the dot.
 func (a *Action) Name() string {
 	_, name, _ := strings.Cut(a.Ref, ".")
 	return name

@@ -10,9 +10,9 @@ import (
 type Status string
 
 const (
-	// StatusQueued waits for its turn.
+	// StatusQueued waits in its queue.
 	StatusQueued Status = "queued"
-	// StatusScheduled has a slot; its worker starts it, or has just done so.
+	// StatusScheduled has a slot; its worker is starting it, or has just started it.
 	StatusScheduled Status = "scheduled"
 	// StatusRunning has a slot, and its start is recorded.
 	StatusRunning Status = "running"
@@ -30,7 +30,7 @@ const (
 	StatusAbandoned Status = "abandoned"
 )
 
-// Statuses lists every state, in the order of a life.
+// Statuses lists every state, in the usual order.
 func Statuses() []Status {
 	return []Status{
 		StatusQueued, StatusScheduled, StatusRunning, StatusCanceling, StatusCompleted,
@@ -61,15 +61,15 @@ const (
 	ReasonException Reason = "exception"
 	// ReasonOutOfMemory: the memory limit was reached and the whole sandbox killed.
 	ReasonOutOfMemory Reason = "oom"
-	// ReasonPids: the action failed after the limit of processes had refused it another one.
+	// ReasonPids: the action failed after it reached the limit of processes.
 	ReasonPids Reason = "pids"
 	// ReasonDisk: the action failed with its /tmp full of bytes or of files.
 	ReasonDisk Reason = "disk"
 	// ReasonInvalidResult: the result is not JSON, is too large, or does not fit the output schema.
 	ReasonInvalidResult Reason = "invalid_result"
-	// ReasonDeadline: the action ran into its timeout.
+	// ReasonDeadline: the action reached its timeout.
 	ReasonDeadline Reason = "deadline"
-	// ReasonCancelRequested: it was cancelled on request.
+	// ReasonCancelRequested: the execution was cancelled on request.
 	ReasonCancelRequested Reason = "cancel_requested"
 	// ReasonSecretMissing: a secret was removed between submission and start.
 	ReasonSecretMissing Reason = "secret_missing"
@@ -87,9 +87,9 @@ const (
 	ReasonWorkerStopped Reason = "worker_stopped"
 	// ReasonPackRemoved: the pack was uninstalled while the execution waited.
 	ReasonPackRemoved Reason = "pack_removed"
-	// ReasonQueueTimeout: it waited longer than its policies allow.
+	// ReasonQueueTimeout: the execution waited longer than its policies allow.
 	ReasonQueueTimeout Reason = "queue_timeout"
-	// ReasonSuperseded: a newer execution replaced it, under MethodCancelOldest.
+	// ReasonSuperseded: a newer execution replaced this one, under MethodCancelOldest.
 	ReasonSuperseded Reason = "superseded"
 )
 
@@ -116,7 +116,7 @@ type Execution struct {
 	ImageDigest string `json:"image_digest"`
 	Status      Status `json:"status"`
 	Reason      Reason `json:"reason,omitempty"`
-	// Attempt is the present one, counted from 1; those before it are in Attempts.
+	// Attempt is the number of the present attempt, from 1; Attempts has the earlier ones.
 	Attempt    int             `json:"attempt"`
 	Parameters json.RawMessage `json:"parameters"`
 	// Result is what the action returned; null when it is larger than MaxResultBytes, then it is only in the log bucket.
@@ -126,10 +126,10 @@ type Execution struct {
 	ExitCode *int     `json:"exit_code,omitempty"`
 	// Usage is what the execution used; nil where nothing ran.
 	Usage *Usage `json:"usage,omitempty"`
-	// Outputs are the files that the action left, by name; listings come without them.
+	// Outputs are the files that the action left, by name; listings leave them out.
 	Outputs []OutputFile `json:"outputs,omitempty"`
 	Worker  string       `json:"worker,omitempty"`
-	// Position counts from 1 and is there while the execution waits.
+	// Position counts from 1; it is set while the execution waits.
 	Position    *int       `json:"position,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
@@ -137,11 +137,11 @@ type Execution struct {
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
 	// RetryAt is when the pause before the next attempt ends; until then the execution has no position in its queue.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
-	// Attempts are the ones that failed and were tried again, oldest first; listings come without them.
+	// Attempts are the failed attempts before the present one, oldest first; listings leave them out.
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
-// Attempt is one that failed and was tried again.
+// Attempt is a failed attempt that was followed by another.
 type Attempt struct {
 	Attempt     int        `json:"attempt"`
 	Status      Status     `json:"status"`
@@ -164,7 +164,7 @@ type Usage struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 	// PeakMemoryBytes is the most memory at one instant, /tmp and cached files included.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
-	// ThrottledSeconds is how long the cpu limit held processes back that had work to do.
+	// ThrottledSeconds is how long the CPU limit kept processes from running.
 	ThrottledSeconds float64 `json:"throttled_seconds"`
 	// Isolation is the level of isolation, as `attune doctor` names it; empty where it is not known.
 	Isolation string `json:"isolation,omitempty"`

@@ -39,7 +39,7 @@ type Manifest struct {
 	Policy Policy `json:"policy"`
 }
 
-// Dependencies is what a pack's image holds beyond its base.
+// Dependencies are what a pack's image has beyond its base.
 type Dependencies struct {
 	Python *LanguageDependencies `json:"python,omitempty"`
 	NodeJS *LanguageDependencies `json:"nodejs,omitempty"`
@@ -47,7 +47,7 @@ type Dependencies struct {
 	System []string `json:"system,omitempty"`
 }
 
-// LanguageDependencies is one language's share.
+// LanguageDependencies are the dependencies of one language.
 type LanguageDependencies struct {
 	// Version constrains the runtime: PEP 440 for Python, npm's semver ranges for Node.js; empty takes the default.
 	Version string `json:"version,omitempty"`
@@ -59,7 +59,7 @@ type LanguageDependencies struct {
 type InstallationStatus string
 
 const (
-	// InstallationPending waits for a worker to take it.
+	// InstallationPending waits for a worker.
 	InstallationPending InstallationStatus = "pending"
 	// InstallationInstalling is being built by a worker.
 	InstallationInstalling InstallationStatus = "installing"
@@ -86,15 +86,15 @@ const (
 	PhaseBase InstallationPhase = "base"
 	// PhaseDependencies installs Debian, Python and Node.js packages, or finds the layer that has them.
 	PhaseDependencies InstallationPhase = "dependencies"
-	// PhaseFiles lays the pack's own files on top.
+	// PhaseFiles adds the pack's own files.
 	PhaseFiles InstallationPhase = "files"
 	// PhaseImage writes the image and makes its version the one that serves.
 	PhaseImage InstallationPhase = "image"
-	// PhaseDone: nothing is left to do.
+	// PhaseDone: the installation has ended.
 	PhaseDone InstallationPhase = "done"
 )
 
-// Progress is the share of an installation, in percent, that is done when it enters the phase.
+// Progress is how much of an installation, in percent, is done when it enters the phase.
 func (p InstallationPhase) Progress() int {
 	switch p {
 	case PhaseFetch:

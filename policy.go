@@ -59,17 +59,17 @@ const (
 	MaxKeyParameters = 8
 )
 
-// PolicyOrigin is who set a policy. An operator's replaces the pack's.
+// PolicyOrigin says where a policy comes from. An operator's policy replaces the pack's.
 type PolicyOrigin string
 
 const (
-	// OriginPack is the pack's files.
+	// OriginPack: from the pack's files.
 	OriginPack PolicyOrigin = "pack"
-	// OriginOperator is the API, and so a person.
+	// OriginOperator: set through the API.
 	OriginOperator PolicyOrigin = "operator"
 )
 
-// ScopedPolicy is the policy that is in force for a scope.
+// ScopedPolicy is the policy that applies to a scope.
 type ScopedPolicy struct {
 	// Scope is "global", "packs/<ref>" or "actions/<ref>".
 	Scope     string       `json:"scope"`
@@ -87,7 +87,7 @@ type QueueStats struct {
 	Limit *int `json:"limit"`
 	// AvgWaitTimeSeconds is the mean time from submission to now of the executions that wait; nil when none does.
 	AvgWaitTimeSeconds *float64 `json:"avg_wait_time_seconds"`
-	// OldestWaitSeconds is how long the head of the queue has waited; nil when none waits.
+	// OldestWaitSeconds is how long the head of the queue has waited; nil when no execution waits.
 	OldestWaitSeconds *float64 `json:"oldest_wait_seconds"`
 	// Keys are the queues, with executions, of an action with a concurrency key; Limit is then the total.
 	Keys []KeyStats `json:"keys,omitempty"`

@@ -1,10 +1,3 @@
-// Package api is the service's face to programs: REST under /api/v1 with its OpenAPI document, and the few routes
-// beside it that operators need.
-//
-// A request passes, in this order: a name for the log, the access log and metrics, a net for panics, security headers,
-// authentication, the router, the role that the operation needs, and the strict reading of its input. What is left for
-// a handler is to ask the layers below and to keep to the packs that the token is limited to. Their errors become
-// problem documents in one function, problemFor.
 package api
 
 import (

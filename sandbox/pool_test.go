@@ -35,7 +35,9 @@ func TestPoolDrains(t *testing.T) {
 		if made, _ := p.Take("pack.action", changed, &one); made != nil {
 			t.Error("a sandbox with other limits was given")
 		}
-		p.Await(t, "only the new one waits", func(s sandbox.PoolStats) bool { return s.Drained == 1 && s.Waiting == 1 && s.Refills == 2 })
+		p.Await(t, "only the new one waits", func(s sandbox.PoolStats) bool {
+			return s.Drained == 1 && s.Waiting == 1 && s.Refills == 2
+		})
 		p.Stop()
 		p.AwaitNone(t)
 	})
@@ -51,16 +53,17 @@ func TestPoolDrains(t *testing.T) {
 		t.Parallel()
 		s := fakeSubject()
 		var changed atomic.Bool
-		p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{Current: func(context.Context, string) (sandbox.Spec, bool, error) {
+		current := func(context.Context, string) (sandbox.Spec, bool, error) {
 			spec := s.Spec("", "echo")
 			if changed.Load() {
 				spec.Network = attune.NetworkEgress
 			}
 			return spec, true, nil
-		}})
+		}
+		p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{Current: current})
 		p.Warm(t, "pack.action", p.Spec("", "echo"))
 		changed.Store(true)
-		p.Await(t, "none waits, although nobody asked", sandboxtest.Waiting(0))
+		p.Await(t, "none waits, although none was taken", sandboxtest.Waiting(0))
 		p.AwaitNone(t)
 	})
 	t.Run("age", func(t *testing.T) {

@@ -27,8 +27,8 @@ type admitted struct {
 // admit gives up to n slots to a worker: of every queue with room its head, and of all those heads the oldest tickets
 // first.
 //
-// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single queues:
-// so it is used as long as no such limit is known, and where one is found the other follows at once.
+// There are two statements for it. The plain one costs less, and gives nothing where a limit stands above single
+// queues: so it is used as long as no such limit is known, and where one is found the other follows at once.
 func (q *Queue) admit(ctx context.Context, life workerLife, n int) (admitted, error) {
 	n = min(n, maxAdmission)
 	sql, plain := admitSQL, !q.layered.Load()
@@ -46,9 +46,8 @@ func (q *Queue) admit(ctx context.Context, life workerLife, n int) (admitted, er
 }
 
 func (q *Queue) admitWith(ctx context.Context, sql sqlText, life workerLife, n int) (a admitted, err error) {
-	// A batch is one transaction, and each of its statements has a snapshot of its own, younger than the lock.
-	batch := &pgx.Batch{}
-	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
+	// Each statement of a batch has a snapshot of its own, younger than the lock.
+	batch := admissionBatch()
 	sql.queue(batch, pgx.NamedArgs{
 		"worker": life.Name, "life": life.ID, "most": n,
 		"number": rand.Int64N(maxNumber), //nolint:gosec // it must be another one each time, and may be guessed

@@ -46,7 +46,8 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 // cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns
 // the former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
 func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) ([]string, error) {
-	waited, err := leave(ctx, tx, leaveSQL, attune.StatusCancelled, reason, ids)
+	args := leaveArgs(attune.StatusCancelled, reason, ids)
+	waited, err := leave(ctx, tx, leaveSQL, args)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 		where id = any($1::uuid[]) and status in ('scheduled', 'running')`, ids, reason); err != nil {
 		return nil, err
 	}
-	paused, err := leave(ctx, tx, leaveDelayedSQL, attune.StatusCancelled, reason, ids)
+	paused, err := leave(ctx, tx, leaveDelayedSQL, args)
 	return append(waited, paused...), err
 }
 

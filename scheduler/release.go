@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"attune/storage"
 )
@@ -16,12 +17,12 @@ func (q *Queue) release(ctx context.Context, worker string, keep []int64) error 
 		keep = []int64{}
 	}
 	var released int64
-	err := q.admission(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, releaseSQL.text, releaseSQL.args(pgx.NamedArgs{"worker": worker, "keep": keep})...)
+	batch := admissionBatch()
+	releaseSQL.queue(batch, pgx.NamedArgs{"worker": worker, "keep": keep}).Exec(func(tag pgconn.CommandTag) error {
 		released = tag.RowsAffected()
-		return err
+		return nil
 	})
-	if err != nil {
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
 		return storage.Translate("release executions", err)
 	}
 	if released > 0 {

@@ -1,4 +1,3 @@
-// Command attune is the whole of Attune in one binary: the service, its workers, and the client that talks to them.
 package main
 
 import (

@@ -26,7 +26,8 @@ type upCommand struct {
 
 // Help is the long text of `attune up --help`.
 func (*upCommand) Help() string {
-	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. Source DIR/connections.env in another shell:
+	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. ` +
+		`Source DIR/connections.env in another shell:
 it has the addresses and an administrator's token.
 ` + environmentHelp + `
 Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in

@@ -20,7 +20,8 @@ type workerCommands struct {
 
 // Help is the long text of `attune worker --help`.
 func (*workerCommands) Help() string {
-	return `Without a subcommand it runs a worker on this host: "attune worker --data-dir DIR" is the same as "attune worker
+	return `Without a subcommand it runs a worker on this host: ` +
+		`"attune worker --data-dir DIR" is the same as "attune worker
 run --data-dir DIR", and "attune worker run --help" has the flags.
 `
 }

@@ -138,7 +138,8 @@ func (s *Schema) Apply(field string, doc json.RawMessage) (json.RawMessage, erro
 	}
 	values, ok := decoded.(map[string]any)
 	if !ok {
-		return nil, notAccepted(field, attune.Problem{Field: field, Message: "must be an object, is " + word(typeOf(decoded))})
+		return nil, notAccepted(field,
+			attune.Problem{Field: field, Message: "must be an object, is " + word(typeOf(decoded))})
 	}
 	var texts map[string]json.RawMessage // the text as it was sent, which keeps every digit
 	if err := json.Unmarshal(doc, &texts); err != nil {

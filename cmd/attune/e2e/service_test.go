@@ -53,7 +53,8 @@ func build(tb testing.TB) string {
 	if out, err := command.CombinedOutput(); err != nil {
 		tb.Fatalf("build attune: %v\n%s", err, out)
 	}
-	if err := os.Symlink(variable(tb, "ATTUNE_TEST_SHIM"), filepath.Join(filepath.Dir(binary), "attune-shim")); err != nil {
+	if err := os.Symlink(variable(tb, "ATTUNE_TEST_SHIM"),
+		filepath.Join(filepath.Dir(binary), "attune-shim")); err != nil {
 		tb.Fatal(err)
 	}
 	return binary
@@ -294,7 +295,8 @@ func running(e attune.Execution) bool { return e.Status == attune.StatusRunning 
 func (s *service) page(tb testing.TB, id, stream string, offset, limit int64) attune.LogPage {
 	tb.Helper()
 	var page attune.LogPage
-	s.call(tb, http.MethodGet, fmt.Sprintf("/executions/%s/logs/%s?offset=%d&limit=%d", id, stream, offset, limit), nil, &page)
+	s.call(tb, http.MethodGet, fmt.Sprintf("/executions/%s/logs/%s?offset=%d&limit=%d", id, stream, offset, limit), nil,
+		&page)
 	return page
 }
 
