@@ -171,7 +171,7 @@ func (d dependencies) writeInputs(dir string, files fs.FS) error {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		if err := layFile(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
+		if err := writeFile(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func (d dependencies) writeInputs(dir string, files fs.FS) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(layFile(filepath.Join(dir, "wheels", name), file), file.Close()); err != nil {
+		if err := errors.Join(writeFile(filepath.Join(dir, "wheels", name), file), file.Close()); err != nil {
 			return err
 		}
 	}
@@ -208,7 +208,7 @@ func makeReadable(dir string) error {
 	})
 }
 
-func layFile(path string, content io.Reader) error {
+func writeFile(path string, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

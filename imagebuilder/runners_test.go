@@ -484,7 +484,7 @@ func runCases(t *testing.T, runner attune.RunnerType, cases []runnerCase) []outc
 			"actions/" + c.file: c.code + "\n",
 			"actions/helper.py": "def run(parameters, secrets): return 'helped'\n",
 		} {
-			if err := layFile(filepath.Join(w.inputs(), fmt.Sprint(i), name), strings.NewReader(content)); err != nil {
+			if err := writeFile(filepath.Join(w.inputs(), fmt.Sprint(i), name), strings.NewReader(content)); err != nil {
 				t.Fatal(err)
 			}
 		}
