@@ -7,8 +7,8 @@
 //	ATTUNE_TEST_DATABASE_URL         of a superuser
 //	ATTUNE_TEST_S3_ENDPOINT          with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
 //	ATTUNE_TEST_CONTAINERD_ADDRESS   the socket
-//	ATTUNE_TEST_BIN_DIR              containerd, its shim, ctr, runc, minio, CNI plugins
-//	ATTUNE_TEST_SHIM                 bin/attune-shim, which make build makes
+//	ATTUNE_TEST_BIN_DIR              containerd, ctr, runc, runsc, their shims, minio, CNI plugins
+//	PATH                             begins with bin, where make build leaves attune-shim
 //	ATTUNE_CACHE_DIR                 what is kept from one run to the next
 //	TMPDIR                           goes away at the end
 //

@@ -54,7 +54,7 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 	if spec.Network == attune.NetworkEgress && c.config.Network == nil {
 		return nil, fmt.Errorf("sandbox %s: no egress network: %w", spec.ID, sandbox.ErrUnsupported)
 	}
-	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); c.runtimes[spec.Runtime] == "" {
+	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); !c.supports(spec.Runtime) {
 		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why",
 			spec.ID, spec.Runtime, sandbox.ErrUnsupported)
 	}
@@ -105,6 +105,9 @@ func (s *container) make(ctx context.Context) error {
 	}
 	s.made = partDir
 	at.result, at.failure, at.collected = s.dir.result(), s.dir.failure(), s.dir.collected()
+	if s.spec.Runtime == attune.RuntimeRunsc {
+		at.result, at.failure, at.collected = "rootfs/run/result", "rootfs/run/failure", "rootfs/run/collected"
+	}
 
 	s.made = partNetwork // Attach may leave something behind when it fails
 	if s.spec.Network == attune.NetworkEgress {
@@ -117,6 +120,12 @@ func (s *container) make(ctx context.Context) error {
 	rootfs, err := s.record(ctx, chain, at)
 	if err != nil {
 		return err
+	}
+	if s.spec.Runtime == attune.RuntimeRunsc {
+		s.made = partRoot
+		if rootfs, err = s.mountRoot(rootfs); err != nil {
+			return err
+		}
 	}
 	return s.createTask(ctx, rootfs)
 }

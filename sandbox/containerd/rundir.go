@@ -29,6 +29,12 @@ func (d runDir) assignment() string { return filepath.Join(string(d), "assignmen
 func (d runDir) delivered() string  { return filepath.Join(string(d), "delivered") }
 func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json") }
 
+// root is where the root of a sandbox of gVisor is mounted, shared the folder with its files, runscConfig the
+// configuration of its shim.
+func (d runDir) root() string        { return filepath.Join(string(d), "root") }
+func (d runDir) shared() string      { return filepath.Join(string(d), "shared") }
+func (d runDir) runscConfig() string { return filepath.Join(string(d), "runsc.toml") }
+
 // create makes the folder, the pipes, and the three empty files that the sandbox may write. Each file is mounted by
 // itself, so the sandbox can change its content, but never what is at its path.
 func (d runDir) create(owner int) error {

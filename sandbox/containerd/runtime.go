@@ -38,8 +38,8 @@ type Runtime struct {
 	assignments *assignments
 	ids         idRanges
 
-	// runtimes has the path of each container runtime that this host can use, sleep is the program of keepers.
-	runtimes map[attune.Runtime]string
+	// runtimes has the container runtimes that this host can use, sleep is the program of keepers.
+	runtimes map[attune.Runtime]tools
 	sleep    string
 	groups   cgroup.Hierarchy
 	level    string
@@ -70,15 +70,13 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	c := &Runtime{
-		config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring),
-		own: &ownShim{
-			program: config.Shim, state: config.runcDir(), roots: config.rootsDir(),
-			complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
-		},
-	}
+	c := &Runtime{config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring)}
 	if err := c.examineHost(ctx); err != nil {
 		return nil, err
+	}
+	c.own = &ownShim{
+		program: c.runtimes[attune.RuntimeRunc].shim, state: config.containersDir(attune.RuntimeRunc),
+		roots: config.rootsDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
 	}
 	if err := c.openState(); err != nil {
 		return nil, err
@@ -102,7 +100,7 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 	if c.runtimes, err = runtimes(found, c.config.BinDir); err != nil {
 		return err
 	}
-	if c.runtimes[c.config.Runtime] == "" {
+	if !c.supports(c.config.Runtime) {
 		return fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", c.config.Runtime, sandbox.ErrUnsupported)
 	}
 	if c.sleep, err = hostcheck.FindTool(c.config.BinDir, "sleep"); err != nil {
@@ -117,15 +115,17 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 
 // openState makes the folders of the owner, and reads what its last process left in them.
 func (c *Runtime) openState() error {
+	runc := c.config.containersDir(attune.RuntimeRunc)
 	for _, dir := range []string{
-		c.config.StateDir, c.config.runsDir(), c.config.executionsDir(), c.config.runcDir(), c.config.rootsDir(),
+		c.config.StateDir, c.config.runsDir(), c.config.executionsDir(), c.config.rootsDir(),
+		runc, c.config.containersDir(attune.RuntimeRunsc),
 	} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make state folder: %w", err)
 		}
 	}
 	inodes.Spread(c.config.runsDir())
-	inodes.Spread(c.config.runcDir())
+	inodes.Spread(runc)
 	boot, err := currentBoot()
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (c *Runtime) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to containerd at %s: %w", c.config.Address, err)
 	}
-	if _, err := hostcheck.ProbeContainerd(ctx, conn, c.runtimes[attune.RuntimeRunc]); err != nil {
+	if _, err := hostcheck.ProbeContainerd(ctx, conn, c.runtimes[attune.RuntimeRunc].command); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	c.client, c.records, c.tasks, c.content = conn, conn.ContainerService(), conn.TaskService(), conn.ContentStore()

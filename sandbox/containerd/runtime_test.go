@@ -43,24 +43,15 @@ func TestContainerd(t *testing.T) {
 	for _, runtime := range h.open(t).Runtimes() {
 		suite(string(runtime), h, runtime)
 	}
-	plain := newHost(t)
-	plain.config.Shim = ""
-	suite("runc by containerd's shim", plain, attune.RuntimeRunc)
 }
 
 // TestTimersAreOnTime: the daemons may sleep longer than they ask for, and a sandbox inherits nothing of that.
 func TestTimersAreOnTime(t *testing.T) {
 	t.Parallel()
-	for name, shim := range map[string]string{"our own shim": variable(t, "ATTUNE_TEST_SHIM"), "containerd's shim": ""} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHost(t)
-			h.config.Shim = shim
-			s := h.subject(h.open(t))
-			if _, slack := look(t, s, s.Spec("timers", "cat", "/proc/self/timerslack_ns")); slack != "50000\n" {
-				t.Errorf("a sleep may be late by %q ns", slack)
-			}
-		})
+	h := newHost(t)
+	s := h.subject(h.open(t))
+	if _, slack := look(t, s, s.Spec("timers", "cat", "/proc/self/timerslack_ns")); slack != "50000\n" {
+		t.Errorf("a sleep may be late by %q ns", slack)
 	}
 }
 

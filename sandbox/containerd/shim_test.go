@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"attune"
 	"attune/sandbox/containerd"
 )
 
@@ -37,9 +38,10 @@ esac
 func TestReconcileEndsStrayShims(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.config.Shim = "" // only containerd's own can go astray
 	runtime := h.open(t)
-	used, err := runtime.Create(t.Context(), h.subject(runtime).Spec("used", "echo"))
+	s := h.subject(runtime)
+	s.With = attune.RuntimeRunsc // containerd starts no shim for the others
+	used, err := runtime.Create(t.Context(), s.Spec("used", "echo"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestReconcileEndsStrayShims(t *testing.T) {
 		t.Error(err)
 	}
 	within(t, "only the shim of the other is left", func() bool { return len(h.shims(t, "cwd", "/used")) == 1 && len(h.shims(t, "cwd", "")) == 1 })
-	if exit, err := used.Run(t.Context(), h.subject(runtime).Input("used")); err != nil || exit.Code != 0 {
+	if exit, err := used.Run(t.Context(), s.Input("used")); err != nil || exit.Code != 0 {
 		t.Errorf("the other: %+v, %v", exit, err)
 	}
 	runtime.Forget("used")
@@ -102,16 +104,20 @@ func (h host) leaveStrayShim(t *testing.T) {
 func TestShimIsKilled(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	for id, unseen := range map[string]bool{"seen": false, "unseen": true, "plain-seen": false, "plain-unseen": true} {
+	for id, c := range map[string]struct {
+		runtime attune.Runtime
+		unseen  bool
+	}{
+		"seen": {attune.RuntimeRunc, false}, "unseen": {attune.RuntimeRunc, true},
+		"runsc-seen": {attune.RuntimeRunsc, false}, "runsc-unseen": {attune.RuntimeRunsc, true},
+	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
 			own := h
 			own.config.Owner, own.config.StateDir = id, t.TempDir()
-			if strings.HasPrefix(id, "plain") {
-				own.config.Shim = ""
-			}
 			runtime := own.open(t)
 			s := own.subject(runtime)
+			s.With = c.runtime
 			made, err := runtime.Create(t.Context(), s.Spec(id, "stubborn"))
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +136,7 @@ func TestShimIsKilled(t *testing.T) {
 				t.Fatalf("it has the shims %v", shims)
 			}
 			kill(t, shims[0])
-			if unseen {
+			if c.unseen {
 				s.Runtime = own.open(t)
 				if attached, _, err := s.Runtime.Attach(t.Context(), id); err == nil {
 					_, err = attached.Run(t.Context(), in)

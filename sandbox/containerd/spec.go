@@ -50,7 +50,7 @@ type placement struct {
 // ociSpec is everything that the container runtime knows of a sandbox. It starts from nothing rather than from a
 // library's default, so that nothing is granted that is not written here.
 func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
-	return &specs.Spec{
+	s := &specs.Spec{
 		Version:  ociVersion,
 		Hostname: "attune",
 		// The path is relative to the bundle, where containerd mounts the snapshot.
@@ -69,6 +69,10 @@ func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
 			Seccomp: seccompProfile(),
 		},
 	}
+	if spec.Runtime == attune.RuntimeRunsc {
+		s.Annotations = map[string]string{"io.kubernetes.cri.container-type": "sandbox"}
+	}
+	return s
 }
 
 func process(spec sandbox.Spec, at placement) *specs.Process {

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 
+	"attune"
 	"attune/internal/timerslack"
 	"attune/sandbox/hostcheck"
 )
@@ -26,16 +27,16 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("encode specification: %w", err)
 	}
-	runtime, err := s.shim(s.spec.Runtime, at.idBase+nobody)
-	if err != nil {
-		return nil, err
-	}
 	record := containers.Container{
 		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
-		Runtime:     runtime,
+		Runtime:     containers.RuntimeInfo{Name: s.runtimes[s.spec.Runtime].shim},
 		Snapshotter: hostcheck.Snapshotter, SnapshotKey: viewKey(chain),
 	}
-	if s.ownShim(s.spec.Runtime) {
+	if s.spec.Runtime == attune.RuntimeRunsc {
+		if record.Runtime.Options, err = s.configureRunsc(); err != nil {
+			return nil, err
+		}
+	} else {
 		record.SandboxID = groupID(s.config.Owner)
 	}
 	_, err = s.records.Create(ctx, record)
@@ -61,12 +62,13 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 			Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options,
 		})
 	}
-	if s.ownShim(s.spec.Runtime) {
+	if s.spec.Runtime == attune.RuntimeRunsc {
+		err = s.keep()
+	} else {
 		request.TaskApiVersion = shimVersion
-		if request.TaskApiAddress, err = s.own.address(); err != nil {
-			return err
-		}
-	} else if err := s.keep(); err != nil {
+		request.TaskApiAddress, err = s.own.address()
+	}
+	if err != nil {
 		return err
 	}
 	err = bounded(ctx, func(ctx context.Context) error {

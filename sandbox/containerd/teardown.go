@@ -17,6 +17,7 @@ const (
 	partNetwork
 	partGroup
 	partRecord
+	partRoot
 	partKeeper
 	partTask
 	partWatch
@@ -33,6 +34,7 @@ var removals = [...]func(*container, context.Context) error{
 	partNetwork: (*container).detachNetwork,
 	partGroup:   (*container).removeGroup,
 	partRecord:  (*container).deleteRecord,
+	partRoot:    (*container).unmountRoot,
 	partKeeper:  (*container).endKeeper,
 	partTask:    (*container).endTask,
 	partWatch:   (*container).endWatch,
