@@ -28,13 +28,13 @@ const (
 	NetworkEgress Network = "egress"
 )
 
-// Runtime is the program that makes an action's sandboxes.
+// Runtime is the program that makes the sandboxes of an action.
 type Runtime string
 
 const (
 	// RuntimeRunc shares the host's kernel, behind namespaces and a filter of system calls.
 	RuntimeRunc Runtime = "runc"
-	// RuntimeRunsc is gVisor's: it puts a kernel of its own in between.
+	// RuntimeRunsc is gVisor's: it puts a kernel of its own between the action and the host's.
 	RuntimeRunsc Runtime = "runsc"
 )
 
@@ -55,7 +55,7 @@ const (
 
 var actionName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// Action is one thing that a pack can do.
+// Action is one operation of a pack.
 type Action struct {
 	// ID is a UUID that stays the same across versions of the pack; empty in a manifest.
 	ID string `json:"id,omitempty"`
@@ -69,10 +69,10 @@ type Action struct {
 	EntryPoint string `json:"entry_point"`
 	// Function is the part after the colon of the entry point; empty leaves the choice to the runner.
 	Function string `json:"function,omitempty"`
-	// Parameters and OutputSchema are JSON Schemas; null means that anything goes.
+	// Parameters and OutputSchema are JSON Schemas; null accepts anything.
 	Parameters   json.RawMessage `json:"parameters,omitempty"`
 	OutputSchema json.RawMessage `json:"output_schema,omitempty"`
-	// Secrets are the names that the action reads.
+	// Secrets are the names of the secrets that the action reads.
 	Secrets []string `json:"secrets,omitempty"`
 	// Env is set by the runner before the action's code; it never holds a secret.
 	Env map[string]string `json:"env,omitempty"`
@@ -80,23 +80,23 @@ type Action struct {
 	TimeoutSeconds int     `json:"timeout_seconds"`
 	Retry          *Retry  `json:"retry,omitempty"`
 	Network        Network `json:"network"`
-	// Runtime is empty where the worker's own choice will do.
+	// Runtime is empty where the worker chooses.
 	Runtime   Runtime   `json:"runtime,omitempty"`
 	Resources Resources `json:"resources"`
 	Policy    Policy    `json:"policy"`
-	// Warm is how many sandboxes are kept ready; nil leaves it to use.
+	// Warm is how many warm sandboxes are kept; nil lets use decide.
 	Warm *int `json:"warm,omitempty"`
 }
 
 // Retry says which failures are tried again, how often, and after which pauses. Pauses double from one attempt to the
-// next, up to the ceiling, and each is shortened by up to half at random, so that what failed together does not come back
-// together.
+// next, up to MaxBackoffSeconds, and each is shortened by up to half at random, so that executions that failed together
+// do not come back together.
 type Retry struct {
 	// MaxAttempts counts the first one, too.
 	MaxAttempts       int     `json:"max_attempts"`
 	BackoffSeconds    float64 `json:"backoff_seconds"`
 	MaxBackoffSeconds float64 `json:"max_backoff_seconds"`
-	// Reasons are those that are tried again; empty takes DefaultRetryReasons.
+	// Reasons are the reasons of failures that are tried again; empty takes DefaultRetryReasons.
 	Reasons []Reason `json:"reasons,omitempty"`
 	// ExitCodes, where not empty, narrow ReasonExitCode and ReasonException to these exit statuses.
 	ExitCodes []int `json:"exit_codes,omitempty"`
@@ -109,13 +109,15 @@ const (
 	MaxAttempts              = 100
 )
 
-// DefaultRetryReasons are the ends that another attempt may mend and that leave no doubt that the code has ended.
+// DefaultRetryReasons are the reasons that another attempt may cure and after which the code has certainly ended.
 func DefaultRetryReasons() []Reason {
-	return []Reason{ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed}
+	return []Reason{
+		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonDeadline, ReasonSandboxFailed,
+	}
 }
 
-// RetryReasons are those that Retry.Reasons may name: the default ones, and those after which an attempt may have done its
-// work unseen.
+// RetryReasons are the reasons that Retry.Reasons may name: the default ones, and those after which the attempt may
+// have succeeded unnoticed.
 func RetryReasons() []Reason {
 	return append(DefaultRetryReasons(), ReasonInvalidResult, ReasonImageMissing, ReasonSecretMissing, ReasonUnsupported,
 		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped)
@@ -137,7 +139,7 @@ type Resources struct {
 	LogBytes int64 `json:"log_bytes,omitempty"`
 }
 
-// ValidActionName tells whether s can be the part of an action's ref behind the dot.
+// ValidActionName reports whether s can be the part of an action's ref after the dot.
 func ValidActionName(s string) bool { return actionName.MatchString(s) }
 
 // SplitActionRef cuts "<pack>.<name>" in two; ok is false when s is not of that form.
@@ -146,7 +148,7 @@ func SplitActionRef(s string) (pack, name string, ok bool) {
 	return pack, name, ok && ValidPackRef(pack) && ValidActionName(name)
 }
 
-// Name is the part of the ref behind the dot.
+// Name is the part of the ref after the dot.
 func (a *Action) Name() string {
 	_, name, _ := strings.Cut(a.Ref, ".")
 	return name

@@ -16,7 +16,8 @@ func TestErrorsNameTheirPlaces(t *testing.T) {
 		attune.Problem{File: "pack.yaml", Line: 3, Field: "version", Message: "is missing"},
 		attune.Problem{File: "actions/a.yaml", Message: "is a link"},
 		attune.Problem{Field: "parameters.n", Message: "must be an integer"})
-	const want = "the pack is not valid; pack.yaml:3: version: is missing; actions/a.yaml: is a link; parameters.n: must be an integer"
+	const want = "the pack is not valid; pack.yaml:3: version: is missing; actions/a.yaml: is a link; parameters.n: " +
+		"must be an integer"
 	if err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
@@ -39,7 +40,8 @@ func TestRefs(t *testing.T) {
 			t.Errorf("%q is a ref: %v, want %v", ref, ok, want)
 		}
 	}
-	for name, want := range map[string]bool{"API_KEY": true, "_x": true, "1x": false, "a-b": false, "": false, "a b": false} {
+	for name, want := range map[string]bool{"API_KEY": true, "_x": true, "1x": false, "a-b": false, "": false,
+		"a b": false} {
 		if attune.ValidSecretName(name) != want {
 			t.Errorf("%q is a secret's name: %v, want %v", name, !want, want)
 		}
@@ -62,7 +64,7 @@ func TestStatesEitherEndOrHoldSomething(t *testing.T) {
 	}
 }
 
-// People look a reason up where they read about the command line.
+// Users look up a reason in the documentation of the command line.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/cli.md")

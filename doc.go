@@ -1,5 +1,5 @@
 // Package attune is the vocabulary of the service: packs, actions, executions, policies, secrets and the errors
-// people meet. Every other package speaks in these words, and so do the API, the database and the documentation.
+// that users see. All other packages, the API, the database and the documentation use these words.
 //
 // The package depends on the standard library alone and knows none of the packages that use it. Data flows one way:
 //

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Code says what kind of trouble an Error is. The API maps it to an HTTP status in one place, the command line to an
-// exit status.
+// Code is the kind of an Error. The API maps it to an HTTP status, the command line to an exit status.
 type Code string
 
 const (
@@ -17,7 +16,7 @@ const (
 	CodeMalformed Code = "malformed"
 	// CodeUnauthenticated: no token, or one that is unknown, revoked or expired. HTTP 401.
 	CodeUnauthenticated Code = "unauthenticated"
-	// CodeForbidden: the token is good and its role or packs do not allow this. HTTP 403.
+	// CodeForbidden: the token is valid, but its role or packs do not allow this. HTTP 403.
 	CodeForbidden Code = "forbidden"
 	// CodeNotFound: nothing has this name or id. HTTP 404.
 	CodeNotFound Code = "not_found"
@@ -25,7 +24,7 @@ const (
 	CodeConflict Code = "conflict"
 	// CodeTooLarge: the request is larger than the service takes. HTTP 413.
 	CodeTooLarge Code = "too_large"
-	// CodeRejected: a policy turned the request away; RetryAfter says when to come back. HTTP 429.
+	// CodeRejected: a policy refused the request; RetryAfter says when to try again. HTTP 429.
 	CodeRejected Code = "rejected"
 	// CodeUnavailable: a service that Attune needs does not answer; the same request may succeed later. HTTP 503.
 	CodeUnavailable Code = "unavailable"
@@ -37,19 +36,19 @@ type Error struct {
 	Code Code
 	// Message says what happened and to what, in one sentence without a trailing full stop.
 	Message string
-	// Problems name each wrong place, where there are places to name.
+	// Problems name each wrong field, where there are any.
 	Problems []Problem
-	// RetryAfter is how long a rejected or unavailable caller should wait; zero when it cannot be told.
+	// RetryAfter is how long to wait after CodeRejected or CodeUnavailable; zero when that is not known.
 	RetryAfter time.Duration
 	// Cause is the internal error behind this one, for the log.
 	Cause error
 }
 
-// Problem is one wrong place in what a person sent: a field of a request, or a line of a file in an archive.
+// Problem is one wrong field: of a request, or of a file in an archive.
 type Problem struct {
 	// File is the path inside the pack archive; empty for a request body.
 	File string `json:"file,omitempty"`
-	// Line counts from 1; 0 when no line can be named.
+	// Line counts from 1; 0 when it is not known.
 	Line int `json:"line,omitempty"`
 	// Field is the dotted path of the member, such as "parameters.city" or "dependencies.python.version".
 	Field string `json:"field,omitempty"`
@@ -83,12 +82,12 @@ func (p Problem) String() string {
 	}
 }
 
-// Errorf makes an Error without places.
+// Errorf makes an Error without Problems.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid makes a CodeInvalid error that names its places.
+// Invalid makes a CodeInvalid error with its Problems.
 func Invalid(message string, problems ...Problem) *Error {
 	return &Error{Code: CodeInvalid, Message: message, Problems: problems}
 }

@@ -10,27 +10,27 @@ import (
 type Status string
 
 const (
-	// StatusQueued waits for its turn.
+	// StatusQueued waits in its queue.
 	StatusQueued Status = "queued"
-	// StatusScheduled holds a slot and belongs to a worker; no code has started.
+	// StatusScheduled has a slot; its worker is starting it, or has just started it.
 	StatusScheduled Status = "scheduled"
-	// StatusRunning has, or is about to have, a sandbox.
+	// StatusRunning has a slot, and its start is recorded.
 	StatusRunning Status = "running"
-	// StatusCanceling is being stopped; it holds its slot until the sandbox is gone.
+	// StatusCanceling is to be stopped; it keeps its slot until its worker has ended it.
 	StatusCanceling Status = "canceling"
 	// StatusCompleted ended with exit status 0.
 	StatusCompleted Status = "completed"
-	// StatusFailed ended by itself, and not well.
+	// StatusFailed ended by itself, without success.
 	StatusFailed Status = "failed"
 	// StatusTimeout was stopped at its deadline, or waited longer than allowed.
 	StatusTimeout Status = "timeout"
-	// StatusCancelled was stopped at somebody's wish.
+	// StatusCancelled was stopped on request.
 	StatusCancelled Status = "cancelled"
 	// StatusAbandoned may have run; its outcome cannot be known.
 	StatusAbandoned Status = "abandoned"
 )
 
-// Statuses lists every state, in the order of a life.
+// Statuses lists every state, in the usual order.
 func Statuses() []Status {
 	return []Status{
 		StatusQueued, StatusScheduled, StatusRunning, StatusCanceling, StatusCompleted,
@@ -38,7 +38,7 @@ func Statuses() []Status {
 	}
 }
 
-// Terminal tells whether the state is final.
+// Terminal reports whether the state is final.
 func (s Status) Terminal() bool {
 	switch s {
 	case StatusCompleted, StatusFailed, StatusTimeout, StatusCancelled, StatusAbandoned:
@@ -48,7 +48,7 @@ func (s Status) Terminal() bool {
 	}
 }
 
-// Valid tells whether s is a state at all.
+// Valid reports whether s is a known state.
 func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 
 // Reason says why an execution is in its terminal state.
@@ -61,43 +61,44 @@ const (
 	ReasonException Reason = "exception"
 	// ReasonOutOfMemory: the memory limit was reached and the whole sandbox killed.
 	ReasonOutOfMemory Reason = "oom"
-	// ReasonPids: it failed after the pids limit had refused it another process.
+	// ReasonPids: the action failed after it reached the limit of processes.
 	ReasonPids Reason = "pids"
-	// ReasonDisk: it failed with /tmp full of bytes or of files.
+	// ReasonDisk: the action failed with its /tmp full of bytes or of files.
 	ReasonDisk Reason = "disk"
 	// ReasonInvalidResult: the result is not JSON, is too large, or does not fit the output schema.
 	ReasonInvalidResult Reason = "invalid_result"
-	// ReasonDeadline: the action ran into its timeout.
+	// ReasonDeadline: the action reached its timeout.
 	ReasonDeadline Reason = "deadline"
-	// ReasonCancelRequested: somebody asked for the end.
+	// ReasonCancelRequested: the execution was cancelled on request.
 	ReasonCancelRequested Reason = "cancel_requested"
 	// ReasonSecretMissing: a secret was removed between submission and start.
 	ReasonSecretMissing Reason = "secret_missing"
 	// ReasonImageMissing: the worker does not have the pack's image.
 	ReasonImageMissing Reason = "image_missing"
-	// ReasonUnsupported: the worker has not got the runtime or the network that the action asks for.
+	// ReasonUnsupported: the worker lacks the runtime or the network that the action needs.
 	ReasonUnsupported Reason = "unsupported"
 	// ReasonSandboxFailed: no sandbox could be started.
 	ReasonSandboxFailed Reason = "sandbox_failed"
-	// ReasonSandboxLost: the action ran, and how its sandbox ended could not be learned.
+	// ReasonSandboxLost: the action ran, and the end of its sandbox is not known.
 	ReasonSandboxLost Reason = "sandbox_lost"
-	// ReasonWorkerLost: the worker died while the action ran.
+	// ReasonWorkerLost: the worker died while it had the execution.
 	ReasonWorkerLost Reason = "worker_lost"
-	// ReasonWorkerStopped: the worker was told to end and could not wait for the action.
+	// ReasonWorkerStopped: the worker had to end before the action did.
 	ReasonWorkerStopped Reason = "worker_stopped"
 	// ReasonPackRemoved: the pack was uninstalled while the execution waited.
 	ReasonPackRemoved Reason = "pack_removed"
-	// ReasonQueueTimeout: it waited longer than its policies allow.
+	// ReasonQueueTimeout: the execution waited longer than its policies allow.
 	ReasonQueueTimeout Reason = "queue_timeout"
-	// ReasonSuperseded: a newer one took its place, under MethodCancelOldest.
+	// ReasonSuperseded: a newer execution replaced this one, under MethodCancelOldest.
 	ReasonSuperseded Reason = "superseded"
 )
 
-// Reasons lists every reason; docs/cli.md tells people what each of them means.
+// Reasons lists every reason; docs/cli.md says what each of them means.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExitCode, ReasonException, ReasonOutOfMemory, ReasonPids, ReasonDisk, ReasonInvalidResult, ReasonDeadline,
-		ReasonCancelRequested, ReasonSecretMissing, ReasonImageMissing, ReasonUnsupported, ReasonSandboxFailed, ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
+		ReasonCancelRequested, ReasonSecretMissing, ReasonImageMissing, ReasonUnsupported, ReasonSandboxFailed,
+		ReasonSandboxLost, ReasonWorkerLost, ReasonWorkerStopped, ReasonPackRemoved,
 		ReasonQueueTimeout, ReasonSuperseded,
 	}
 }
@@ -115,7 +116,7 @@ type Execution struct {
 	ImageDigest string `json:"image_digest"`
 	Status      Status `json:"status"`
 	Reason      Reason `json:"reason,omitempty"`
-	// Attempt is the present one, counted from 1; those before it are in Attempts.
+	// Attempt is the number of the present attempt, from 1; Attempts has the earlier ones.
 	Attempt    int             `json:"attempt"`
 	Parameters json.RawMessage `json:"parameters"`
 	// Result is what the action returned; null when it is larger than MaxResultBytes, then it is only in the log bucket.
@@ -123,24 +124,24 @@ type Execution struct {
 	// Failure is what a failed action raised.
 	Failure  *Failure `json:"failure,omitempty"`
 	ExitCode *int     `json:"exit_code,omitempty"`
-	// Usage is what the run took; absent where nothing ran.
+	// Usage is what the execution used; nil where nothing ran.
 	Usage *Usage `json:"usage,omitempty"`
-	// Outputs are the files that the action left, by name; listings come without them.
+	// Outputs are the files that the action left, by name; listings leave them out.
 	Outputs []OutputFile `json:"outputs,omitempty"`
 	Worker  string       `json:"worker,omitempty"`
-	// Position counts from 1 and is there while the execution waits.
+	// Position counts from 1; it is set while the execution waits.
 	Position    *int       `json:"position,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
 	StartedAt   *time.Time `json:"started_at,omitempty"`
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
-	// RetryAt is when the pause before the next attempt ends; until then the execution has no place in its queue.
+	// RetryAt is when the pause before the next attempt ends; until then the execution has no position in its queue.
 	RetryAt *time.Time `json:"retry_at,omitempty"`
-	// Attempts are the ones that failed and were tried again, oldest first; listings come without them.
+	// Attempts are the failed attempts before the present one, oldest first; listings leave them out.
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
-// Attempt is one that failed and was tried again.
+// Attempt is a failed attempt that was followed by another.
 type Attempt struct {
 	Attempt     int        `json:"attempt"`
 	Status      Status     `json:"status"`
@@ -156,16 +157,16 @@ type Attempt struct {
 	Outputs []OutputFile `json:"outputs,omitempty"`
 }
 
-// Usage is what a run took of its host. It counts all processes of the sandbox, the runner's included; a figure that the
-// host's kernel does not keep is 0.
+// Usage is what an execution used of its host: all processes of the sandbox, the runner's included. A figure that the
+// kernel does not keep is 0.
 type Usage struct {
 	// CPUSeconds is the time that processes spent on a processor.
 	CPUSeconds float64 `json:"cpu_seconds"`
-	// PeakMemoryBytes is the most memory that was taken at once, /tmp and cached files included.
+	// PeakMemoryBytes is the most memory at one instant, /tmp and cached files included.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
-	// ThrottledSeconds is how long processes had work to do and were held back by the cpu limit.
+	// ThrottledSeconds is how long the CPU limit kept processes from running.
 	ThrottledSeconds float64 `json:"throttled_seconds"`
-	// Isolation is what kept the run apart, as `attune doctor` names it; empty where it was not noted.
+	// Isolation is the level of isolation, as `attune doctor` names it; empty where it is not known.
 	Isolation string `json:"isolation,omitempty"`
 }
 
@@ -178,7 +179,7 @@ type OutputFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// MaxResultBytes is the largest result kept in the execution's record (contract 2).
+// MaxResultBytes is the largest result that is kept in the database (contract 2).
 const MaxResultBytes = 1 << 20
 
 // Failure is an exception as the runner reports it.
@@ -194,11 +195,11 @@ type Stream string
 const (
 	// Stdout is what the action printed, and nothing else.
 	Stdout Stream = "stdout"
-	// Stderr is what the action and its interpreter complained about.
+	// Stderr is what the action and its interpreter wrote there.
 	Stderr Stream = "stderr"
 )
 
-// Valid tells whether s is a stream at all.
+// Valid reports whether s is a known stream.
 func (s Stream) Valid() bool { return s == Stdout || s == Stderr }
 
 // LogPage is a piece of a stream.
@@ -210,6 +211,6 @@ type LogPage struct {
 	NextOffset int64 `json:"next_offset"`
 	// TotalSize is the stored size so far, in bytes.
 	TotalSize int64 `json:"total_size"`
-	// Truncated tells that the action wrote more than is kept.
+	// Truncated: the action wrote more than is kept.
 	Truncated bool `json:"truncated"`
 }

@@ -7,7 +7,7 @@ import (
 
 var packRef = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// ValidPackRef tells whether s can name a pack. The form is safe as a path segment, an image name and an object key.
+// ValidPackRef reports whether s can name a pack. The form is safe as a path segment, an image name and an object key.
 func ValidPackRef(s string) bool { return packRef.MatchString(s) }
 
 // Pack is a named set of actions that is uploaded, installed and removed as one.
@@ -25,7 +25,7 @@ type Pack struct {
 	UpdatedAt   time.Time `json:"updated_at"`
 }
 
-// Manifest is what an archive says about itself: pack.yaml and the files in actions/ and policies/.
+// Manifest describes a pack: what pack.yaml and the files in actions/ and policies/ say.
 type Manifest struct {
 	Ref          string       `json:"ref"`
 	Label        string       `json:"label,omitempty"`
@@ -35,11 +35,11 @@ type Manifest struct {
 	Tags         []string     `json:"tags,omitempty"`
 	Dependencies Dependencies `json:"dependencies"`
 	Actions      []Action     `json:"actions"`
-	// Policy is over all actions of the pack together.
+	// Policy bounds all actions of the pack together.
 	Policy Policy `json:"policy"`
 }
 
-// Dependencies is what a pack's image holds beyond its base.
+// Dependencies are what a pack's image has beyond its base.
 type Dependencies struct {
 	Python *LanguageDependencies `json:"python,omitempty"`
 	NodeJS *LanguageDependencies `json:"nodejs,omitempty"`
@@ -47,7 +47,7 @@ type Dependencies struct {
 	System []string `json:"system,omitempty"`
 }
 
-// LanguageDependencies is one language's share.
+// LanguageDependencies are the dependencies of one language.
 type LanguageDependencies struct {
 	// Version constrains the runtime: PEP 440 for Python, npm's semver ranges for Node.js; empty takes the default.
 	Version string `json:"version,omitempty"`
@@ -55,11 +55,11 @@ type LanguageDependencies struct {
 	Packages []string `json:"packages,omitempty"`
 }
 
-// InstallationStatus is where an installation stands: pending → installing → installed | failed.
+// InstallationStatus is the state of an installation: pending → installing → installed | failed.
 type InstallationStatus string
 
 const (
-	// InstallationPending waits for a worker to take it.
+	// InstallationPending waits for a worker.
 	InstallationPending InstallationStatus = "pending"
 	// InstallationInstalling is being built by a worker.
 	InstallationInstalling InstallationStatus = "installing"
@@ -69,12 +69,12 @@ const (
 	InstallationFailed InstallationStatus = "failed"
 )
 
-// Terminal tells whether the status will not change any more.
+// Terminal reports whether the status is final.
 func (s InstallationStatus) Terminal() bool {
 	return s == InstallationInstalled || s == InstallationFailed
 }
 
-// InstallationPhase is the step that an installation is at.
+// InstallationPhase is a step of an installation.
 type InstallationPhase string
 
 const (
@@ -86,15 +86,15 @@ const (
 	PhaseBase InstallationPhase = "base"
 	// PhaseDependencies installs Debian, Python and Node.js packages, or finds the layer that has them.
 	PhaseDependencies InstallationPhase = "dependencies"
-	// PhaseFiles lays the pack's own files on top.
+	// PhaseFiles adds the pack's own files.
 	PhaseFiles InstallationPhase = "files"
 	// PhaseImage writes the image and makes its version the one that serves.
 	PhaseImage InstallationPhase = "image"
-	// PhaseDone: nothing is left to do.
+	// PhaseDone: the installation has ended.
 	PhaseDone InstallationPhase = "done"
 )
 
-// Progress is the share of an installation, in per cent, that lies behind it when it enters the phase.
+// Progress is how much of an installation, in percent, is done when it enters the phase.
 func (p InstallationPhase) Progress() int {
 	switch p {
 	case PhaseFetch:
@@ -124,7 +124,7 @@ type Installation struct {
 	Status        InstallationStatus `json:"status"`
 	Phase         InstallationPhase  `json:"phase"`
 	Progress      int                `json:"progress"`
-	// Error is the sentence that tells why it failed; the log has the details.
+	// Error says in a sentence why it failed; the log has the details.
 	Error       string     `json:"error,omitempty"`
 	ImageDigest string     `json:"image_digest,omitempty"`
 	CreatedAt   time.Time  `json:"created_at"`

@@ -2,8 +2,8 @@ package attune
 
 import "time"
 
-// Policy bounds when executions may start: those of an action, of a pack, or all. Limits delay and never reorder; quotas
-// and MaxWaiting turn submissions away. The zero Policy bounds nothing.
+// Policy bounds when executions may start: those of an action, of a pack, or all. Limits delay and never reorder;
+// quotas and MaxWaiting turn submissions away. The zero Policy bounds nothing.
 type Policy struct {
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	RateLimit   *RateLimit   `json:"rate_limit,omitempty"`
@@ -18,15 +18,15 @@ type Policy struct {
 type Concurrency struct {
 	// Limit is at least 1. With a Key it is the limit of each queue.
 	Limit int `json:"limit"`
-	// Key names parameters of the action; executions whose values differ stand in queues of their own.
+	// Key names parameters of the action; each combination of their values has a queue of its own.
 	Key []string `json:"key,omitempty"`
 	// Total, with a Key, is the limit of the action over all its queues; nil is none.
 	Total *int `json:"total,omitempty"`
-	// Method is what becomes of a submission that finds no free slot; empty is MethodEnqueue.
+	// Method is what happens to a submission that finds no free slot; empty is MethodEnqueue.
 	Method Method `json:"method,omitempty"`
 }
 
-// Method is what becomes of a submission that finds no free slot in its queue.
+// Method is what happens to a submission that finds no free slot in its queue.
 type Method string
 
 const (
@@ -59,17 +59,17 @@ const (
 	MaxKeyParameters = 8
 )
 
-// PolicyOrigin is who set a policy. The operator's stands in front of the pack's.
+// PolicyOrigin says where a policy comes from. An operator's policy replaces the pack's.
 type PolicyOrigin string
 
 const (
-	// OriginPack is the pack's files.
+	// OriginPack: from the pack's files.
 	OriginPack PolicyOrigin = "pack"
-	// OriginOperator is the API.
+	// OriginOperator: set through the API.
 	OriginOperator PolicyOrigin = "operator"
 )
 
-// ScopedPolicy is the policy that is in force for a scope.
+// ScopedPolicy is the policy that applies to a scope.
 type ScopedPolicy struct {
 	// Scope is "global", "packs/<ref>" or "actions/<ref>".
 	Scope     string       `json:"scope"`
@@ -78,7 +78,7 @@ type ScopedPolicy struct {
 	UpdatedAt time.Time    `json:"updated_at"`
 }
 
-// QueueStats is how an action's queue, or all queues of an action with a concurrency key, stand at one instant.
+// QueueStats are the figures of an action's queue at one instant, or of all its queues where it has a concurrency key.
 type QueueStats struct {
 	// Waiting executions are queued; Running ones hold a slot: they are scheduled, running or canceling.
 	Waiting int `json:"waiting"`
@@ -87,15 +87,15 @@ type QueueStats struct {
 	Limit *int `json:"limit"`
 	// AvgWaitTimeSeconds is the mean time from submission to now of the executions that wait; nil when none does.
 	AvgWaitTimeSeconds *float64 `json:"avg_wait_time_seconds"`
-	// OldestWaitSeconds is how long the head of the queue has waited; nil when none waits.
+	// OldestWaitSeconds is how long the head of the queue has waited; nil when no execution waits.
 	OldestWaitSeconds *float64 `json:"oldest_wait_seconds"`
-	// Keys are the queues of an action with a concurrency key that have executions; Limit is then the one over all.
+	// Keys are the queues, with executions, of an action with a concurrency key; Limit is then the total.
 	Keys []KeyStats `json:"keys,omitempty"`
 }
 
-// KeyStats is how the queue of one value of the concurrency key stands.
+// KeyStats are the figures of the queue of one value of the concurrency key.
 type KeyStats struct {
-	// Key is a JSON object of the parameters that make the key.
+	// Key is a JSON object with the parameters of the key.
 	Key string `json:"key"`
 	QueueStats
 }
@@ -103,7 +103,7 @@ type KeyStats struct {
 // QueueState is a queue with executions, for the listing of all of them.
 type QueueState struct {
 	Action string `json:"action"`
-	// Key is a JSON object of the parameters that make the concurrency key; empty where the action has none.
+	// Key is a JSON object with the parameters of the concurrency key; empty where the action has none.
 	Key string `json:"key,omitempty"`
 	QueueStats
 }

@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// maxKeyBytes is the longest value of a parameter that stands in a queue's key as it is.
+	// maxKeyBytes is the longest value of a parameter that is in a queue's key unchanged.
 	maxKeyBytes = 256
-	// maxQueueKeyBytes is the longest key that stands as it is: with the action's ref, an index of the database takes 2704.
+	// maxQueueKeyBytes is the longest key that is kept unchanged. An index of PostgreSQL takes 2704 bytes, with the
+	// action's ref.
 	maxQueueKeyBytes = 2048
 )
 
-// QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named. A
-// parameter that is not given is null; the digest of a long one stands for it, as that of all of them does for a long key.
-// Equal values are equal texts: 10, 10.0 and 1e1 are one number.
+// QueueKey is the key of the queue that parameters belong to: a JSON object of the named ones, "" when none are named.
+// A missing parameter is null. A long value is replaced by its digest, and so is a long key. Equal values have equal
+// texts: 10, 10.0 and 1e1 are the same number.
 func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	if len(names) == 0 {
 		return "", nil

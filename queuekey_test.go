@@ -18,7 +18,8 @@ func TestQueueKey(t *testing.T) {
 		`{"a":-0.0,"b":0.10}`:                  `{"a":0,"b":0.1}`,
 		`{"a":[1e2,{"y":1.0,"x":2}]}`:          `{"a":[100,{"x":2,"y":1}],"b":null}`,
 		`{"a":"` + long[:maxKeyBytes-2] + `"}`: `{"a":"` + long[:maxKeyBytes-2] + `","b":null}`,
-		`{"a":"` + long + `"}`:                 `{"a":"sha256:dbfdd035aca42f2e8ed032df4e144e80695805c105c958e29853c0466a39d15f","b":null}`,
+		`{"a":"` + long + `"}`: `{"a":"sha256:` +
+			`dbfdd035aca42f2e8ed032df4e144e80695805c105c958e29853c0466a39d15f","b":null}`,
 	} {
 		key, err := QueueKey([]string{"b", "a"}, json.RawMessage(parameters))
 		if err != nil || key != want {
@@ -49,7 +50,8 @@ func TestCheckKey(t *testing.T) {
 		"no schema":      {policy("city"), nil, "concurrency.key[0]"},
 	} {
 		err := test.policy.CheckKey(test.schema)
-		if (err == nil) != (test.field == "") || err != nil && (CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), test.field)) {
+		if (err == nil) != (test.field == "") || err != nil &&
+			(CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), test.field)) {
 			t.Errorf("%s: got %v, want the field %q", name, err, test.field)
 		}
 	}

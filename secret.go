@@ -7,19 +7,19 @@ import (
 
 var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
-// ValidSecretName tells whether s can name a secret: it must also be the tail of a shell variable.
+// ValidSecretName reports whether s can name a secret. The name must also be a valid suffix of a shell variable's name.
 func ValidSecretName(s string) bool { return secretName.MatchString(s) }
 
 // MaxSecretBytes is the largest value of a secret.
 const MaxSecretBytes = 64 << 10
 
-// Scope is whom a secret or a policy is for: one action, one pack, or everybody when both are empty.
+// Scope is what a secret or a policy is for: one action, one pack, or all packs when both are empty.
 type Scope struct {
 	Pack   string `json:"pack,omitempty"`
 	Action string `json:"action,omitempty"`
 }
 
-// Secret is everything about a secret but its value, which goes in and never comes out.
+// Secret describes a secret. No request returns its value.
 type Secret struct {
 	Name string `json:"name"`
 	Scope
@@ -39,10 +39,10 @@ const (
 	RoleViewer Role = "viewer"
 )
 
-// Valid tells whether r is a role at all.
+// Valid reports whether r is a known role.
 func (r Role) Valid() bool { return r == RoleAdmin || r == RoleOperator || r == RoleViewer }
 
-// Token is everything about an API token but the token itself, which is shown once, when it is made.
+// Token describes an API token. The token itself is only shown when it is made.
 type Token struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`

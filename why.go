@@ -9,17 +9,17 @@ type Explanation struct {
 	Action    string `json:"action"`
 	// Key is the queue's; see QueueState.
 	Key string `json:"key,omitempty"`
-	// Position counts from 1, and is there while the execution waits in its queue.
+	// Position counts from 1; it is set while the execution waits in its queue.
 	Position *int `json:"position,omitempty"`
-	// Gate holds the head of the queue, and so everything behind it; nil when nothing does: its turn comes at once.
+	// Gate holds back the head of the queue, and so everything behind it; nil when nothing does.
 	Gate *Gate `json:"gate,omitempty"`
 	// ExpectedStartAt is an estimate from recent durations; nil when there are none.
 	ExpectedStartAt *time.Time `json:"expected_start_at,omitempty"`
-	// Summary is all of it in a sentence.
+	// Summary is the explanation in one sentence.
 	Summary string `json:"summary"`
 }
 
-// GateKind is what holds an execution.
+// GateKind is the kind of a Gate.
 type GateKind string
 
 const (
@@ -27,13 +27,13 @@ const (
 	GateConcurrency GateKind = "concurrency"
 	// GateRateLimit: as many as may start within the window have started.
 	GateRateLimit GateKind = "rate_limit"
-	// GateBackoff: an attempt has failed and the pause before the next one is not over.
+	// GateBackoff: the pause before the next attempt is not over.
 	GateBackoff GateKind = "backoff"
-	// GateWorkers: no worker that is alive has a free slot.
+	// GateWorkers: no live worker has a free slot.
 	GateWorkers GateKind = "workers"
 )
 
-// Gate is what holds an execution, with the numbers behind it.
+// Gate is what holds an execution back, with its figures.
 type Gate struct {
 	Kind GateKind `json:"kind"`
 	// Scope is "global", "packs/<ref>", "actions/<ref>" or "queues/<ref>", the last being the queue itself, of one action
@@ -46,7 +46,8 @@ type Gate struct {
 	WindowSeconds int `json:"window_seconds,omitempty"`
 	// OpensAt is known for GateRateLimit and GateBackoff.
 	OpensAt *time.Time `json:"opens_at,omitempty"`
-	// Holders have the slots of GateConcurrency and GateWorkers: the first MaxHolders, oldest first.
+	// Holders are the executions that hold the slots of GateConcurrency and GateWorkers: the first MaxHolders, oldest
+	// first.
 	Holders []Holder `json:"holders,omitempty"`
 }
 

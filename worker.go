@@ -7,11 +7,11 @@ type Worker struct {
 	Name     string            `json:"name"`
 	Capacity int               `json:"capacity"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	// StartedAt is when its present life began.
+	// StartedAt is when the present process of this name started.
 	StartedAt      time.Time `json:"started_at"`
 	LeaseExpiresAt time.Time `json:"lease_expires_at"`
 	// Alive: its lease holds, by the database's clock.
 	Alive bool `json:"alive"`
-	// Executions are the ids of those that hold a slot on it.
+	// Executions are the ids of the executions that hold a slot of the worker.
 	Executions []string `json:"executions"`
 }

@@ -1,10 +1,3 @@
-// Package api is the service's face to programs: REST under /api/v1 with its OpenAPI document, and the few routes beside
-// it that operators need.
-//
-// A request passes, in this order: a name for the log, the access log and metrics, a net for panics, security headers,
-// authentication, the router, the role that the operation needs, and the strict reading of its input. What is left for a
-// handler is to ask the layers below and to keep to the packs that the token is limited to. Their errors become problem
-// documents in one function, problemFor.
 package api
 
 import (
@@ -43,11 +36,11 @@ type Config struct {
 	// AnswerTimeout is how long the database and object storage may hang before a request is answered without them; zero
 	// takes the default. An upload has its own time.
 	AnswerTimeout time.Duration
-	// Ending ends when the server is about to: requests that wait for something are then answered. Nil never does.
+	// Ending ends when the server is about to end: requests that wait are then answered. Nil never ends.
 	Ending context.Context
-	// Isolation is the level that sandboxes in this process reach; empty in one without a worker.
+	// Isolation is the level of isolation that this process's worker reaches; empty in one without a worker.
 	Isolation string
-	// Collectors are what else of this process belongs into /metrics.
+	// Collectors are further metrics of this process.
 	Collectors []prometheus.Collector
 	Version    string
 	Log        *slog.Logger

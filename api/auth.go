@@ -11,8 +11,8 @@ import (
 	"attune"
 )
 
-// neededRole is the least role that each operation asks for, by operation id. An operation that is not listed is
-// refused to everybody, so a new route is closed until somebody has thought about it.
+// neededRole is the least role that each operation needs, by operation id. An operation that is not listed is refused
+// to all, so a new route is closed until its role is chosen.
 var neededRole = map[string]attune.Role{
 	"upload-pack":             attune.RoleAdmin,
 	"list-packs":              attune.RoleViewer,
@@ -70,8 +70,8 @@ func rank(role attune.Role) int {
 	}
 }
 
-// authenticate lets nobody past who does not show a token that is good now. It stands before the router, so that a
-// stranger cannot even learn which routes there are.
+// authenticate refuses a request without a valid token. It stands before the router, so that a stranger cannot learn
+// which routes there are.
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isHealth(r) {
@@ -96,8 +96,9 @@ func isHealth(r *http.Request) bool {
 	return r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 }
 
-// isForBrowsers tells the two pages that a person opens in a browser, which can send a token only as the password of
-// HTTP Basic. Everywhere else Basic is refused: a browser repeats it on its own, also for a hostile page's request.
+// isForBrowsers reports whether the request is for one of the two pages that people open in a browser, which can send a
+// token only as the password of HTTP Basic. Elsewhere Basic is refused: a browser repeats it on its own, also for a
+// hostile page's request.
 func isForBrowsers(r *http.Request) bool {
 	return r.Method == http.MethodGet && (r.URL.Path == "/docs" || r.URL.Path == "/openapi.json")
 }
@@ -135,16 +136,16 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	// Unreachable errors aside, only the client's connection can fail here.
-	_ = huma.WriteErr(s.huma, ctx, http.StatusForbidden, "the token's role does not allow this; it takes "+string(needed))
+	_ = huma.WriteErr(s.huma, ctx, http.StatusForbidden, "the token's role does not allow this; it needs "+string(needed))
 }
 
-// seesAll tells whether the caller's token is not limited to packs.
+// seesAll reports whether the caller's token is not limited to packs.
 func seesAll(ctx context.Context) bool {
 	token := callOf(ctx).token
 	return token != nil && len(token.Packs) == 0
 }
 
-// sees tells whether the caller's token reaches the pack.
+// sees reports whether the caller's token may see the pack.
 func sees(ctx context.Context, pack string) bool {
 	token := callOf(ctx).token
 	return token != nil && (len(token.Packs) == 0 || slices.Contains(token.Packs, pack))

@@ -19,7 +19,8 @@ type route struct {
 	unlimited bool
 }
 
-// routes are all operations of the API, on the pack weather with an execution. TestOpenAPI compares them with the document.
+// routes are all operations of the API, on the pack weather with an execution. TestOpenAPI compares them with the
+// document.
 func routes(execution string) []route {
 	const v, o, a = attune.RoleViewer, attune.RoleOperator, attune.RoleAdmin
 	const noToken = "0195511c-5b51-7f00-8e2b-6c3a7f9e8b21"
@@ -138,7 +139,8 @@ func TestNobodyGetsInWithoutAToken(t *testing.T) {
 	}
 	credentials := map[string]func(*http.Request){
 		"none": as(""), "revoked": as(revoked), "unknown": as("att_000000000000_" + strings.Repeat("A", 43)),
-		"one character off": as(s.admin[:len(s.admin)-1] + "!"), "its prefix alone": as(s.admin[:17]), "rubbish": as("\xff\xfe"),
+		"one character off": as(s.admin[:len(s.admin)-1] + "!"), "its prefix alone": as(s.admin[:17]),
+		"rubbish":   as("\xff\xfe"),
 		"no scheme": header(s.admin), "other scheme": header("Token " + s.admin), "basic": basic, "empty": header("Bearer "),
 	}
 	paths := []string{"/metrics", "/nothing", "/", "/docs/", "/healthz/x", "/api/v1/", "/api/v1/nothing"}
@@ -171,7 +173,8 @@ func TestBrowsersMayUseThePasswordForTheDocuments(t *testing.T) {
 		}
 		wantStatus(t, s.get(path, func(r *http.Request) { r.SetBasicAuth("anybody", s.admin) }), 200)
 		wantStatus(t, s.get(path), 200)
-		wantProblem(t, s.get(path, func(r *http.Request) { r.SetBasicAuth("anybody", "wrong") }), 401, attune.CodeUnauthenticated)
+		wantProblem(t, s.get(path, func(r *http.Request) { r.SetBasicAuth("anybody", "wrong") }), 401,
+			attune.CodeUnauthenticated)
 	}
 }
 
@@ -179,12 +182,14 @@ func TestTokenLife(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	a := s.do(http.MethodPost, "/api/v1/tokens", `{"name": "ci", "role": "operator", "packs": ["weather"], "expires_at": "`+expires+`"}`)
+	a := s.do(http.MethodPost, "/api/v1/tokens",
+		`{"name": "ci", "role": "operator", "packs": ["weather"], "expires_at": "`+expires+`"}`)
 	made := data[struct {
 		attune.Token
 		Secret string `json:"token"`
 	}](t, a, http.StatusCreated)
-	if made.Name != "ci" || made.Role != attune.RoleOperator || len(made.Packs) != 1 || made.ExpiresAt == nil || made.Secret == "" {
+	if made.Name != "ci" || made.Role != attune.RoleOperator || len(made.Packs) != 1 || made.ExpiresAt == nil ||
+		made.Secret == "" {
 		t.Fatalf("got %+v", made)
 	}
 	wantStatus(t, s.get("/api/v1/packs", as(made.Secret)), 200)
@@ -207,11 +212,13 @@ func TestTokenLife(t *testing.T) {
 		`{"name": "x", "role": "viewer", "expires_at": "soon"}`:                 "expires_at",
 		`{"name": "x", "role": "viewer", "expires_at": "2001-01-01T00:00:00Z"}`: "expires_at",
 	} {
-		if p := wantProblem(t, s.do(http.MethodPost, "/api/v1/tokens", body), 422, attune.CodeInvalid); p.Errors[0].Field != field {
+		if p := wantProblem(t, s.do(http.MethodPost, "/api/v1/tokens", body), 422,
+			attune.CodeInvalid); p.Errors[0].Field != field {
 			t.Errorf("%s: got %+v", body, p.Errors)
 		}
 	}
 	for _, member := range []string{"id", "token", "created_at", "last_used_at"} {
-		wantProblem(t, s.do(http.MethodPost, "/api/v1/tokens", `{"name": "x", "role": "viewer", "`+member+`": "x"}`), 400, attune.CodeMalformed)
+		wantProblem(t, s.do(http.MethodPost, "/api/v1/tokens", `{"name": "x", "role": "viewer", "`+member+`": "x"}`), 400,
+			attune.CodeMalformed)
 	}
 }

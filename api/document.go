@@ -21,12 +21,12 @@ import (
 // bearerScheme is the name of the way to authenticate in the OpenAPI document.
 const bearerScheme = "bearer"
 
-// introduction is what a reader of the documentation sees first.
+// introduction opens the documentation.
 const introduction = `Attune runs actions out of packs, each execution in a sandbox of its own.
 
 Every request carries a token: "Authorization: Bearer <token>". An answer is {"data": …}; a list adds
-{"pagination": {"next_cursor": "…"}}, and the cursor goes back as the query parameter of that name. An error is a problem
-document (RFC 9457) whose "code" is meant for programs and whose "errors" name each wrong place.`
+{"pagination": {"next_cursor": "…"}}, to send as the query parameter cursor for the next page. An error is a problem
+document (RFC 9457): "code" is for programs, and "errors" names each wrong field.`
 
 // humaConfig is huma without its own pages (they load scripts from other hosts) and without schema links.
 func humaConfig(version string) huma.Config {
@@ -37,19 +37,19 @@ func humaConfig(version string) huma.Config {
 			Info:    &huma.Info{Title: "Attune", Version: version, Description: introduction},
 			Servers: []*huma.Server{{URL: "/", Description: "This service"}},
 			Tags: []*huma.Tag{
-				{Name: "packs", Description: "What is installed, and how it gets there."},
-				{Name: "actions", Description: "What packs can do."},
+				{Name: "packs", Description: "Upload, install and remove packs."},
+				{Name: "actions", Description: "The actions of installed packs."},
 				{Name: "policies", Description: "When executions may start: limits, rates, quotas."},
-				{Name: "executions", Description: "Runs of actions, and what they left."},
-				{Name: "queues", Description: "Who waits, for how long, and for what."},
-				{Name: "secrets", Description: "Values that actions read; they go in and never come out."},
+				{Name: "executions", Description: "Submit, watch and cancel executions; read their results and logs."},
+				{Name: "queues", Description: "Which executions wait, how long, and for what."},
+				{Name: "secrets", Description: "Values that actions read. No request returns them."},
 				{Name: "workers", Description: "The processes that run executions."},
-				{Name: "tokens", Description: "Who may use this API."},
+				{Name: "tokens", Description: "Access to this API."},
 			},
 			Components: &huma.Components{
 				Schemas: registry,
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token made with POST /api/v1/tokens."},
+					bearerScheme: {Type: "http", Scheme: "bearer", Description: "A token from POST /api/v1/tokens."},
 				},
 			},
 			Security: []map[string][]string{{bearerScheme: {}}},
@@ -60,7 +60,7 @@ func humaConfig(version string) huma.Config {
 	}
 }
 
-// schemaName keeps the names in the document free of Go's habits: the problem document is Problem, a place in it Place.
+// schemaName turns a Go type's name into a schema's: the problem document is Problem, a place in it Place.
 func schemaName(t reflect.Type, hint string) string {
 	switch name := huma.DefaultSchemaNamer(t, hint); name {
 	case "Problem":
@@ -72,7 +72,7 @@ func schemaName(t reflect.Type, hint string) string {
 	}
 }
 
-// documents renders the OpenAPI document and the page made from it once: neither changes while the process lives.
+// documents renders the OpenAPI document and the page made from it, once: neither changes while the process lives.
 func (s *server) documents() (openAPI, docs http.HandlerFunc, err error) {
 	refineSchemas(s.huma.OpenAPI().Components.Schemas.Map())
 	document, err := json.MarshalIndent(s.huma.OpenAPI(), "", "  ")
@@ -151,7 +151,8 @@ func renderDocs(document *huma.OpenAPI) ([]byte, error) {
 	page, err := template.New("docs").Funcs(template.FuncMap{
 		"example":  exampleOf,
 		"statuses": statusesOf,
-		"style":    func() template.CSS { return template.CSS(docsStyle) }, //nolint:gosec // Ours, embedded: nothing of a request is in it.
+		//nolint:gosec // It is embedded, and has nothing of a request in it.
+		"style": func() template.CSS { return template.CSS(docsStyle) },
 	}).Parse(docsTemplate)
 	if err != nil {
 		return nil, fmt.Errorf("parse documentation page: %w", err)

@@ -13,7 +13,7 @@ var (
 	exampleDigest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 	examplePack = attune.Pack{
-		Ref: "weather", Label: "Weather", Description: "Forecasts for anybody", Author: "Ada", Version: "1.2.0",
+		Ref: "weather", Label: "Weather", Description: "Weather forecasts", Author: "Ada", Version: "1.2.0",
 		Tags: []string{"forecast"}, ImageDigest: exampleDigest, CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
 	exampleInstallation = attune.Installation{
@@ -28,11 +28,14 @@ var (
 		Parameters: json.RawMessage(`{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`),
 		Secrets:    []string{"api_key"}, TimeoutSeconds: 60, Network: attune.NetworkNone,
 		Resources: attune.Resources{
-			CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes,
+			CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids,
+			TmpBytes: attune.DefaultTmpBytes,
 		},
 		Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 2}},
 	}
-	exampleStats        = attune.QueueStats{Waiting: 3, Running: 2, Limit: new(2), AvgWaitTimeSeconds: new(4.2), OldestWaitSeconds: new(9.8)}
+	exampleStats = attune.QueueStats{
+		Waiting: 3, Running: 2, Limit: new(2), AvgWaitTimeSeconds: new(4.2), OldestWaitSeconds: new(9.8),
+	}
 	exampleActionPolicy = attune.ScopedPolicy{
 		Scope: "actions/weather.forecast", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
 		Policy: attune.Policy{
@@ -42,7 +45,10 @@ var (
 	}
 	examplePackPolicy = attune.ScopedPolicy{
 		Scope: "packs/weather", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
-		Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: 8}, Quota: &attune.Quota{MaxExecutions: 10_000, PeriodSeconds: 86_400}},
+		Policy: attune.Policy{
+			Concurrency: &attune.Concurrency{Limit: 8},
+			Quota:       &attune.Quota{MaxExecutions: 10_000, PeriodSeconds: 86_400},
+		},
 	}
 	exampleGlobalPolicy = attune.ScopedPolicy{
 		Scope: "global", Origin: attune.OriginOperator, UpdatedAt: exampleTime,
@@ -54,8 +60,8 @@ var (
 		Parameters: json.RawMessage(`{"city":"Oslo"}`), Position: new(3), CreatedAt: exampleTime,
 	}
 	exampleEnded = attune.Execution{
-		ID: exampleExecution.ID, Action: "weather.forecast", Pack: "weather", PackVersion: "1.2.0", ImageDigest: exampleDigest,
-		Status: attune.StatusCompleted, Attempt: 1, Parameters: exampleExecution.Parameters,
+		ID: exampleExecution.ID, Action: "weather.forecast", Pack: "weather", PackVersion: "1.2.0",
+		ImageDigest: exampleDigest, Status: attune.StatusCompleted, Attempt: 1, Parameters: exampleExecution.Parameters,
 		Result: json.RawMessage(`{"degrees":4}`), ExitCode: new(0),
 		Usage:   &attune.Usage{CPUSeconds: 0.42, PeakMemoryBytes: 31 << 20, ThrottledSeconds: 0.05},
 		Outputs: []attune.OutputFile{{Name: "charts/oslo.svg", Size: 8211, SHA256: exampleInstallation.ArchiveSHA256}},
@@ -64,7 +70,8 @@ var (
 	}
 	exampleQueue       = attune.QueueState{Action: "weather.forecast", Key: `{"city":"Oslo"}`, QueueStats: exampleStats}
 	exampleExplanation = attune.Explanation{
-		Execution: exampleExecution.ID, Status: attune.StatusQueued, Action: "weather.forecast", Key: `{"city":"Oslo"}`, Position: new(3),
+		Execution: exampleExecution.ID, Status: attune.StatusQueued, Action: "weather.forecast", Key: `{"city":"Oslo"}`,
+		Position: new(3),
 		Gate: &attune.Gate{
 			Kind: attune.GateConcurrency, Scope: "queues/weather.forecast", Limit: 1, Taken: 1,
 			Holders: []attune.Holder{{
@@ -77,7 +84,8 @@ var (
 	}
 	exampleWorker = attune.Worker{
 		Name: "host-1-c4k7q2wn", Capacity: 8, Labels: map[string]string{"zone": "north"}, StartedAt: exampleTime,
-		LeaseExpiresAt: exampleTime.Add(15 * time.Second), Alive: true, Executions: []string{"0195511c-fb52-7c44-9a1d-2e5f70b1d854"},
+		LeaseExpiresAt: exampleTime.Add(15 * time.Second), Alive: true,
+		Executions: []string{"0195511c-fb52-7c44-9a1d-2e5f70b1d854"},
 	}
 	exampleLogPage = attune.LogPage{Content: "Oslo: 4 degrees, snow\n", NextOffset: 22, TotalSize: 22}
 	exampleSecret  = attune.Secret{

@@ -19,13 +19,13 @@ type executionInput struct {
 
 type getExecutionInput struct {
 	ID          string `path:"id" maxLength:"36" doc:"The execution's id."`
-	WaitSeconds int    `query:"wait_seconds" minimum:"0" maximum:"30" default:"0" doc:"Answer when the execution is over, or after so many seconds."`
+	WaitSeconds int    `query:"wait_seconds" minimum:"0" maximum:"30" default:"0" doc:"Answer when the execution is over, or after this time."`
 }
 
 type listExecutionsInput struct {
 	Action string   `query:"action" maxLength:"127" doc:"Only executions of this action, by ref."`
 	Pack   string   `query:"pack" maxLength:"63" doc:"Only executions of this pack's actions."`
-	Status []string `query:"status,explode" maxItems:"20" doc:"Only these states; repeatable, or separated by commas."`
+	Status []string `query:"status,explode" maxItems:"20" doc:"Only these statuses; repeatable, or separated by commas."`
 	Since  string   `query:"since" format:"date-time" doc:"Only executions submitted at or after this time, RFC 3339."`
 	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
 	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most executions to return."`
@@ -42,26 +42,28 @@ type executionLogInput struct {
 func (s *server) executionRoutes() {
 	register(s, operation{
 		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
-		summary: "List executions, newest first", description: "They come without their results and outputs.", errors: []int{http.StatusUnprocessableEntity},
+		summary: "List executions, newest first", description: "Without results and outputs.",
+		errors:   []int{http.StatusUnprocessableEntity},
 		response: page[attune.Execution]{Data: []attune.Execution{exampleExecution}},
 	}, s.listExecutions)
 	register(s, operation{
 		id: "get-execution", method: http.MethodGet, path: "/executions/{id}", tag: "executions", status: http.StatusOK,
 		summary: "Show an execution", errors: []int{http.StatusNotFound}, ownTime: true,
-		description: "With wait_seconds it answers as soon as the execution is over, and else when the time is up, with the present state.",
+		description: "With wait_seconds, the answer comes when the execution is over or the time is up.",
 		response:    envelope[attune.Execution]{Data: exampleEnded},
 	}, s.getExecution)
 	register(s, operation{
 		id: "cancel-execution", method: http.MethodPost, path: "/executions/{id}/cancel", tag: "executions",
-		status: http.StatusAccepted, summary: "End an execution",
-		description: "One that waits is cancelled at once; one that runs is canceling until its sandbox is gone. Idempotent.",
-		errors:      []int{http.StatusNotFound, http.StatusConflict},
-		response:    envelope[attune.Execution]{Data: exampleExecution},
+		status: http.StatusAccepted, summary: "Cancel an execution",
+		description: "One that waits is cancelled at once. One that has a slot is canceling until its worker has ended " +
+			"it. Idempotent.",
+		errors:   []int{http.StatusNotFound, http.StatusConflict},
+		response: envelope[attune.Execution]{Data: exampleExecution},
 	}, s.cancel)
 	register(s, operation{
 		id: "get-execution-log", method: http.MethodGet, path: "/executions/{id}/logs/{stream}", tag: "executions",
 		status: http.StatusOK, summary: "Read what an execution printed",
-		description: "Works while it runs, too: ask again from next_offset. An execution that was tried again has a log of each attempt.",
+		description: "Also while it runs: ask again from next_offset. Each attempt has a log of its own.",
 		errors:      []int{http.StatusNotFound},
 		response:    envelope[attune.LogPage]{Data: exampleLogPage},
 	}, s.getExecutionLog)
@@ -90,7 +92,7 @@ func (in *listExecutionsInput) filter() (storage.ExecutionFilter, error) {
 		for name := range strings.SplitSeq(given, ",") {
 			status := attune.Status(name)
 			if !status.Valid() {
-				return filter, wrongValue("status", "is not a state of executions")
+				return filter, wrongValue("status", "is not a status of executions")
 			}
 			filter.Statuses = append(filter.Statuses, status)
 		}
@@ -125,7 +127,7 @@ func (s *server) waitForEnd(ctx context.Context, id string, limit time.Duration)
 	_ = s.Queue.Wait(ctx, id) // it fails with ctx alone, and the present state is the answer then
 }
 
-// executionInTime is execution for a handler that takes its own time.
+// executionInTime is execution for a handler that bounds itself.
 func (s *server) executionInTime(ctx context.Context, id string) (attune.Execution, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.AnswerTimeout)
 	defer cancel()
@@ -151,60 +153,60 @@ func (s *server) getExecutionLog(ctx context.Context, in *executionLogInput) (*r
 	if !attune.Stream(in.Stream).Valid() {
 		return nil, notFound("stream", in.Stream)
 	}
-	place, err := logOf(execution, in.Attempt)
+	log, err := logOf(execution, in.Attempt)
 	if err != nil {
 		return nil, err
 	}
-	if !place.ended.IsZero() {
+	if !log.ended.IsZero() {
 		// The database's clock may be ahead of ours.
-		ctx, cancel := context.WithTimeout(ctx, min(storeDelay, time.Until(place.ended.Add(storeDelay))))
-		s.Logs.AwaitStored(ctx, place.prefix, in.Stream)
+		ctx, cancel := context.WithTimeout(ctx, min(storeDelay, time.Until(log.ended.Add(storeDelay))))
+		s.Logs.AwaitStored(ctx, log.prefix, in.Stream)
 		cancel()
 	}
-	page, err := s.Logs.Page(ctx, place.prefix, in.Stream, in.Offset, in.Limit, place.running)
+	page, err := s.Logs.Page(ctx, log.prefix, in.Stream, in.Offset, in.Limit, log.running)
 	if err != nil {
 		return nil, err
 	}
 	return respond(page), nil
 }
 
-// storeDelay is how long after the end of an attempt its log may be on its way to object storage; one that takes longer is
-// read as far as it got.
+// storeDelay is how long a reader waits for the log of an ended attempt to reach object storage. After that, it reads
+// what is there.
 const storeDelay = 5 * time.Second
 
-// logPlace is where the log of an attempt is.
-type logPlace struct {
+// attemptLog is the log of an attempt, in the bucket.
+type attemptLog struct {
 	prefix string
 	// running: it may still grow.
 	running bool
-	// ended is when an attempt ended that had begun.
+	// ended is when the attempt ended; zero while it runs, and for one that has not begun.
 	ended time.Time
 }
 
-// logOf finds the log of an attempt, 0 being the present one. The place in the bucket comes from the record, never from the
+// logOf finds the log of an attempt, 0 being the present one. The prefix comes from the execution's row, never from the
 // request.
-func logOf(e attune.Execution, attempt int) (logPlace, error) {
+func logOf(e attune.Execution, attempt int) (attemptLog, error) {
 	_, name, _ := attune.SplitActionRef(e.Action)
-	place := logPlace{prefix: logs.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}
+	log := attemptLog{prefix: logs.ExecutionPrefix(e.Pack, name, e.CreatedAt, e.ID)}
 	if attempt == 0 || attempt == e.Attempt {
-		place.running = !e.Status.Terminal()
+		log.running = !e.Status.Terminal()
 		if e.FinishedAt != nil && e.StartedAt != nil {
-			place.ended = *e.FinishedAt
+			log.ended = *e.FinishedAt
 		}
-		return place, nil
+		return log, nil
 	}
 	i := slices.IndexFunc(e.Attempts, func(a attune.Attempt) bool { return a.Attempt == attempt })
 	if i < 0 {
-		return logPlace{}, notFound("attempt", strconv.Itoa(attempt))
+		return attemptLog{}, notFound("attempt", strconv.Itoa(attempt))
 	}
-	place.prefix = logs.AttemptPrefix(place.prefix, attempt)
+	log.prefix = logs.AttemptPrefix(log.prefix, attempt)
 	if e.Attempts[i].StartedAt != nil {
-		place.ended = e.Attempts[i].FinishedAt
+		log.ended = e.Attempts[i].FinishedAt
 	}
-	return place, nil
+	return log, nil
 }
 
-// execution finds an execution whose pack the caller's token reaches.
+// execution finds an execution that the caller's token may see.
 func (s *server) execution(ctx context.Context, id string) (attune.Execution, error) {
 	if !isID(id) {
 		return attune.Execution{}, notFound("execution", id)

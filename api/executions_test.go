@@ -35,7 +35,8 @@ func TestExecutionLife(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 
-	ended := data[attune.Execution](t, s.do(http.MethodPost, "/api/v1/executions/"+made.ID+"/cancel", ""), http.StatusAccepted)
+	ended := data[attune.Execution](t, s.do(http.MethodPost, "/api/v1/executions/"+made.ID+"/cancel", ""),
+		http.StatusAccepted)
 	if ended.Status != attune.StatusCancelled {
 		t.Errorf("got %s", ended.Status)
 	}
@@ -68,7 +69,8 @@ func TestQueueStats(t *testing.T) {
 		}
 	}
 	stats := data[attune.QueueStats](t, s.get("/api/v1/actions/weather.hello/queue-stats"), 200)
-	if stats.Waiting != 3 || stats.Running != 0 || *stats.Limit != 1 || stats.OldestWaitSeconds == nil || stats.AvgWaitTimeSeconds == nil {
+	if stats.Waiting != 3 || stats.Running != 0 || *stats.Limit != 1 || stats.OldestWaitSeconds == nil ||
+		stats.AvgWaitTimeSeconds == nil {
 		t.Errorf("got %+v", stats)
 	}
 	wantProblem(t, s.get("/api/v1/actions/weather.nothing/queue-stats"), 404, attune.CodeNotFound)
@@ -86,12 +88,14 @@ func TestSubmitRefuses(t *testing.T) {
 		code   attune.Code
 		field  string
 	}{
-		"unknown action":       {`{"action": "weather.nothing"}`, 404, attune.CodeNotFound, ""},
-		"unknown pack":         {`{"action": "nobody.hello"}`, 404, attune.CodeNotFound, ""},
-		"not a ref":            {`{"action": "../../etc\u0000"}`, 404, attune.CodeNotFound, ""},
-		"unknown id":           {`{"action": "0195511c-5b51-7f00-8e2b-6c3a7f9e8b21"}`, 404, attune.CodeNotFound, ""},
-		"wrong parameter":      {`{"action": "weather.hello", "parameters": {"name": 5}}`, 422, attune.CodeInvalid, "parameters.name"},
-		"unknown parameter":    {`{"action": "weather.hello", "parameters": {"nam": "x"}}`, 422, attune.CodeInvalid, "parameters.nam"},
+		"unknown action": {`{"action": "weather.nothing"}`, 404, attune.CodeNotFound, ""},
+		"unknown pack":   {`{"action": "nobody.hello"}`, 404, attune.CodeNotFound, ""},
+		"not a ref":      {`{"action": "../../etc\u0000"}`, 404, attune.CodeNotFound, ""},
+		"unknown id":     {`{"action": "0195511c-5b51-7f00-8e2b-6c3a7f9e8b21"}`, 404, attune.CodeNotFound, ""},
+		"wrong parameter": {`{"action": "weather.hello", "parameters": {"name": 5}}`, 422, attune.CodeInvalid,
+			"parameters.name"},
+		"unknown parameter": {`{"action": "weather.hello", "parameters": {"nam": "x"}}`, 422, attune.CodeInvalid,
+			"parameters.nam"},
 		"missing secret":       {`{"action": "secretive.hello"}`, 422, attune.CodeInvalid, "secrets.api_key"},
 		"no action":            {`{}`, 422, attune.CodeInvalid, ""},
 		"action not text":      {`{"action": 5}`, 422, attune.CodeInvalid, "action"},
@@ -100,14 +104,16 @@ func TestSubmitRefuses(t *testing.T) {
 		"state assigned":       {`{"action": "weather.hello", "status": "completed"}`, 400, attune.CodeMalformed, "status"},
 		"other case":           {`{"Action": "weather.hello"}`, 400, attune.CodeMalformed, "Action"},
 		"duplicate member":     {`{"action": "weather.hello", "action": "weather.hello"}`, 400, attune.CodeMalformed, ""},
-		"duplicate inside":     {`{"action": "weather.hello", "parameters": {"o": {"a": 1, "a": 2}}}`, 400, attune.CodeMalformed, ""},
-		"deep":                 {`{"action": "weather.hello", "parameters": ` + deep + `}`, 400, attune.CodeMalformed, ""},
-		"broken":               {`{"action": `, 400, attune.CodeMalformed, ""},
-		"rubbish behind":       {`{"action": "weather.hello"} x`, 400, attune.CodeMalformed, ""},
-		"not UTF-8":            {"{\"action\": \"weather.hello\", \"parameters\": {\"name\": \"\xff\"}}", 400, attune.CodeMalformed, ""},
-		"not an object":        {`[]`, 422, attune.CodeInvalid, ""},
-		"empty":                {``, 400, attune.CodeMalformed, ""},
-		"too large":            {`{"action": "` + strings.Repeat("x", 1<<20) + `"}`, 413, attune.CodeTooLarge, ""},
+		"duplicate inside": {`{"action": "weather.hello", "parameters": {"o": {"a": 1, "a": 2}}}`, 400,
+			attune.CodeMalformed, ""},
+		"deep":           {`{"action": "weather.hello", "parameters": ` + deep + `}`, 400, attune.CodeMalformed, ""},
+		"broken":         {`{"action": `, 400, attune.CodeMalformed, ""},
+		"rubbish behind": {`{"action": "weather.hello"} x`, 400, attune.CodeMalformed, ""},
+		"not UTF-8": {"{\"action\": \"weather.hello\", \"parameters\": {\"name\": \"\xff\"}}", 400,
+			attune.CodeMalformed, ""},
+		"not an object": {`[]`, 422, attune.CodeInvalid, ""},
+		"empty":         {``, 400, attune.CodeMalformed, ""},
+		"too large":     {`{"action": "` + strings.Repeat("x", 1<<20) + `"}`, 413, attune.CodeTooLarge, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -118,8 +124,8 @@ func TestSubmitRefuses(t *testing.T) {
 			}
 		})
 	}
-	wantProblem(t, s.do(http.MethodPost, "/api/v1/executions", `action=x`, contentType("application/x-www-form-urlencoded")),
-		415, "unsupported_media_type")
+	wantProblem(t, s.do(http.MethodPost, "/api/v1/executions", `action=x`,
+		contentType("application/x-www-form-urlencoded")), 415, "unsupported_media_type")
 	if queued := data[[]attune.Execution](t, s.get("/api/v1/executions"), 200); len(queued) != 0 {
 		t.Errorf("something was queued: %+v", queued)
 	}
@@ -179,8 +185,8 @@ func TestListExecutions(t *testing.T) {
 	}
 
 	for query, field := range map[string]string{
-		"status=done": "status", "status=queued,": "status", "since=yesterday": "since", "limit=0": "limit", "limit=501": "limit",
-		"limit=x": "limit", "cursor=abc": "cursor", "pack=A%00": "pack", "action=weather": "action",
+		"status=done": "status", "status=queued,": "status", "since=yesterday": "since", "limit=0": "limit",
+		"limit=501": "limit", "limit=x": "limit", "cursor=abc": "cursor", "pack=A%00": "pack", "action=weather": "action",
 	} {
 		if p := wantProblem(t, s.get("/api/v1/executions?"+query), 422, attune.CodeInvalid); p.Errors[0].Field != field {
 			t.Errorf("%s: got %+v", query, p.Errors)
@@ -217,10 +223,12 @@ func TestExecutionLog(t *testing.T) {
 		t.Errorf("got %+v, want %+v", page, want)
 	}
 
-	for _, stream := range []string{"stdin", "result", "STDOUT", "stdout.log", "..", "..%2f..%2fpacks", "stdout%00", "%2e%2e%2f"} {
+	for _, stream := range []string{"stdin", "result", "STDOUT", "stdout.log", "..", "..%2f..%2fpacks", "stdout%00",
+		"%2e%2e%2f"} {
 		wantStatus(t, s.get(path+stream), 404)
 	}
-	for _, id := range []string{"0195511c-5b51-7f00-8e2b-6c3a7f9e8b21", "x", strings.ToUpper(e.ID), "%00", "..%2f" + e.ID} {
+	for _, id := range []string{"0195511c-5b51-7f00-8e2b-6c3a7f9e8b21", "x", strings.ToUpper(e.ID), "%00",
+		"..%2f" + e.ID} {
 		a := s.get("/api/v1/executions/" + id + "/logs/stdout")
 		if a.StatusCode != 404 && a.StatusCode != 422 {
 			t.Errorf("%s: got %d", id, a.StatusCode)
@@ -235,7 +243,8 @@ func TestExecutionLog(t *testing.T) {
 func (s *service) retried(execution string) {
 	s.t.Helper()
 	ctx := s.t.Context()
-	_, err := s.db.Pool().Exec(ctx, `insert into attempts (execution_id, attempt, status, reason, worker, scheduled_at, finished_at)
+	_, err := s.db.Pool().Exec(ctx, `insert into attempts (execution_id, attempt, status, reason, worker, scheduled_at,
+		finished_at)
 		values ($1, 1, 'failed', 'exit_code', 'host-1', now(), now())`, execution)
 	if err != nil {
 		s.t.Fatal(err)
@@ -275,7 +284,8 @@ func TestExecutionLogOfAnAttempt(t *testing.T) {
 	wantProblem(t, s.get(path+"?attempt=2"), 404, attune.CodeNotFound)
 
 	s.retried(e.ID)
-	for query, want := range map[string]string{"": "it worked\n", "?attempt=2": "it worked\n", "?attempt=1": "it broke\n", "?attempt=1&offset=3": "broke\n"} {
+	for query, want := range map[string]string{"": "it worked\n", "?attempt=2": "it worked\n", "?attempt=1": "it broke\n",
+		"?attempt=1&offset=3": "broke\n"} {
 		if page := data[attune.LogPage](t, s.get(path+query), 200); page.Content != want {
 			t.Errorf("%s: %+v, want %q", query, page, want)
 		}
@@ -291,9 +301,11 @@ func TestUnknownThings(t *testing.T) {
 	s := setup(t)
 	const id = "0195511c-5b51-7f00-8e2b-6c3a7f9e8b21"
 	for _, route := range []string{
-		"GET /packs/nobody", "DELETE /packs/nobody", "GET /packs/%00", "GET /packs/-", "GET /actions/nobody.x", "GET /actions/" + id,
+		"GET /packs/nobody", "DELETE /packs/nobody", "GET /packs/%00", "GET /packs/-", "GET /actions/nobody.x",
+		"GET /actions/" + id,
 		"GET /actions/%00", "GET /executions/" + id, "GET /executions/x", "POST /executions/" + id + "/cancel",
-		"DELETE /secrets/nobody", "DELETE /secrets/%00", "GET /executions/" + id + "/why", "GET /executions/x/why", "DELETE /workers/nobody", "DELETE /workers/%00", "DELETE /workers/%ff",
+		"DELETE /secrets/nobody", "DELETE /secrets/%00", "GET /executions/" + id + "/why", "GET /executions/x/why",
+		"DELETE /workers/nobody", "DELETE /workers/%00", "DELETE /workers/%ff",
 		"DELETE /tokens/" + id, "DELETE /tokens/x", "GET /nothing", "GET /packs/a/b/c",
 	} {
 		method, path, _ := strings.Cut(route, " ")

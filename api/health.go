@@ -11,11 +11,11 @@ import (
 	"attune"
 )
 
-// readyTimeout bounds the look at the dependencies, so that whoever asks gets an answer while they hang.
+// readyTimeout bounds the check of the dependencies, so that an answer comes while they hang.
 const readyTimeout = 3 * time.Second
 
-// healthz says that the process lives and serves, and how well its own worker, if it has one, isolates sandboxes; it asks
-// nobody else.
+// healthz says that the process serves, and which level of isolation its own worker reaches, if it has one. It asks no
+// other service.
 func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	health := map[string]string{"status": "ok"}
 	if s.Isolation != "" {
@@ -24,7 +24,7 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, envelope[map[string]string]{Data: health})
 }
 
-// readyz says whether what the service needs answers, too. Needing no token, it names what does not and not why.
+// readyz says whether PostgreSQL and S3 answer. It needs no token, so it names what does not answer, and not why.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()

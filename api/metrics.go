@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is what the service tells about its own work at /metrics.
+// metrics are the service's own figures at /metrics.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -26,7 +26,7 @@ func newMetrics(version string, more ...prometheus.Collector) *metrics {
 		}, []string{"method", "route", "status"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "attune_build_info", Help: "Always 1; the label tells the version.",
+		Name: "attune_build_info", Help: "Always 1; the label is the version.",
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)

@@ -18,9 +18,9 @@ import (
 // call is what the service knows about a request beyond HTTP. The first middleware puts it into the context, the later
 // ones fill it in.
 type call struct {
-	// id is what the request is called in the log and in answers of status 500.
+	// id names the request in the log and in answers of status 500.
 	id string
-	// token is who asks; nil before authentication and on the routes that need none.
+	// token is the caller's; nil before authentication and on the routes that need none.
 	token *attune.Token
 }
 

@@ -38,7 +38,7 @@ func respond[T any](data T) *response[T] {
 
 // pagination leads to the rest of a list.
 type pagination struct {
-	NextCursor string `json:"next_cursor" doc:"Give it as cursor to get what follows; empty at the end."`
+	NextCursor string `json:"next_cursor" doc:"The query parameter cursor of the next page; empty at the end."`
 }
 
 // page is the body of every answer that is a list.
@@ -59,7 +59,7 @@ func respondList[T any](items []T, nextCursor string) *listResponse[T] {
 	return &listResponse[T]{Body: page[T]{Data: items, Pagination: pagination{NextCursor: nextCursor}}}
 }
 
-// operation describes a route: what huma serves and what people read about it.
+// operation describes a route, for huma and for the documentation.
 type operation struct {
 	id, method, path string
 	tag              string
@@ -73,8 +73,7 @@ type operation struct {
 	ownTime bool
 	// maxBytes bounds the body; 0 takes maxBodyBytes.
 	maxBytes int64
-	// unknownIsInvalid: a member that is not known is a wrong value of the thing that the body describes, and 422, where
-	// elsewhere the whole request cannot be read.
+	// unknownIsInvalid: an unknown member of the body is a wrong value, and 422; in other operations it is 400.
 	unknownIsInvalid bool
 	// request and response are examples; nil where there is no body.
 	request, response any
@@ -139,12 +138,12 @@ func plain(example any) any {
 	return out
 }
 
-// notFound is the answer for a thing that does not exist, and for one that the caller's token must not know of.
+// notFound is the answer for what does not exist, and for what the caller's token must not know of.
 func notFound(kind, name string) error {
 	return attune.Errorf(attune.CodeNotFound, "there is no %s %q", kind, name)
 }
 
-// wrongValue is the answer to a parameter or member whose value cannot be.
+// wrongValue is the answer to a parameter or member with a wrong value.
 func wrongValue(field, message string) error {
 	return attune.Invalid("the request has wrong values", attune.Problem{Field: field, Message: message})
 }
@@ -160,7 +159,7 @@ func checkRefs(pack, action string) error {
 	return nil
 }
 
-// isID tells whether s can be an id of ours, in the one spelling that we use.
+// isID reports whether s is a UUID in the spelling of our ids.
 func isID(s string) bool {
 	id, err := uuid.Parse(s)
 	return err == nil && id.String() == s

@@ -15,7 +15,7 @@ type packInput struct {
 	Ref string `path:"ref" maxLength:"63" example:"weather" doc:"The pack's ref."`
 }
 
-// Embedding would save a line here and there; huma does not look into embedded types that are not exported.
+// The inputs below repeat fields, since huma does not look into embedded types that are not exported.
 
 type installationLogInput struct {
 	Ref    string `path:"ref" maxLength:"63" example:"weather" doc:"The pack's ref."`
@@ -26,7 +26,7 @@ type installationLogInput struct {
 type installInput struct {
 	Ref  string `path:"ref" maxLength:"63" example:"weather" doc:"The pack's ref."`
 	Body *struct {
-		Version string `json:"version,omitempty" maxLength:"128" pattern:"^[0-9A-Za-z.+-]*$" example:"1.2.0" doc:"A version that was uploaded before; without it, the archive of the newest installation."`
+		Version string `json:"version,omitempty" maxLength:"128" pattern:"^[0-9A-Za-z.+-]*$" example:"1.2.0" doc:"A version that was uploaded before; without it, that of the newest installation."`
 	}
 }
 
@@ -34,8 +34,8 @@ func (s *server) packRoutes() {
 	register(s, operation{
 		id: "upload-pack", method: http.MethodPost, path: "/packs/upload", tag: "packs", status: http.StatusAccepted,
 		summary: "Upload a pack and install it",
-		description: "The form has one part named file: a .zip, .tar.gz or .tar.zst with pack.yaml at its root or inside one " +
-			"top folder. The archive is checked and stored before the answer; the image is built afterwards.",
+		description: "The form has one part named file: a .zip, .tar.gz or .tar.zst with pack.yaml at its root or inside " +
+			"one top folder. The answer comes when the archive is checked and stored; a worker then builds the image.",
 		errors:   []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
 		response: envelope[uploaded]{Data: uploaded{Pack: examplePack, Installation: exampleInstallation}},
 		ownTime:  true,
@@ -53,9 +53,10 @@ func (s *server) packRoutes() {
 	}, s.getPack)
 	register(s, operation{
 		id: "delete-pack", method: http.MethodDelete, path: "/packs/{ref}", tag: "packs", status: http.StatusNoContent,
-		summary:     "Uninstall a pack",
-		description: "What waits for its actions is cancelled, what runs goes on to its end, and history stays.",
-		errors:      []int{http.StatusNotFound},
+		summary: "Uninstall a pack",
+		description: "Executions of its actions that wait are cancelled, those that run go on to their end, and history " +
+			"is kept.",
+		errors: []int{http.StatusNotFound},
 	}, s.deletePack)
 	register(s, operation{
 		id: "install-pack", method: http.MethodPost, path: "/packs/{ref}/install", tag: "packs", status: http.StatusAccepted,
@@ -65,7 +66,7 @@ func (s *server) packRoutes() {
 	}, s.installPack)
 	register(s, operation{
 		id: "get-installation-status", method: http.MethodGet, path: "/packs/{ref}/installation-status", tag: "packs",
-		status: http.StatusOK, summary: "Show how the newest installation stands", errors: []int{http.StatusNotFound},
+		status: http.StatusOK, summary: "Show the newest installation of a pack", errors: []int{http.StatusNotFound},
 		response: envelope[attune.Installation]{Data: exampleInstallation},
 	}, s.getInstallation)
 	register(s, operation{
@@ -75,8 +76,8 @@ func (s *server) packRoutes() {
 	}, s.getInstallationLog)
 }
 
-// describeUpload adds the form to the document, which must not be there when the route is registered: huma would take it
-// as a body for itself to read.
+// describeUpload adds the form to the document, which must not be there when the route is registered: huma would take
+// it as a body for itself to read.
 func (s *server) describeUpload() {
 	s.huma.OpenAPI().Paths[prefix+"/packs/upload"].Post.RequestBody = &huma.RequestBody{
 		Required: true,
@@ -112,8 +113,8 @@ func (s *server) deletePack(ctx context.Context, in *packInput) (*struct{}, erro
 	if err := s.Queue.RemovePack(ctx, in.Ref); err != nil {
 		return nil, err
 	}
-	s.wakeInstaller(ctx) // It lets go of images that nobody needs.
-	// The pack is gone for everybody, whatever comes of this: an archive that stays only costs space.
+	s.wakeInstaller(ctx) // It removes images that are not needed any more.
+	// The pack is gone already; an archive that stays only costs space.
 	if err := s.Objects.RemoveArchives(ctx, in.Ref); err != nil {
 		s.log.WarnContext(ctx, "archives of a removed pack stay", "request_id", callOf(ctx).id, "pack", in.Ref, "error", err)
 	}

@@ -39,7 +39,8 @@ func TestPackLife(t *testing.T) {
 	}
 
 	s.build()
-	if pack := data[attune.Pack](t, s.get("/api/v1/packs/weather"), 200); pack.Version != "1.0.0" || pack.ImageDigest == "" {
+	if pack := data[attune.Pack](t, s.get("/api/v1/packs/weather"), 200); pack.Version != "1.0.0" ||
+		pack.ImageDigest == "" {
 		t.Errorf("got %+v", pack)
 	}
 	if packs := data[[]attune.Pack](t, s.get("/api/v1/packs"), 200); len(packs) != 1 {
@@ -54,7 +55,8 @@ func TestPackLife(t *testing.T) {
 	wantStatus(t, s.do(http.MethodDelete, "/api/v1/packs/weather", ""), http.StatusNoContent)
 	wantProblem(t, s.get("/api/v1/packs/weather"), 404, attune.CodeNotFound)
 	wantProblem(t, s.do(http.MethodDelete, "/api/v1/packs/weather", ""), 404, attune.CodeNotFound)
-	if _, err := s.objects.GetArchive(t.Context(), "weather", "1.0.0", made.Installation.ArchiveSHA256); attune.CodeOf(err) != attune.CodeNotFound {
+	if _, err := s.objects.GetArchive(t.Context(), "weather", "1.0.0",
+		made.Installation.ArchiveSHA256); attune.CodeOf(err) != attune.CodeNotFound {
 		t.Errorf("the archive is still there: %v", err)
 	}
 	kept := data[attune.Execution](t, s.get("/api/v1/executions/"+execution.ID), 200)
@@ -73,7 +75,8 @@ func TestInstallAgain(t *testing.T) {
 	if again.Installation.ArchiveSHA256 != second.ArchiveSHA256 {
 		t.Errorf("the newest archive is %s, got %s", second.ArchiveSHA256, again.Installation.ArchiveSHA256)
 	}
-	back := data[uploaded](t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "1.0.0"}`), http.StatusAccepted)
+	back := data[uploaded](t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "1.0.0"}`),
+		http.StatusAccepted)
 	if back.Installation.ArchiveSHA256 != first.ArchiveSHA256 {
 		t.Errorf("the archive of 1.0.0 is %s, got %s", first.ArchiveSHA256, back.Installation.ArchiveSHA256)
 	}
@@ -82,8 +85,10 @@ func TestInstallAgain(t *testing.T) {
 	if pack := data[attune.Pack](t, s.get("/api/v1/packs/weather"), 200); pack.Version != "1.0.0" {
 		t.Errorf("version %s serves", pack.Version)
 	}
-	wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "3.0.0"}`), 404, attune.CodeNotFound)
-	wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "a\u0000b"}`), 422, attune.CodeInvalid)
+	wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "3.0.0"}`), 404,
+		attune.CodeNotFound)
+	wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/weather/install", `{"version": "a\u0000b"}`), 422,
+		attune.CodeInvalid)
 	wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/nobody/install", ""), 404, attune.CodeNotFound)
 }
 
@@ -134,7 +139,8 @@ func TestUploadTakesEveryFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := data[uploaded](t, s.upload(encoder.EncodeAll(gunzip(t, targz(t, packFiles("weather", "1.0.0"))), nil)), http.StatusAccepted)
+	again := data[uploaded](t, s.upload(encoder.EncodeAll(gunzip(t, targz(t, packFiles("weather", "1.0.0"))), nil)),
+		http.StatusAccepted)
 	if made.Installation.ArchiveSHA256 != again.Installation.ArchiveSHA256 {
 		t.Error("the same files have two names in the bucket")
 	}
@@ -153,12 +159,15 @@ func TestUploadRefusesBadArchives(t *testing.T) {
 		archive []byte
 		place   attune.Problem // File and Field are compared
 	}{
-		"not an archive":   {[]byte("hello"), attune.Problem{}},
-		"empty":            {nil, attune.Problem{}},
-		"no pack.yaml":     {targz(t, map[string]string{"x.txt": "x", "y.txt": "y"}), attune.Problem{File: "pack.yaml"}},
-		"unknown field":    {targz(t, with("pack.yaml", "ref: weather\nversion: 1.0.0\nreff: x\n")), attune.Problem{File: "pack.yaml", Field: "reff", Line: 3}},
-		"wrong type":       {targz(t, with("pack.yaml", "ref: weather\nversion: 1.0.0\ntags: 5\n")), attune.Problem{File: "pack.yaml", Field: "tags", Line: 3}},
-		"no entry point":   {targz(t, with("actions/hello.yaml", "ref: hello\nentry_point: gone.sh\n")), attune.Problem{File: "actions/hello.yaml", Field: "entry_point", Line: 2}},
+		"not an archive": {[]byte("hello"), attune.Problem{}},
+		"empty":          {nil, attune.Problem{}},
+		"no pack.yaml":   {targz(t, map[string]string{"x.txt": "x", "y.txt": "y"}), attune.Problem{File: "pack.yaml"}},
+		"unknown field": {targz(t, with("pack.yaml", "ref: weather\nversion: 1.0.0\nreff: x\n")),
+			attune.Problem{File: "pack.yaml", Field: "reff", Line: 3}},
+		"wrong type": {targz(t, with("pack.yaml", "ref: weather\nversion: 1.0.0\ntags: 5\n")),
+			attune.Problem{File: "pack.yaml", Field: "tags", Line: 3}},
+		"no entry point": {targz(t, with("actions/hello.yaml", "ref: hello\nentry_point: gone.sh\n")),
+			attune.Problem{File: "actions/hello.yaml", Field: "entry_point", Line: 2}},
 		"path outside":     {targz(t, with("../outside", "x")), attune.Problem{}},
 		"absolute path":    {targz(t, with("/etc/cron.d/x", "x")), attune.Problem{}},
 		"beyond its limit": {targz(t, with("large", strings.Repeat("x", 2<<20))), attune.Problem{}},

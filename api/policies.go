@@ -7,31 +7,31 @@ import (
 	"attune"
 )
 
-// policyInputBody is attune.Policy as people send it: the same members, with the bounds that the vocabulary sets. A number
-// is at least 1 and a member is known, or the answer names it.
+// policyInputBody is attune.Policy as people send it: the same members, with the bounds that the vocabulary sets. A
+// number is at least 1 and a member is known, or the answer names it.
 type policyInputBody struct {
-	Concurrency    *concurrencyInputBody `json:"concurrency,omitempty" doc:"How many may hold a slot at one instant."`
-	RateLimit      *rateLimitInputBody   `json:"rate_limit,omitempty" doc:"How many may start within any span of the window's length."`
-	Quota          *quotaInputBody       `json:"quota,omitempty" doc:"How many may be submitted within a period; periods follow each other from midnight UTC."`
-	MaxWaiting     *int                  `json:"max_waiting,omitempty" minimum:"1" maximum:"1000000" doc:"How many may wait; a submission beyond it is refused."`
-	MaxWaitSeconds *int                  `json:"max_wait_seconds,omitempty" minimum:"1" maximum:"31622400" doc:"What has waited longer ends as timeout for queue_timeout."`
+	Concurrency    *concurrencyInputBody `json:"concurrency,omitempty" doc:"Executions that hold a slot at one instant."`
+	RateLimit      *rateLimitInputBody   `json:"rate_limit,omitempty" doc:"Starts within any span of the window's length."`
+	Quota          *quotaInputBody       `json:"quota,omitempty" doc:"Submissions within a period; periods follow each other from midnight UTC."`
+	MaxWaiting     *int                  `json:"max_waiting,omitempty" minimum:"1" maximum:"1000000" doc:"Executions that wait; a submission beyond it is refused."`
+	MaxWaitSeconds *int                  `json:"max_wait_seconds,omitempty" minimum:"1" maximum:"31622400" doc:"Longest wait; an execution that waits longer ends as timeout, for queue_timeout."`
 }
 
 type concurrencyInputBody struct {
-	Limit  int           `json:"limit" minimum:"1" maximum:"1000000" doc:"The slots; with a key, those of each value of the key."`
-	Key    []string      `json:"key,omitempty" maxItems:"8" uniqueItems:"true" nullable:"false" doc:"Parameters whose values have queues of their own. For an action only."`
-	Total  *int          `json:"total,omitempty" minimum:"1" maximum:"1000000" doc:"With a key, the slots over all its values. For an action only."`
-	Method attune.Method `json:"method,omitempty" enum:"enqueue,cancel_oldest,reject" doc:"What becomes of a submission that finds no free slot; enqueue when absent."`
+	Limit  int           `json:"limit" minimum:"1" maximum:"1000000" doc:"Slots; with a key, the slots of each value of the key."`
+	Key    []string      `json:"key,omitempty" maxItems:"8" uniqueItems:"true" nullable:"false" doc:"Parameters; each combination of their values has a queue of its own. For an action only."`
+	Total  *int          `json:"total,omitempty" minimum:"1" maximum:"1000000" doc:"With a key, the slots of all its values together. For an action only."`
+	Method attune.Method `json:"method,omitempty" enum:"enqueue,cancel_oldest,reject" doc:"What happens to a submission that finds no free slot; enqueue when absent."`
 }
 
 type rateLimitInputBody struct {
-	MaxExecutions int `json:"max_executions" minimum:"1" maximum:"1000000" doc:"The starts within a window."`
-	WindowSeconds int `json:"window_seconds" minimum:"1" maximum:"31622400" doc:"The window's length."`
+	MaxExecutions int `json:"max_executions" minimum:"1" maximum:"1000000" doc:"Starts within a window."`
+	WindowSeconds int `json:"window_seconds" minimum:"1" maximum:"31622400" doc:"Length of the window."`
 }
 
 type quotaInputBody struct {
-	MaxExecutions int `json:"max_executions" minimum:"1" maximum:"1000000" doc:"The submissions within a period."`
-	PeriodSeconds int `json:"period_seconds" minimum:"1" maximum:"31622400" doc:"The period's length; 86400 is a day."`
+	MaxExecutions int `json:"max_executions" minimum:"1" maximum:"1000000" doc:"Submissions within a period."`
+	PeriodSeconds int `json:"period_seconds" minimum:"1" maximum:"31622400" doc:"Length of the period; 86400 is a day."`
 }
 
 type putGlobalPolicyInput struct {
@@ -56,22 +56,24 @@ func (s *server) policyRoutes() {
 	register(s, operation{
 		id: "list-policies", method: http.MethodGet, path: "/policies", tag: "policies", status: http.StatusOK,
 		summary:     "List the policies in force",
-		description: "Those of packs and actions come from the pack's files, until an operator sets others.",
+		description: "A policy of a pack or an action comes from the pack's files, unless an admin has set another.",
 		response:    page[attune.ScopedPolicy]{Data: []attune.ScopedPolicy{exampleActionPolicy}},
 	}, s.listPolicies)
-	register(s, putPolicy("global", "/policies/global", "Bound all executions together", exampleGlobalPolicy), s.putGlobalPolicy)
-	register(s, deletePolicy("global", "/policies/global", "Bound all executions together no longer"), s.deleteGlobalPolicy)
-	register(s, putPolicy("pack", "/policies/packs/{ref}", "Bound a pack's executions together", examplePackPolicy), s.putPackPolicy)
-	register(s, deletePolicy("pack", "/policies/packs/{ref}", "Have a pack's own policy in force again"), s.deletePackPolicy)
-	register(s, putPolicy("action", "/policies/actions/{ref}", "Bound an action's executions", exampleActionPolicy), s.putActionPolicy)
-	register(s, deletePolicy("action", "/policies/actions/{ref}", "Have the pack's policy of an action in force again"), s.deleteActionPolicy)
+	const global, pack, action = "/policies/global", "/policies/packs/{ref}", "/policies/actions/{ref}"
+	register(s, putPolicy("global", global, "Set the global policy", exampleGlobalPolicy), s.putGlobalPolicy)
+	register(s, deletePolicy("global", global, "Delete the global policy"), s.deleteGlobalPolicy)
+	register(s, putPolicy("pack", pack, "Set the policy of a pack", examplePackPolicy), s.putPackPolicy)
+	register(s, deletePolicy("pack", pack, "Return to the pack's own policy"), s.deletePackPolicy)
+	register(s, putPolicy("action", action, "Set the policy of an action", exampleActionPolicy), s.putActionPolicy)
+	register(s, deletePolicy("action", action, "Return to the pack's policy for an action"), s.deleteActionPolicy)
 }
 
 func putPolicy(scope, path, summary string, example attune.ScopedPolicy) operation {
 	return operation{
-		id: "put-" + scope + "-policy", method: http.MethodPut, path: path, tag: "policies", status: http.StatusOK, summary: summary,
-		description: "It takes the place of the whole policy that was in force, the pack's included; {} bounds nothing. It counts " +
-			"from the next start and the next submission on: what runs goes on, and what waits keeps its place.",
+		id: "put-" + scope + "-policy", method: http.MethodPut, path: path, tag: "policies",
+		status: http.StatusOK, summary: summary,
+		description: "It replaces the whole policy in force, also the pack's; {} bounds nothing. It holds from the next " +
+			"start and the next submission on: executions that run go on, and those that wait keep their position.",
 		errors:  []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 		request: example.Policy, response: envelope[attune.ScopedPolicy]{Data: example},
 		unknownIsInvalid: true,
@@ -80,8 +82,8 @@ func putPolicy(scope, path, summary string, example attune.ScopedPolicy) operati
 
 func deletePolicy(scope, path, summary string) operation {
 	return operation{
-		id: "delete-" + scope + "-policy", method: http.MethodDelete, path: path, tag: "policies", status: http.StatusNoContent,
-		summary: summary, errors: []int{http.StatusNotFound},
+		id: "delete-" + scope + "-policy", method: http.MethodDelete, path: path, tag: "policies",
+		status: http.StatusNoContent, summary: summary, errors: []int{http.StatusNotFound},
 	}
 }
 
@@ -93,7 +95,9 @@ func (s *server) listPolicies(ctx context.Context, _ *struct{}) (*listResponse[a
 	return respondList(policies, ""), nil
 }
 
-func (s *server) putGlobalPolicy(ctx context.Context, in *putGlobalPolicyInput) (*response[attune.ScopedPolicy], error) {
+func (s *server) putGlobalPolicy(
+	ctx context.Context, in *putGlobalPolicyInput,
+) (*response[attune.ScopedPolicy], error) {
 	if err := boundsAll(ctx); err != nil {
 		return nil, err
 	}
@@ -123,7 +127,9 @@ func (s *server) deletePackPolicy(ctx context.Context, in *packInput) (*struct{}
 	return nil, s.Queue.DeletePolicy(ctx, scope)
 }
 
-func (s *server) putActionPolicy(ctx context.Context, in *putActionPolicyInput) (*response[attune.ScopedPolicy], error) {
+func (s *server) putActionPolicy(
+	ctx context.Context, in *putActionPolicyInput,
+) (*response[attune.ScopedPolicy], error) {
 	scope, err := actionScope(ctx, in.Ref)
 	if err != nil {
 		return nil, err
@@ -139,7 +145,9 @@ func (s *server) deleteActionPolicy(ctx context.Context, in *actionPolicyInput) 
 	return nil, s.Queue.DeletePolicy(ctx, scope)
 }
 
-func (s *server) setPolicy(ctx context.Context, scope attune.Scope, body policyInputBody) (*response[attune.ScopedPolicy], error) {
+func (s *server) setPolicy(
+	ctx context.Context, scope attune.Scope, body policyInputBody,
+) (*response[attune.ScopedPolicy], error) {
 	if err := checkKey(scope, body.Concurrency); err != nil {
 		return nil, err
 	}
@@ -150,15 +158,17 @@ func (s *server) setPolicy(ctx context.Context, scope attune.Scope, body policyI
 	return respond(set), nil
 }
 
-// policy is the body in the vocabulary; the compiler sees to it that the two have the same members.
+// policy is the body in the vocabulary; the compiler checks that the two have the same members.
 func (b policyInputBody) policy() attune.Policy {
 	return attune.Policy{
-		Concurrency: (*attune.Concurrency)(b.Concurrency), RateLimit: (*attune.RateLimit)(b.RateLimit), Quota: (*attune.Quota)(b.Quota),
-		MaxWaiting: b.MaxWaiting, MaxWaitSeconds: b.MaxWaitSeconds,
+		Concurrency: (*attune.Concurrency)(b.Concurrency),
+		RateLimit:   (*attune.RateLimit)(b.RateLimit),
+		Quota:       (*attune.Quota)(b.Quota),
+		MaxWaiting:  b.MaxWaiting, MaxWaitSeconds: b.MaxWaitSeconds,
 	}
 }
 
-// checkKey checks where a concurrency key may be; whether its names are parameters of the action is the queue's to say.
+// checkKey checks that only an action has a concurrency key; the queue checks that its names are parameters.
 func checkKey(scope attune.Scope, c *concurrencyInputBody) error {
 	switch {
 	case c == nil:
@@ -174,7 +184,7 @@ func checkKey(scope attune.Scope, c *concurrencyInputBody) error {
 	}
 }
 
-// boundsAll keeps out admins of some packs: a global policy is everybody's.
+// boundsAll refuses tokens that are limited to packs: a global policy bounds all packs.
 func boundsAll(ctx context.Context) error {
 	if seesAll(ctx) {
 		return nil

@@ -78,13 +78,13 @@ func codeOf(status int) attune.Code {
 
 // problemDocument is the body of every error: RFC 9457 with three members of our own.
 type problemDocument struct {
-	Type      string           `json:"type" example:"about:blank" doc:"Always about:blank; the code tells problems apart."`
+	Type      string           `json:"type" example:"about:blank" doc:"Always about:blank; see code."`
 	Title     string           `json:"title" example:"Unprocessable Entity" doc:"The HTTP status in words."`
 	Status    int              `json:"status" example:"422" doc:"The HTTP status."`
-	Detail    string           `json:"detail" doc:"What happened, and to what, in one sentence."`
-	Code      attune.Code      `json:"code" example:"invalid" doc:"The kind of trouble; stable, meant for programs."`
-	RequestID string           `json:"request_id,omitempty" doc:"There when the cause is internal: what to look for in the service's log."`
-	Errors    []attune.Problem `json:"errors,omitempty" doc:"Each wrong place, as file and line of an archive or as field of a request."`
+	Detail    string           `json:"detail" doc:"What happened, in one sentence."`
+	Code      attune.Code      `json:"code" example:"invalid" doc:"Kind of problem; stable, for programs."`
+	RequestID string           `json:"request_id,omitempty" doc:"For an internal error: the id to look for in the service's log."`
+	Errors    []attune.Problem `json:"errors,omitempty" doc:"Each wrong field: of a request, or of a file in an archive."`
 
 	retryAfter int
 }
@@ -121,7 +121,7 @@ func (p *problemDocument) write(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	// The client that does not want to read its error is the only one who could be told about it.
+	// Only the client could be told of a failure here, and it does not listen.
 	_ = json.NewEncoder(w).Encode(p)
 }
 
@@ -146,7 +146,7 @@ func problemFor(ctx context.Context, log *slog.Logger, err error) *problemDocume
 	return doc
 }
 
-// defaultRetryAfterSeconds is what a client is told when a dependency is down: most come back within seconds.
+// defaultRetryAfterSeconds is Retry-After when a dependency is down: most come back within seconds.
 const defaultRetryAfterSeconds = 5
 
 func internalProblem(ctx context.Context, log *slog.Logger, what string, attrs ...slog.Attr) *problemDocument {
@@ -169,7 +169,7 @@ func init() {
 	huma.ValidateStrictCasing = true // A member that differs in case is an unknown one.
 }
 
-// operationProblem is requestProblem for an operation that may have its own mind about unknown members.
+// operationProblem is requestProblem for an operation that may treat unknown members differently.
 func operationProblem(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 	doc := requestProblem(status, message, errs...)
 	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
@@ -215,8 +215,8 @@ func validationMessage(status int) string {
 // batchMember is huma's name for a member of a batch.
 var batchMember = regexp.MustCompile(`^body\.executions\[(\d+)\]`)
 
-// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city". A member
-// of a batch is named as the queue names it: executions.2.
+// fieldOf cuts off huma's word for the part of the request, so that "body.parameters.city" is "parameters.city". A
+// member of a batch is named as the queue names it: executions.2.
 func fieldOf(location string) string {
 	part, field, _ := strings.Cut(batchMember.ReplaceAllString(location, "body.executions.$1"), ".")
 	switch part {

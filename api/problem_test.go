@@ -29,9 +29,11 @@ func TestProblemFor(t *testing.T) {
 		retryAfter string
 		logged     bool
 	}{
-		"invalid":      {attune.Invalid("no", place), 422, attune.CodeInvalid, "", false},
-		"wrapped":      {fmt.Errorf("store: %w", attune.Errorf(attune.CodeConflict, "no")), 409, attune.CodeConflict, "", false},
-		"rejected":     {&attune.Error{Code: attune.CodeRejected, RetryAfter: 1500 * time.Millisecond}, 429, attune.CodeRejected, "2", false},
+		"invalid": {attune.Invalid("no", place), 422, attune.CodeInvalid, "", false},
+		"wrapped": {fmt.Errorf("store: %w", attune.Errorf(attune.CodeConflict, "no")), 409, attune.CodeConflict, "",
+			false},
+		"rejected": {&attune.Error{Code: attune.CodeRejected, RetryAfter: 1500 * time.Millisecond}, 429,
+			attune.CodeRejected, "2", false},
 		"unavailable":  {attune.Errorf(attune.CodeUnavailable, "no"), 503, attune.CodeUnavailable, "5", true},
 		"internal":     {errors.New("password=hunter2"), 500, codeInternal, "", true},
 		"unknown code": {attune.Errorf("strange", "no"), 500, codeInternal, "", true},
@@ -92,7 +94,8 @@ func TestRequestProblemNeverQuotesAValue(t *testing.T) {
 func TestFieldOf(t *testing.T) {
 	t.Parallel()
 	for location, want := range map[string]string{
-		"body.parameters.city": "parameters.city", "body.executions[12].action": "executions.12.action", "body.packs[1]": "packs[1]", "query.limit": "limit", "path.id": "id", "body": "", "elsewhere": "elsewhere",
+		"body.parameters.city": "parameters.city", "body.executions[12].action": "executions.12.action",
+		"body.packs[1]": "packs[1]", "query.limit": "limit", "path.id": "id", "body": "", "elsewhere": "elsewhere",
 	} {
 		if got := fieldOf(location); got != want {
 			t.Errorf("fieldOf(%q) = %q, want %q", location, got, want)

@@ -17,16 +17,17 @@ func (s *server) queueRoutes() {
 	}, s.listQueues)
 	register(s, operation{
 		id: "get-queue-stats", method: http.MethodGet, path: "/actions/{action}/queue-stats", tag: "queues",
-		status: http.StatusOK, summary: "Show how an action's queue stands now",
-		description: "The figures are over all its queues where the action has a concurrency key; keys has those with executions.",
-		errors:      []int{http.StatusNotFound},
-		response:    envelope[attune.QueueStats]{Data: exampleStats},
+		status: http.StatusOK, summary: "Show the queue of an action",
+		description: "An action with a concurrency key has a queue for each value: the figures are over all of them, and " +
+			"keys lists those that have executions.",
+		errors:   []int{http.StatusNotFound},
+		response: envelope[attune.QueueStats]{Data: exampleStats},
 	}, s.getQueueStats)
 	register(s, operation{
 		id: "explain-execution", method: http.MethodGet, path: "/executions/{id}/why", tag: "queues", status: http.StatusOK,
-		summary: "Explain why an execution has not started",
-		description: "Its position, the gate that holds the head of its queue with the numbers behind it, who holds the slots, and when it " +
-			"is expected to start. A token that is limited to packs is not told of the others' executions among the holders.",
+		summary: "Explain why an execution waits",
+		description: "Its position, the gate that holds the head of its queue, the executions that hold the slots, and an " +
+			"estimate of its start. A token that is limited to packs sees no executions of other packs.",
 		errors:   []int{http.StatusNotFound},
 		response: envelope[attune.Explanation]{Data: exampleExplanation},
 	}, s.explainExecution)

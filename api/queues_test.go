@@ -11,7 +11,8 @@ import (
 // submitWith queues an execution with parameters.
 func (s *service) submitWith(action, parameters string) attune.Execution {
 	s.t.Helper()
-	return data[attune.Execution](s.t, s.do(http.MethodPost, "/api/v1/executions", `{"action": "`+action+`", "parameters": `+parameters+`}`), http.StatusAccepted)
+	return data[attune.Execution](s.t, s.do(http.MethodPost, "/api/v1/executions",
+		`{"action": "`+action+`", "parameters": `+parameters+`}`), http.StatusAccepted)
 }
 
 func (s *service) setPolicy(scope, policy string) {
@@ -35,7 +36,8 @@ func TestQueues(t *testing.T) {
 	s.submit("tickets.hello")
 
 	queues := data[[]attune.QueueState](t, s.get("/api/v1/queues"), 200)
-	if len(queues) != 3 || queues[0].Action != "weather.hello" || queues[0].Key != `{"name":"Ada"}` || queues[0].Waiting != 3 ||
+	if len(queues) != 3 || queues[0].Action != "weather.hello" || queues[0].Key != `{"name":"Ada"}` ||
+		queues[0].Waiting != 3 ||
 		queues[1].Action != "tickets.hello" || queues[1].Key != "" || queues[1].Waiting != 2 || queues[2].Waiting != 1 {
 		t.Errorf("got %+v", queues)
 	}
@@ -49,7 +51,8 @@ func TestQueues(t *testing.T) {
 		t.Errorf("got %+v", stats)
 	}
 	for _, key := range stats.Keys {
-		if want := map[string]int{`{"name":"Ada"}`: 3, `{"name":"Eva"}`: 1}[key.Key]; key.Waiting != want || key.Limit == nil || *key.Limit != 1 {
+		if want := map[string]int{`{"name":"Ada"}`: 3, `{"name":"Eva"}`: 1}[key.Key]; key.Waiting != want ||
+			key.Limit == nil || *key.Limit != 1 {
 			t.Errorf("got %+v", key)
 		}
 	}
@@ -63,10 +66,12 @@ func TestWhy(t *testing.T) {
 	s.join("host-1", false)
 	s.claim("host-1", first.ID)
 	why := data[attune.Explanation](t, s.get("/api/v1/executions/"+second.ID+"/why"), 200)
-	if why.Execution != second.ID || why.Status != attune.StatusQueued || why.Position == nil || *why.Position != 1 || why.Summary == "" {
+	if why.Execution != second.ID || why.Status != attune.StatusQueued || why.Position == nil || *why.Position != 1 ||
+		why.Summary == "" {
 		t.Errorf("got %+v", why)
 	}
-	if g := why.Gate; g == nil || g.Kind != attune.GateConcurrency || g.Limit != 1 || g.Taken != 1 || len(g.Holders) != 1 || g.Holders[0].Execution != first.ID {
+	if g := why.Gate; g == nil || g.Kind != attune.GateConcurrency || g.Limit != 1 || g.Taken != 1 ||
+		len(g.Holders) != 1 || g.Holders[0].Execution != first.ID {
 		t.Errorf("got gate %+v", g)
 	}
 }

@@ -24,7 +24,7 @@ type putSecretInput struct {
 	Pack   string `query:"pack" maxLength:"63" doc:"For the actions of this pack; it need not be installed yet."`
 	Action string `query:"action" maxLength:"127" doc:"For this action alone, by ref; it need not be installed yet."`
 	Body   struct {
-		Value string `json:"value" minLength:"1" writeOnly:"true" doc:"The value, at most 65536 bytes of UTF-8. It never comes out again."`
+		Value string `json:"value" minLength:"1" writeOnly:"true" doc:"The value, at most 65536 bytes of UTF-8. No request returns it."`
 	}
 }
 
@@ -37,12 +37,12 @@ func (s *server) secretRoutes() {
 	register(s, operation{
 		id: "put-secret", method: http.MethodPut, path: "/secrets/{name}", tag: "secrets", status: http.StatusNoContent,
 		summary:     "Set a secret",
-		description: "An action finds its own secret first, then its pack's, then the one for everybody.",
+		description: "An action gets the secret of its own scope, else its pack's, else the global one.",
 		request:     map[string]string{"value": "correct horse battery staple"},
 	}, s.putSecret)
 	register(s, operation{
 		id: "delete-secret", method: http.MethodDelete, path: "/secrets/{name}", tag: "secrets", status: http.StatusNoContent,
-		summary: "Remove a secret", errors: []int{http.StatusNotFound},
+		summary: "Delete a secret", errors: []int{http.StatusNotFound},
 	}, s.deleteSecret)
 }
 
@@ -54,7 +54,7 @@ func (s *server) listSecrets(ctx context.Context, in *listSecretsInput) (*listRe
 	if err != nil {
 		return nil, err
 	}
-	// A token that is limited to packs sees the names of theirs and of those for everybody, which its packs read, too.
+	// A token that is limited to packs sees their secrets and the global ones, which its packs read, too.
 	return respondList(secrets, ""), nil
 }
 
@@ -84,15 +84,15 @@ func scopeOf(ctx context.Context, pack, action string) (attune.Scope, error) {
 		return scope, err
 	}
 	if pack != "" && action != "" {
-		return scope, wrongValue("pack", "is there beside action; a secret is for one of them")
+		return scope, wrongValue("pack", "cannot be given with action; a secret is for one of them")
 	}
 	if !sees(ctx, packOfScope(scope)) {
-		return scope, attune.Errorf(attune.CodeForbidden, "the token is limited to packs that this secret is not of")
+		return scope, attune.Errorf(attune.CodeForbidden, "the token is limited to other packs than this secret's")
 	}
 	return scope, nil
 }
 
-// packOfScope is the pack that a scope lies in, "" for the one of everybody.
+// packOfScope is the pack that a scope lies in, "" for the global one.
 func packOfScope(scope attune.Scope) string {
 	if pack, _, ok := attune.SplitActionRef(scope.Action); ok {
 		return pack

@@ -50,7 +50,8 @@ func TestReadinessNamesWhatIsDown(t *testing.T) {
 		}
 	}
 	a := s.get("/readyz", as(""))
-	if p := wantProblem(t, a, 503, attune.CodeUnavailable); !strings.HasSuffix(p.Detail, ": s3") || a.Header.Get("Retry-After") == "" {
+	if p := wantProblem(t, a, 503, attune.CodeUnavailable); !strings.HasSuffix(p.Detail, ": s3") ||
+		a.Header.Get("Retry-After") == "" {
 		t.Errorf("got %s", a.body)
 	}
 	wantStatus(t, s.get("/healthz", as("")), 200)
@@ -61,8 +62,9 @@ func TestDatabaseDown(t *testing.T) {
 	s := setup(t)
 	s.db.Close()
 	wantStatus(t, s.get("/healthz", as("")), 200)
-	if p := wantProblem(t, s.get("/readyz", as("")), 503, attune.CodeUnavailable); !strings.Contains(p.Detail, "postgresql") {
-		t.Errorf("got %+v", p)
+	down := wantProblem(t, s.get("/readyz", as("")), 503, attune.CodeUnavailable)
+	if !strings.Contains(down.Detail, "postgresql") {
+		t.Errorf("got %+v", down)
 	}
 	a := s.get("/api/v1/packs")
 	wantProblem(t, a, 503, attune.CodeUnavailable)
@@ -131,7 +133,8 @@ func TestAccessLogLeavesOutTheQuery(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	for _, a := range []answer{s.get("/api/v1/packs"), s.get("/nothing"), s.get("/docs"), s.get("/healthz", as("")), s.get("/docs", as(""))} {
+	for _, a := range []answer{s.get("/api/v1/packs"), s.get("/nothing"), s.get("/docs"), s.get("/healthz", as("")),
+		s.get("/docs", as(""))} {
 		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
 			if got := a.Header.Get(name); got != want {
 				t.Errorf("%s: %s %q", a.Request.URL, name, got)
@@ -306,7 +309,8 @@ func TestDocs(t *testing.T) {
 		t.Fatal("the page has no style")
 	}
 	hash := sha256.Sum256([]byte(style[1]))
-	if allowed := "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"; !strings.Contains(page.Header.Get("Content-Security-Policy"), allowed) {
+	if allowed := "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+		"'"; !strings.Contains(page.Header.Get("Content-Security-Policy"), allowed) {
 		t.Errorf("the policy keeps the page's own style out: %s", page.Header.Get("Content-Security-Policy"))
 	}
 }

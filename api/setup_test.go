@@ -45,7 +45,8 @@ type option func(*api.Config)
 
 func setup(t *testing.T, options ...option) *service {
 	t.Helper()
-	s := &service{t: t, db: storagetest.OpenDB(t), objects: storagetest.OpenObjects(t), staging: t.TempDir(), log: &syncBuffer{}}
+	s := &service{t: t, db: storagetest.OpenDB(t), objects: storagetest.OpenObjects(t), staging: t.TempDir(),
+		log: &syncBuffer{}}
 	var err error
 	if s.logs, err = logs.Open(s.objects.Logs(), t.TempDir()); err != nil {
 		t.Fatal(err)
@@ -202,7 +203,8 @@ func packFiles(ref, version string, secrets ...string) map[string]string {
 	return map[string]string{
 		"pack.yaml": "ref: " + ref + "\nversion: " + version + "\n",
 		"actions/hello.yaml": "ref: hello\nentry_point: hello.sh\nsecrets: [" + strings.Join(secrets, ", ") + "]\n" +
-			"parameters: {type: object, additionalProperties: false, properties: {name: {type: string}, n: {type: number}, o: {}}}\n" +
+			"parameters: {type: object, additionalProperties: false, properties: {name: {type: string}, n: {type: number}, o: " +
+			"{}}}\n" +
 			"policy: {concurrency: {limit: 1}}\n",
 		"actions/hello.sh": "echo hello\n",
 	}
@@ -282,7 +284,8 @@ func (s *service) build() attune.Installation {
 // submit queues an execution of an action.
 func (s *service) submit(action string) attune.Execution {
 	s.t.Helper()
-	return data[attune.Execution](s.t, s.do(http.MethodPost, "/api/v1/executions", `{"action": "`+action+`"}`), http.StatusAccepted)
+	return data[attune.Execution](s.t, s.do(http.MethodPost, "/api/v1/executions", `{"action": "`+action+`"}`),
+		http.StatusAccepted)
 }
 
 // wantEmptyStaging checks that an upload left nothing, whatever became of it.

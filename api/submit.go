@@ -19,9 +19,11 @@ const maxBatchBytes = 8 << 20
 // object is any JSON object, kept byte for byte: numbers keep their digits and members their order.
 type object json.RawMessage
 
-// Schema tells huma what to let through.
+// Schema is the schema by which huma checks it.
 func (object) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "Fits the action's parameter schema."}
+	return &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: true, Description: "Must fit the action's parameter schema.",
+	}
 }
 
 // UnmarshalJSON keeps the bytes.
@@ -31,7 +33,7 @@ func (o *object) UnmarshalJSON(b []byte) error { return (*json.RawMessage)(o).Un
 func (o object) MarshalJSON() ([]byte, error) { return json.RawMessage(o).MarshalJSON() }
 
 type submitInput struct {
-	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes the request repeatable for 24 hours: with the same key and body it queues nothing more and returns what the first one made."`
+	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"For 24 hours, a request with the same key and body queues nothing more and returns the first one's execution."`
 	Body submitInputBody
 }
 
@@ -41,14 +43,14 @@ type submitInputBody struct {
 }
 
 type submitResponse struct {
-	Location string `header:"Location" doc:"Where the execution can be watched."`
+	Location string `header:"Location" doc:"Path of the execution."`
 	Body     envelope[attune.Execution]
 }
 
 type submitBatchInput struct {
-	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"Makes the request repeatable for 24 hours: with the same key and body it queues nothing more and returns what the first one made."`
+	Key  string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[!-~]+$" doc:"For 24 hours, a request with the same key and body queues nothing more and returns the first one's executions."`
 	Body struct {
-		Executions []submitInputBody `json:"executions" minItems:"1" maxItems:"1000" nullable:"false" doc:"They are queued in this order."`
+		Executions []submitInputBody `json:"executions" minItems:"1" maxItems:"1000" nullable:"false" doc:"Queued in this order."`
 	}
 }
 
@@ -57,17 +59,18 @@ func (s *server) submitRoutes() {
 	register(s, operation{
 		id: "submit-execution", method: http.MethodPost, path: "/executions", tag: "executions", status: http.StatusAccepted,
 		summary: "Run an action",
-		description: "The execution is queued when this returns: it will run when its turn comes, in the order of submission, " +
-			"and reach exactly one terminal state. Where a policy turns it away, the answer is 429 and Retry-After says when to come back.",
+		description: "The answer comes when the execution is queued. Executions of a queue start in the order of their " +
+			"submission, and each reaches exactly one terminal state. A submission that a policy refuses gets 429, and " +
+			"Retry-After says when to try again.",
 		errors:   []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
 		request:  submission,
 		response: envelope[attune.Execution]{Data: exampleExecution},
 	}, s.submit)
 	register(s, operation{
-		id: "submit-batch", method: http.MethodPost, path: "/executions/batch", tag: "executions", status: http.StatusAccepted,
-		summary: "Run many actions, or none",
-		description: "Either all executions are queued when this returns, in the order of the list, or nothing is: then the problems " +
-			"name the members that are in the way, as executions.<index>, counted from 0.",
+		id: "submit-batch", method: http.MethodPost, path: "/executions/batch", tag: "executions",
+		status: http.StatusAccepted, summary: "Run many actions, or none",
+		description: "Either all executions are queued, in the order of the list, or none is. Then the problems name the " +
+			"members that were refused, as executions.<index>, counted from 0.",
 		errors:   []int{http.StatusConflict, http.StatusTooManyRequests},
 		request:  map[string]any{"executions": []any{submission}},
 		response: envelope[[]attune.Execution]{Data: []attune.Execution{exampleExecution}},
@@ -118,7 +121,8 @@ func (b submitInputBody) submission() scheduler.Submission {
 	return scheduler.Submission{Action: b.Action, Parameters: json.RawMessage(b.Parameters)}
 }
 
-// submissions checks the members of a batch for what the queue cannot know: the caller's reach, and the size of each.
+// submissions checks the members of a batch for what the queue cannot know: the packs of the caller's token, and the
+// size of each member.
 func (s *server) submissions(ctx context.Context, members []submitInputBody) ([]scheduler.Submission, error) {
 	submissions := make([]scheduler.Submission, len(members))
 	var problems []attune.Problem
@@ -126,7 +130,8 @@ func (s *server) submissions(ctx context.Context, members []submitInputBody) ([]
 		submissions[i] = member.submission()
 		if len(member.Parameters) > maxBodyBytes {
 			problems = append(problems, attune.Problem{
-				Field: fmt.Sprintf("executions.%d.parameters", i), Message: fmt.Sprintf("must have at most %d bytes", maxBodyBytes),
+				Field:   fmt.Sprintf("executions.%d.parameters", i),
+				Message: fmt.Sprintf("must have at most %d bytes", maxBodyBytes),
 			})
 		}
 		err := s.reaches(ctx, member.Action)
@@ -137,13 +142,13 @@ func (s *server) submissions(ctx context.Context, members []submitInputBody) ([]
 		}
 	}
 	if problems != nil {
-		return nil, attune.Invalid("nothing was queued: not all members of the batch can be", problems...)
+		return nil, attune.Invalid("nothing was queued: not all members of the batch can be queued", problems...)
 	}
 	return submissions, nil
 }
 
-// reaches answers CodeNotFound for an action that the caller's token must not know of. Whether one that it may know of
-// is there is left to the queue, which looks under its lock.
+// reaches returns CodeNotFound for an action that the caller's token must not know of. Whether any other action exists
+// is for the queue to find out, under its lock.
 func (s *server) reaches(ctx context.Context, refOrID string) error {
 	pack, _, isRef := attune.SplitActionRef(refOrID)
 	switch {
@@ -157,8 +162,8 @@ func (s *server) reaches(ctx context.Context, refOrID string) error {
 	}
 }
 
-// idempotencyKey is what a repeated request is known by; nil without a key. The digest is over the body as we understood it, so
-// that white space between its members does not matter.
+// idempotencyKey identifies a repeated request; nil without a key. The digest is over the decoded body, so that white
+// space between its members does not matter.
 func idempotencyKey(ctx context.Context, key string, body any) (*scheduler.IdempotencyKey, error) {
 	if key == "" {
 		return nil, nil

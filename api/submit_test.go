@@ -34,18 +34,21 @@ func TestSubmitOnce(t *testing.T) {
 	}
 	first := data[attune.Execution](t, send(`{"action": "weather.hello", "parameters": {"name": "Ada"}}`, "order-7"), 202)
 	again := send(`{ "parameters":{"name" : "Ada"},"action":"weather.hello"}`, "order-7")
-	if got := data[attune.Execution](t, again, 202); got.ID != first.ID || again.Header.Get("Location") != path+"/"+first.ID {
+	if got := data[attune.Execution](t, again, 202); got.ID != first.ID ||
+		again.Header.Get("Location") != path+"/"+first.ID {
 		t.Errorf("got %s at %q, want %s", got.ID, again.Header.Get("Location"), first.ID)
 	}
 	s.wantQueued(1)
 
-	p := wantProblem(t, send(`{"action": "weather.hello", "parameters": {"name": "Eva"}}`, "order-7"), 422, attune.CodeInvalid)
+	p := wantProblem(t, send(`{"action": "weather.hello", "parameters": {"name": "Eva"}}`, "order-7"), 422,
+		attune.CodeInvalid)
 	if len(p.Errors) != 1 || p.Errors[0].Field != "Idempotency-Key" {
 		t.Errorf("got %+v", p.Errors)
 	}
 	s.wantQueued(1)
 
-	other := send(`{"action": "weather.hello", "parameters": {"name": "Ada"}}`, "order-7", as(s.token(attune.RoleOperator)))
+	other := send(`{"action": "weather.hello", "parameters": {"name": "Ada"}}`, "order-7",
+		as(s.token(attune.RoleOperator)))
 	if got := data[attune.Execution](t, other, 202); got.ID == first.ID {
 		t.Error("another token's key is not this one's")
 	}
@@ -71,13 +74,15 @@ func TestSubmitBatch(t *testing.T) {
 	s.install(packFiles("weather", "1.0.0"))
 	s.install(packFiles("tickets", "1.0.0"))
 	const path = "/api/v1/executions/batch"
-	const body = `{"executions": [{"action": "weather.hello", "parameters": {"n": 1.50}}, {"action": "tickets.hello"}, {"action": "weather.hello"}]}`
+	const body = `{"executions": [{"action": "weather.hello", "parameters": {"n": 1.50}}, {"action": "tickets.hello"}, ` +
+		`{"action": "weather.hello"}]}`
 	made := data[[]attune.Execution](t, s.do(http.MethodPost, path, body), 202)
 	var actions []string
 	for _, e := range made {
 		actions = append(actions, e.Action)
 	}
-	if !slices.Equal(actions, []string{"weather.hello", "tickets.hello", "weather.hello"}) || *made[0].Position != 1 || *made[2].Position != 2 {
+	if !slices.Equal(actions, []string{"weather.hello", "tickets.hello", "weather.hello"}) || *made[0].Position != 1 ||
+		*made[2].Position != 2 {
 		t.Errorf("got %+v", made)
 	}
 	s.wantQueued(3)
@@ -88,7 +93,8 @@ func TestSubmitBatch(t *testing.T) {
 		t.Errorf("got %+v, want %+v", again, first)
 	}
 	s.wantQueued(6)
-	wantProblem(t, s.do(http.MethodPost, path, `{"executions": [{"action": "weather.hello"}]}`, once("night")), 422, attune.CodeInvalid)
+	wantProblem(t, s.do(http.MethodPost, path, `{"executions": [{"action": "weather.hello"}]}`, once("night")), 422,
+		attune.CodeInvalid)
 	s.wantQueued(6)
 }
 
@@ -107,25 +113,32 @@ func TestSubmitBatchIsAllOrNothing(t *testing.T) {
 		field   string
 		edits   []func(*http.Request)
 	}{
-		"wrong parameter":   {good + `, {"action": "weather.hello", "parameters": {"name": 5}}`, 422, attune.CodeInvalid, "executions.1.parameters.name", nil},
-		"unknown action":    {good + `, ` + good + `, {"action": "weather.nothing"}`, 422, attune.CodeInvalid, "executions.2", nil},
-		"not a ref":         {`{"action": "../../etc\u0000"}, ` + good, 422, attune.CodeInvalid, "executions.0.action", nil},
-		"out of reach":      {good + `, {"action": "weather.hello"}`, 422, attune.CodeInvalid, "executions.1.action", []func(*http.Request){limited}},
-		"out of reach, id":  {good + `, {"action": "` + hidden + `"}`, 422, attune.CodeInvalid, "executions.1.action", []func(*http.Request){limited}},
-		"no action":         {good + `, {}`, 422, attune.CodeInvalid, "executions.1", nil},
-		"action not text":   {good + `, {"action": 5}`, 422, attune.CodeInvalid, "executions.1.action", nil},
-		"unknown member":    {good + `, {"action": "weather.hello", "status": "completed"}`, 400, attune.CodeMalformed, "executions.1.status", nil},
-		"duplicate member":  {good + `, {"action": "weather.hello", "action": "x"}`, 400, attune.CodeMalformed, "", nil},
-		"none":              {``, 422, attune.CodeInvalid, "executions", nil},
-		"too many":          {strings.Repeat(good+",", 1000) + good, 422, attune.CodeInvalid, "executions", nil},
-		"a member too long": {good + `, {"action": "weather.hello", "parameters": {"name": "` + strings.Repeat("x", 1<<20) + `"}}`, 422, attune.CodeInvalid, "executions.1.parameters", nil},
-		"all too long":      {`{"action": "` + strings.Repeat("x", 8<<20) + `"}`, 413, attune.CodeTooLarge, "", nil},
+		"wrong parameter": {good + `, {"action": "weather.hello", "parameters": {"name": 5}}`, 422, attune.CodeInvalid,
+			"executions.1.parameters.name", nil},
+		"unknown action": {good + `, ` + good + `, {"action": "weather.nothing"}`, 422, attune.CodeInvalid, "executions.2",
+			nil},
+		"not a ref": {`{"action": "../../etc\u0000"}, ` + good, 422, attune.CodeInvalid, "executions.0.action", nil},
+		"out of reach": {good + `, {"action": "weather.hello"}`, 422, attune.CodeInvalid, "executions.1.action",
+			[]func(*http.Request){limited}},
+		"out of reach, id": {good + `, {"action": "` + hidden + `"}`, 422, attune.CodeInvalid, "executions.1.action",
+			[]func(*http.Request){limited}},
+		"no action":       {good + `, {}`, 422, attune.CodeInvalid, "executions.1", nil},
+		"action not text": {good + `, {"action": 5}`, 422, attune.CodeInvalid, "executions.1.action", nil},
+		"unknown member": {good + `, {"action": "weather.hello", "status": "completed"}`, 400, attune.CodeMalformed,
+			"executions.1.status", nil},
+		"duplicate member": {good + `, {"action": "weather.hello", "action": "x"}`, 400, attune.CodeMalformed, "", nil},
+		"none":             {``, 422, attune.CodeInvalid, "executions", nil},
+		"too many":         {strings.Repeat(good+",", 1000) + good, 422, attune.CodeInvalid, "executions", nil},
+		"a member too long": {good + `, {"action": "weather.hello", "parameters": {"name": "` + strings.Repeat("x", 1<<20) +
+			`"}}`, 422, attune.CodeInvalid, "executions.1.parameters", nil},
+		"all too long": {`{"action": "` + strings.Repeat("x", 8<<20) + `"}`, 413, attune.CodeTooLarge, "", nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			a := s.do(http.MethodPost, "/api/v1/executions/batch", `{"executions": [`+test.members+`]}`, test.edits...)
 			p := wantProblem(t, a, test.status, test.code)
-			if named := slices.ContainsFunc(p.Errors, func(place attune.Problem) bool { return place.Field == test.field }); test.field != "" && !named {
+			if named := slices.ContainsFunc(p.Errors,
+				func(place attune.Problem) bool { return place.Field == test.field }); test.field != "" && !named {
 				t.Errorf("got places %+v, want %s", p.Errors, test.field)
 			}
 		})
@@ -141,7 +154,8 @@ func TestSubmitBatchOfAThousand(t *testing.T) {
 	for i := range members {
 		members[i] = fmt.Sprintf(`{"action": "weather.hello", "parameters": {"n": %d}}`, i)
 	}
-	made := data[[]attune.Execution](t, s.do(http.MethodPost, "/api/v1/executions/batch", `{"executions": [`+strings.Join(members, ",")+`]}`), 202)
+	made := data[[]attune.Execution](t, s.do(http.MethodPost, "/api/v1/executions/batch",
+		`{"executions": [`+strings.Join(members, ",")+`]}`), 202)
 	for i, e := range made {
 		if e.Position == nil || *e.Position != i+1 || string(e.Parameters) != fmt.Sprintf(`{"n":%d}`, i) {
 			t.Fatalf("member %d is %+v", i, e)

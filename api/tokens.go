@@ -10,17 +10,17 @@ import (
 
 type createTokenInput struct {
 	Body struct {
-		Name      string      `json:"name" minLength:"1" maxLength:"100" pattern:"^[A-Za-z0-9][A-Za-z0-9 ._@-]*$" doc:"What it is for; people see it in lists."`
-		Role      attune.Role `json:"role" enum:"admin,operator,viewer" doc:"What its holder may do."`
-		Packs     []string    `json:"packs,omitempty" maxItems:"100" nullable:"false" doc:"The packs it is limited to; all when empty."`
-		ExpiresAt *time.Time  `json:"expires_at,omitempty" doc:"When it ends; never when absent."`
+		Name      string      `json:"name" minLength:"1" maxLength:"100" pattern:"^[A-Za-z0-9][A-Za-z0-9 ._@-]*$" doc:"Name, for people."`
+		Role      attune.Role `json:"role" enum:"admin,operator,viewer" doc:"What the token may do."`
+		Packs     []string    `json:"packs,omitempty" maxItems:"100" nullable:"false" doc:"Packs that the token is limited to; all when empty."`
+		ExpiresAt *time.Time  `json:"expires_at,omitempty" doc:"When the token expires; never when absent."`
 	}
 }
 
 // createdToken is the one answer that has the token itself.
 type createdToken struct {
 	attune.Token
-	Secret string `json:"token" doc:"The token. It is shown only here."`
+	Secret string `json:"token" doc:"The token, shown only here."`
 }
 
 type tokenInput struct {
@@ -30,18 +30,18 @@ type tokenInput struct {
 func (s *server) tokenRoutes() {
 	register(s, operation{
 		id: "create-token", method: http.MethodPost, path: "/tokens", tag: "tokens", status: http.StatusCreated,
-		summary:  "Make a token",
+		summary:  "Create a token",
 		request:  map[string]any{"name": "ci", "role": "operator", "packs": []string{"weather"}},
 		response: envelope[createdToken]{Data: createdToken{Token: exampleToken, Secret: "att_…"}},
 	}, s.createToken)
 	register(s, operation{
 		id: "list-tokens", method: http.MethodGet, path: "/tokens", tag: "tokens", status: http.StatusOK,
-		summary:  "List the tokens, without the tokens themselves",
+		summary:  "List the tokens, without their secrets",
 		response: page[attune.Token]{Data: []attune.Token{exampleToken}},
 	}, s.listTokens)
 	register(s, operation{
 		id: "delete-token", method: http.MethodDelete, path: "/tokens/{id}", tag: "tokens", status: http.StatusNoContent,
-		summary: "Revoke a token", errors: []int{http.StatusNotFound},
+		summary: "Delete a token", errors: []int{http.StatusNotFound},
 	}, s.deleteToken)
 }
 
@@ -77,7 +77,7 @@ func (s *server) deleteToken(ctx context.Context, in *tokenInput) (*struct{}, er
 	return nil, s.DB.Tokens.Delete(ctx, in.ID)
 }
 
-// managesTokens keeps out admins of some packs: whoever makes tokens could make one for all packs.
+// managesTokens refuses tokens that are limited to packs: they could create one for all packs.
 func managesTokens(ctx context.Context) error {
 	if seesAll(ctx) {
 		return nil

@@ -31,7 +31,7 @@ const maxUploadTime = 30 * time.Minute
 // storeTime is how long checking and storing an archive may take once it has arrived; the answer must get out after it.
 const storeTime = 5 * time.Minute
 
-// uploadInput holds on to the request, for the handler reads the body itself: huma would buffer it.
+// uploadInput keeps the request, since the handler reads the body itself: huma would buffer it.
 type uploadInput struct {
 	request *http.Request
 	writer  http.ResponseWriter
@@ -130,7 +130,7 @@ func tooLarge(limit int64) error {
 	return attune.Errorf(attune.CodeTooLarge, "the archive is larger than %d bytes", limit)
 }
 
-// uploadError says in our words why a body could not be read.
+// uploadError says why a body could not be read.
 func uploadError(err error) error {
 	var network net.Error
 	if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -188,8 +188,10 @@ func normalize(archive *pack.Archive, path string) (sha string, size int64, err 
 	return hex.EncodeToString(digest.Sum(nil)), counter.n, nil
 }
 
-// requestInstallation records what is to be built and wakes whoever builds.
-func (s *server) requestInstallation(ctx context.Context, manifest attune.Manifest, sha string) (*response[uploaded], error) {
+// requestInstallation queues an installation and wakes the installers.
+func (s *server) requestInstallation(
+	ctx context.Context, manifest attune.Manifest, sha string,
+) (*response[uploaded], error) {
 	installation, err := s.DB.Installations.Create(ctx, manifest, sha)
 	if err != nil {
 		return nil, err
@@ -202,8 +204,8 @@ func (s *server) requestInstallation(ctx context.Context, manifest attune.Manife
 	return respond(uploaded{Pack: pack, Installation: installation}), nil
 }
 
-// wakeInstaller tells whoever builds that there is something to do. The installer looks by itself now and then; a lost
-// wake-up only costs time.
+// wakeInstaller wakes the installers of all workers. They also look by themselves now and then, so a lost wake-up only
+// costs time.
 func (s *server) wakeInstaller(ctx context.Context) {
 	if err := s.DB.Notify(ctx, storage.InstallationChannel); err != nil {
 		s.log.WarnContext(ctx, "installer not woken", "request_id", callOf(ctx).id, "error", err)

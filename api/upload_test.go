@@ -54,7 +54,8 @@ func TestUploadRefusesBadForms(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/upload", test.body, contentType(test.media)), test.status, test.code)
+			p := wantProblem(t, s.do(http.MethodPost, "/api/v1/packs/upload", test.body, contentType(test.media)), test.status,
+				test.code)
 			if test.status == 413 && !strings.Contains(p.Detail, "102400") {
 				t.Errorf("the limit is not named: %s", p.Detail)
 			}

@@ -33,7 +33,8 @@ func TestWaitForTheEnd(t *testing.T) {
 
 	// A server that ends answers those who wait.
 	end()
-	if got := data[attune.Execution](t, s.get(path(s.submit("weather.hello"), "30")), http.StatusOK); got.Status != attune.StatusQueued {
+	if got := data[attune.Execution](t, s.get(path(s.submit("weather.hello"), "30")),
+		http.StatusOK); got.Status != attune.StatusQueued {
 		t.Errorf("at the end of the server it is %s", got.Status)
 	}
 }

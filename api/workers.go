@@ -11,22 +11,22 @@ import (
 )
 
 type workerInput struct {
-	Name string `path:"name" maxLength:"253" example:"host-1-c4k7q2wn" doc:"The worker's name, as the list has it."`
+	Name string `path:"name" maxLength:"253" example:"host-1-c4k7q2wn" doc:"The worker's name, as in the list."`
 }
 
 func (s *server) workerRoutes() {
 	register(s, operation{
 		id: "list-workers", method: http.MethodGet, path: "/workers", tag: "workers", status: http.StatusOK,
 		summary:     "List the workers",
-		description: "A token that is limited to packs may not: workers run everybody's executions.",
+		description: "Not for a token that is limited to packs: workers run the executions of all packs.",
 		response:    page[attune.Worker]{Data: []attune.Worker{exampleWorker}},
 	}, s.listWorkers)
 	register(s, operation{
 		id: "delete-worker", method: http.MethodDelete, path: "/workers/{name}", tag: "workers", status: http.StatusNoContent,
-		summary: "Forget a worker that will not return",
-		description: "What it held and had not begun goes back to its place in the queue; what had begun ends as abandoned, and is tried " +
-			"again where its action says so. Make sure that the host is gone: code that runs on it goes on, and its slot is given away. " +
-			"While the worker's lease holds, the answer is 409.",
+		summary: "Forget a worker whose host is gone for good",
+		description: "Its slots become free. The executions in them end as abandoned, for worker_lost, and are tried " +
+			"again where their action's retry names that reason. Make sure first that the host is gone: code that still " +
+			"runs there goes on. The answer is 409 while the worker's lease holds.",
 		errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.deleteWorker)
 }
@@ -46,14 +46,14 @@ func (s *server) deleteWorker(ctx context.Context, in *workerInput) (*struct{}, 
 	if err := seesWorkers(ctx); err != nil {
 		return nil, err
 	}
-	// What PostgreSQL cannot even compare names nothing.
+	// PostgreSQL cannot compare such text, so no worker has it as a name.
 	if !utf8.ValidString(in.Name) || strings.ContainsFunc(in.Name, unicode.IsControl) {
 		return nil, notFound("worker", in.Name)
 	}
 	return nil, s.Queue.Forget(ctx, in.Name)
 }
 
-// seesWorkers keeps out tokens of some packs: workers run the executions of all of them.
+// seesWorkers refuses tokens that are limited to packs: workers run the executions of all packs.
 func seesWorkers(ctx context.Context) error {
 	if seesAll(ctx) {
 		return nil

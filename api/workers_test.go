@@ -71,7 +71,8 @@ func TestWorkers(t *testing.T) {
 		}
 		return nil
 	}
-	if w := find("host-1"); w == nil || !w.Alive || w.Capacity != 4 || w.Executions == nil || len(w.Executions) != 0 || w.LeaseExpiresAt.IsZero() {
+	if w := find("host-1"); w == nil || !w.Alive || w.Capacity != 4 || w.Executions == nil || len(w.Executions) != 0 ||
+		w.LeaseExpiresAt.IsZero() {
 		t.Errorf("got %+v", w)
 	}
 	if w := find("host-2"); w == nil || w.Alive || !slices.Equal(w.Executions, []string{e.ID}) {

@@ -15,6 +15,7 @@ var (
 	testName = regexp.MustCompile(`\bTest[A-Z]\w*`)
 	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
 	link     = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	file     = regexp.MustCompile("`([a-z_/]+\\.(?:go|sql|py|json|yml))`")
 )
 
 // TestWhatIsNamedExists: a test that a page names, or the beginning of its name, and a file that it links to.
@@ -39,6 +40,28 @@ func TestWhatIsNamedExists(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, found[1])
 			}
+		}
+	}
+}
+
+// TestArchitectureNamesFiles: a file that the map names, as a path or as the end of one.
+func TestArchitectureNamesFiles(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	err = filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		files = append(files, filepath.ToSlash(path))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range file.FindAllStringSubmatch(string(text), -1) {
+		if !slices.ContainsFunc(files, func(f string) bool { return strings.HasSuffix(f, "/"+name[1]) }) {
+			t.Errorf("architecture.md names %s, which is not there", name[1])
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"attune/images"
 )
 
-// baseImage is what every pack image starts from.
+// baseImage is the lowest part of every pack image.
 type baseImage struct {
 	layers stack
 	digest digest.Digest
@@ -26,8 +26,8 @@ func (b *Builder) baseName() string {
 	return basePrefix + hashOf([]any{b.definition, b.config.DebianMirror, b.runnersSum})
 }
 
-// EnsureBase makes sure that the base image is there: the first time on a host it is made, which takes a minute or
-// two, later it comes from the cache folder, and mostly it is in containerd already. Its progress goes to log.
+// EnsureBase makes the base image unless containerd has it. Its layers come from the cache folder; the first builder
+// on a host makes them, which takes a minute or two. Progress goes to log.
 func (b *Builder) EnsureBase(ctx context.Context, log io.Writer) (err error) {
 	ctx, done, err := b.lease(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (b *Builder) EnsureBase(ctx context.Context, log io.Writer) (err error) {
 	return err
 }
 
-// ensureBase does that under the caller's lease.
+// ensureBase is EnsureBase under the caller's lease.
 func (b *Builder) ensureBase(ctx context.Context, log io.Writer) (*baseImage, error) {
 	b.baseMu.Lock()
 	defer b.baseMu.Unlock()
@@ -104,37 +104,40 @@ func (b *Builder) makeBase(ctx context.Context, log io.Writer) (*baseImage, erro
 	return &baseImage{layers: layers, digest: target.Digest}, nil
 }
 
-// systemLayer has Debian with Python, bash and jq.
+// systemLayer is Debian with Python, bash and jq.
 func (b *Builder) systemLayer(ctx context.Context, log io.Writer) (stack, error) {
 	key := hashOf([]any{b.definition.Suite, b.definition.Packages, b.definition.Architecture, b.config.DebianMirror})
 	produce := func(w io.Writer) error {
-		say(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite, b.definition.Python)
+		logf(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite,
+			b.definition.Python)
 		return b.makeSystem(ctx, w, log)
 	}
 	return b.cachedLayer(ctx, nil, "debian-"+b.definition.Suite+"-"+key, produce, log)
 }
 
-// nodeLayer has Node.js and npm.
+// nodeLayer is Node.js and npm.
 func (b *Builder) nodeLayer(ctx context.Context, below stack, log io.Writer) (stack, error) {
 	key := hashOf([]any{b.definition.Node, b.definition.NPM, b.definition.Revision})
 	produce := func(w io.Writer) error {
-		say(log, "base image: fetching Node.js %s, once on this host", b.definition.Node.Version)
+		logf(log, "base image: fetching Node.js %s, once on this host", b.definition.Node.Version)
 		return b.makeNode(ctx, below, w, log)
 	}
 	return b.cachedLayer(ctx, below, "nodejs-"+b.definition.Node.Version+"-"+key, produce, log)
 }
 
-// cachedLayer puts a layer on a stack that is made once and then kept in the cache folder.
-func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error, log io.Writer) (stack, error) {
+// cachedLayer adds a layer to a stack. The layer is made once and kept in the cache folder.
+func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, produce func(io.Writer) error,
+	log io.Writer,
+) (stack, error) {
 	file, diff, err := openCached(b.config.CacheDir, name, produce)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	say(log, "base image: unpacking %s", name)
+	logf(log, "base image: unpacking %s", name)
 	layer, err := b.storeLayer(ctx, nil, func(w io.Writer) (digest.Digest, error) {
 		_, err := io.Copy(w, file)
-		return diff, err // unpacking it checks that
+		return diff, err // unpacking checks the digest
 	})
 	if err != nil {
 		return nil, err
@@ -142,8 +145,8 @@ func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, pro
 	return b.apply(ctx, below, layer)
 }
 
-// tarRunners writes the layer that belongs to Attune: the runners, an empty virtual environment, and the files and
-// folders on which a sandbox with a read-only root mounts something.
+// tarRunners writes Attune's own layer: the runners, an empty virtual environment, and the mount points of a sandbox
+// with a read-only root.
 func tarRunners(out io.Writer, definition images.Base) error {
 	w := tar.NewWriter(out)
 	python := "python" + definition.PythonMinor()
@@ -159,7 +162,8 @@ func tarRunners(out io.Writer, definition images.Base) error {
 	for _, link := range [][2]string{
 		{"/bin/python3", "/usr/bin/python3"}, {"/bin/python", "python3"}, {"/bin/" + python, "python3"}, {"/lib64", "lib"},
 	} {
-		header := tar.Header{Typeflag: tar.TypeSymlink, Name: images.VenvDir[1:] + link[0], Linkname: link[1], Mode: 0o777, ModTime: epoch}
+		header := tar.Header{Typeflag: tar.TypeSymlink, Name: images.VenvDir[1:] + link[0], Linkname: link[1], Mode: 0o777,
+			ModTime: epoch}
 		if err := w.WriteHeader(&header); err != nil {
 			return err
 		}
@@ -168,11 +172,12 @@ func tarRunners(out io.Writer, definition images.Base) error {
 		name, text string
 		mode       int64
 	}{
-		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " + definition.Python + "\n", 0o644},
+		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " +
+			definition.Python + "\n", 0o644},
 		{"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644},
 		{"/etc/hostname", "attune\n", 0o644},
 		{"/etc/resolv.conf", "", 0o644},
-		// Debian's packages ask this program before they start a service; in an image nothing is ever started.
+		// Debian's packages ask this program before they start a service; an image starts none.
 		{"/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755},
 	} {
 		header := tar.Header{Name: file.name[1:], Mode: file.mode, Size: int64(len(file.text)), ModTime: epoch}
@@ -189,5 +194,5 @@ func tarRunners(out io.Writer, definition images.Base) error {
 	return w.Close()
 }
 
-// say tells people what is going on. A build does not depend on its log.
-func say(log io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(log, format+"\n", args...) }
+// logf writes a line of the build log. A build does not depend on its log, so errors are ignored.
+func logf(log io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(log, format+"\n", args...) }

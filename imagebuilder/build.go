@@ -25,12 +25,14 @@ import (
 // dependenciesLabel marks the blob of a dependency layer with the key of what it was made from.
 const dependenciesLabel = "attune.dev/dependencies"
 
-// Build makes the image of a pack, and is quick where the dependencies have been installed before. What happens goes to
-// log, line by line and in the installers' own words; phase is called at the beginning of each phase.
+// Build makes the image of a pack. It reuses the layer of the same dependencies. The installers' output goes to log,
+// line by line; phase is called at the beginning of each phase.
 //
-// An *attune.Error says in one sentence which step failed and why. After any error, and after ctx has ended, nothing of the build
-// is left.
-func (b *Builder) Build(ctx context.Context, archive *pack.Archive, log io.Writer, phase func(attune.InstallationPhase)) (Image, error) {
+// An *attune.Error says in one sentence which step failed and why. A build that fails leaves nothing behind, nor does
+// one whose ctx ends.
+func (b *Builder) Build(ctx context.Context, archive *pack.Archive, log io.Writer,
+	phase func(attune.InstallationPhase),
+) (Image, error) {
 	return b.build(ctx, archive.Manifest, archive.Root().FS(), log, phase)
 }
 
@@ -60,7 +62,7 @@ func (b *Builder) build(
 	if layers, err = b.filesLayer(ctx, layers, files); err != nil {
 		return Image{}, err
 	}
-	if err := b.checkPlaces(ctx, layers); err != nil {
+	if err := b.checkFixedPaths(ctx, layers); err != nil {
 		return Image{}, err
 	}
 	phase(attune.PhaseImage)
@@ -72,20 +74,22 @@ func (b *Builder) build(
 }
 
 // dependencyLayer returns the base with the pack's dependencies on top.
-func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune.Manifest, files fs.FS, log io.Writer) (_ stack, err error) {
+func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune.Manifest, files fs.FS,
+	log io.Writer,
+) (_ stack, err error) {
 	wanted, err := readDependencies(m, files)
 	if err != nil {
 		return nil, err
 	}
 	if wanted.empty() {
-		say(log, "the pack has no dependencies")
+		logf(log, "the pack has no dependencies")
 		return base.layers, nil
 	}
 	key := wanted.layerKey(base.digest)
 	if layer, found, err := b.findLayer(ctx, key); err != nil {
 		return nil, err
 	} else if found {
-		say(log, "dependencies unchanged, layer reused")
+		logf(log, "dependencies unchanged, layer reused")
 		return b.apply(ctx, base.layers, layer)
 	}
 	w, err := b.openWorkspace(ctx, base.layers)
@@ -101,7 +105,7 @@ func (b *Builder) dependencyLayer(ctx context.Context, base *baseImage, m attune
 	return w.commit(ctx, map[string]string{dependenciesLabel: key})
 }
 
-// findLayer looks a dependency layer up by its key. From then on the lease of ctx keeps it.
+// findLayer looks up a dependency layer by its key. The lease of ctx then keeps it.
 func (b *Builder) findLayer(ctx context.Context, key string) (_ rootfs.Layer, found bool, err error) {
 	store := b.client.ContentStore()
 	var blob content.Info
@@ -140,27 +144,26 @@ func (b *Builder) filesLayer(ctx context.Context, below stack, files fs.FS) (sta
 	return b.apply(ctx, below, layer)
 }
 
-// fixedPlaces are what the sandbox relies on, or mounts something on. A trailing slash stands for a folder.
-var fixedPlaces = []string{
-	"/dev/", "/proc/", "/sys/", "/run/", "/tmp/", "/var/", "/var/tmp/", "/usr/", "/usr/bin/", "/usr/local/", "/usr/local/bin/", "/opt/",
-	"/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+// fixedPaths are the files and folders that the sandbox relies on or mounts on. Folders have a trailing slash.
+var fixedPaths = []string{
+	"/dev/", "/proc/", "/sys/", "/run/", "/tmp/", "/var/", "/var/tmp/", "/usr/", "/usr/bin/", "/usr/local/",
+	"/usr/local/bin/", "/opt/", "/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	images.Root + "/", images.PackDir + "/", images.VenvDir + "/", images.RunnerDir + "/", images.NodeDir + "/",
 	images.RunnerDir + "/run.py", images.RunnerDir + "/run.mjs", images.RunnerDir + "/run.sh",
 }
 
-// checkPlaces refuses an image in which something else stands where the sandbox expects a certain folder or file. A
-// link there could lead a mount to another place.
-func (b *Builder) checkPlaces(ctx context.Context, layers stack) error {
+// checkFixedPaths refuses an image in which a fixed path is something else: a link there could redirect a mount.
+func (b *Builder) checkFixedPaths(ctx context.Context, layers stack) error {
 	return b.withView(ctx, layers, func(root string) error {
-		for _, place := range fixedPlaces {
-			// Every folder on the way is in the list, before what is in it: no link is followed.
-			info, err := os.Lstat(root + strings.TrimSuffix(place, "/"))
+		for _, path := range fixedPaths {
+			// The list has every parent folder before its content, so no link is followed.
+			info, err := os.Lstat(root + strings.TrimSuffix(path, "/"))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("check image: %w", err)
 			}
-			isDir := strings.HasSuffix(place, "/")
+			isDir := strings.HasSuffix(path, "/")
 			if err != nil || isDir != info.IsDir() || !isDir && !info.Mode().IsRegular() {
-				return attune.Errorf(attune.CodeInvalid, "the dependencies replace %s, which belongs to the sandbox", place)
+				return attune.Errorf(attune.CodeInvalid, "the dependencies replace %s, which belongs to the sandbox", path)
 			}
 		}
 		return nil

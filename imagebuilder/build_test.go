@@ -34,7 +34,8 @@ func TestBuildWithoutDependencies(t *testing.T) {
 		t.Errorf("Has = %v, %v", has, err)
 	}
 	const script = `stat -c '%U:%G %a %n' pack.yaml actions actions/hello.sh; actions/hello.sh
-python3 --version; /opt/attune/venv/bin/python -c 'import sys; print(sys.prefix)'; node --version; npm --version; jq --version; id -u`
+python3 --version; /opt/attune/venv/bin/python -c 'import sys; print(sys.prefix)'; node --version; npm --version;
+jq --version; id -u`
 	want := `root:root 644 pack.yaml
 root:root 755 actions
 root:root 755 actions/hello.sh
@@ -57,7 +58,8 @@ func TestPythonFromWheels(t *testing.T) {
 	})
 	p.manifest.Dependencies.Python = &attune.LanguageDependencies{Version: ">=3.9,<4", Packages: []string{"parter>=1"}}
 	image, log := mustBuild(t, b, p)
-	got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import greeter, parter; print(greeter.version, parter.version)'`)
+	got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import greeter, parter; print(greeter.version, `+
+		`parter.version)'`)
 	if got != "1.5 2.0\n" {
 		t.Errorf("got %q\n%s", got, log)
 	}
@@ -76,16 +78,19 @@ func TestConflictingVersions(t *testing.T) {
 	t.Parallel()
 	b := sharedBuilder(t)
 	for _, version := range []string{"1.0", "2.0"} {
-		p := newPack("conflict", map[string]string{"wheels/shared-" + version + "-py3-none-any.whl": wheel(t, "shared", version)})
+		p := newPack("conflict", map[string]string{"wheels/shared-" + version + "-py3-none-any.whl": wheel(t, "shared",
+			version)})
 		p.manifest.Dependencies.Python = &attune.LanguageDependencies{Packages: []string{"shared==" + version}}
 		image, _ := mustBuild(t, b, p)
-		if got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import shared; print(shared.version)'`); got != version+"\n" {
+		if got := runIn(t, b, image,
+			`/opt/attune/venv/bin/python -c 'import shared; print(shared.version)'`); got != version+"\n" {
 			t.Errorf("%s: got %q", version, got)
 		}
 	}
 	for _, version := range []string{"6", "7"} {
 		p := newPack("conflict-node", nil)
-		p.manifest.Dependencies.NodeJS = &attune.LanguageDependencies{Version: ">=20", Packages: []string{"is-number@^" + version}}
+		p.manifest.Dependencies.NodeJS = &attune.LanguageDependencies{Version: ">=20",
+			Packages: []string{"is-number@^" + version}}
 		image, log := mustBuild(t, b, p)
 		got := runIn(t, b, image, `node -p 'require("is-number/package.json").version'; ls /opt/attune`)
 		if !strings.HasPrefix(got, version+".") || strings.Contains(got, "package") {
@@ -100,7 +105,8 @@ func TestSystemPackage(t *testing.T) {
 	p := newPack("system", nil)
 	p.manifest.Dependencies.System = []string{"sl", "adduser"}
 	image, log := mustBuild(t, b, p)
-	got := runIn(t, b, image, `dpkg-query -W -f '${Status}\n' sl; ls /var/lib/apt/lists /var/cache/apt /tmp | grep -c deb; stat -c %U:%G /usr/games/sl; true`)
+	got := runIn(t, b, image, `dpkg-query -W -f '${Status}\n' sl; `+
+		`ls /var/lib/apt/lists /var/cache/apt /tmp | grep -c deb; stat -c %U:%G /usr/games/sl; true`)
 	if got != "install ok installed\n0\nroot:root\n" {
 		t.Errorf("got %q\n%s", got, log)
 	}
@@ -121,7 +127,8 @@ func TestMissingDependency(t *testing.T) {
 	}{
 		"python": {python, "installing the Python packages failed: ERROR: ", "(from versions: 1.5)"},
 		"nodejs": {node, "installing the npm packages failed: npm error 404 Not Found", "@attune-no-such-scope/nothing"},
-		"system": {system, "installing the Debian packages failed: E: Unable to locate package attune-no-such-package", "E: Unable"},
+		"system": {system, "installing the Debian packages failed: E: Unable to locate package attune-no-such-package",
+			"E: Unable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +146,7 @@ func TestMissingDependency(t *testing.T) {
 func TestPythonFromAnIndex(t *testing.T) {
 	t.Parallel()
 	sharedBuilder(t)
-	// The host's address inside exists as long as somebody is attached.
+	// The host's address on the network exists while a namespace is attached.
 	if _, err := shared.network.Attach(t.Context(), "index"); err != nil {
 		t.Fatal(err)
 	}
@@ -175,18 +182,20 @@ func TestPythonFromAnIndex(t *testing.T) {
 	p := newPack("indexed", map[string]string{"wheels/greeter-1.5-py3-none-any.whl": wheel(t, "greeter", "1.5")})
 	p.manifest.Dependencies.Python = &attune.LanguageDependencies{Packages: []string{"greeter", "indexed>=3"}}
 	image, log := mustBuild(t, b, p)
-	got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import greeter, indexed; print(greeter.version, indexed.version)'`)
+	got := runIn(t, b, image, `/opt/attune/venv/bin/python -c 'import greeter, indexed; print(greeter.version, `+
+		`indexed.version)'`)
 	if got != "1.5 3.0\n" {
 		t.Errorf("got %q\n%s", got, log)
 	}
 	p.manifest.Dependencies.Python.Packages = []string{"nowhere-to-be-found"}
 	_, log, err = build(t, b, p)
-	if err == nil || !strings.Contains(err.Error(), "nowhere-to-be-found") || !strings.Contains(log, "No matching distribution found") {
+	if err == nil || !strings.Contains(err.Error(), "nowhere-to-be-found") ||
+		!strings.Contains(log, "No matching distribution found") {
 		t.Errorf("error is %v\n%s", err, log)
 	}
 }
 
-// A source distribution runs its own code while it is built. It must find nothing of the host there.
+// A source distribution runs its own code while it is built. The code must find nothing of the host.
 func TestBuildSeesNothingOfTheHost(t *testing.T) {
 	t.Setenv("ATTUNE_TEST_CANARY", "canary-in-the-host-environment")
 	b := sharedBuilder(t)
@@ -273,8 +282,10 @@ func TestReplacedPlaceIsRefused(t *testing.T) {
 	t.Parallel()
 	b := sharedBuilder(t)
 	p := newPack("hostile", map[string]string{
-		"requirements.txt":          "hostile\n",
-		"wheels/hostile-1.0.tar.gz": sdistWith(t, "hostile", "1.0", "import os\nif os.path.isfile('/etc/passwd') and not os.path.islink('/etc/passwd'):\n  os.rename('/etc/passwd', '/etc/old')\n  os.symlink('/proc/self/environ', '/etc/passwd')\n"),
+		"requirements.txt": "hostile\n",
+		"wheels/hostile-1.0.tar.gz": sdistWith(t, "hostile", "1.0",
+			"import os\nif os.path.isfile('/etc/passwd') and not os.path.islink('/etc/passwd'):\n"+
+				"  os.rename('/etc/passwd', '/etc/old')\n  os.symlink('/proc/self/environ', '/etc/passwd')\n"),
 	})
 	_, log, err := build(t, b, p)
 	if attune.CodeOf(err) != attune.CodeInvalid || !strings.Contains(err.Error(), "/etc/passwd") {
@@ -324,7 +335,7 @@ func TestNewSweeps(t *testing.T) {
 		t.Error(err)
 	}
 	for _, l := range leftovers(t, b) {
-		if !strings.HasPrefix(l, "snapshot ") { // those follow when containerd collects garbage
+		if !strings.HasPrefix(l, "snapshot ") { // containerd's garbage collection removes these later
 			t.Errorf("left behind: %s", l)
 		}
 	}
@@ -365,7 +376,8 @@ func sdistWith(t *testing.T, name, version, setup string) string {
 	packed := gzip.NewWriter(&out)
 	w := tar.NewWriter(packed)
 	for _, file := range [][2]string{
-		{"setup.py", setup + fmt.Sprintf("\nfrom setuptools import setup\nsetup(name=%q, version=%q, py_modules=[%q])\n", name, version, name)},
+		{"setup.py", setup + fmt.Sprintf("\nfrom setuptools import setup\nsetup(name=%q, version=%q, py_modules=[%q])\n",
+			name, version, name)},
 		{name + ".py", fmt.Sprintf("version = %q\n", version)},
 		{"PKG-INFO", "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n"},
 	} {
@@ -383,7 +395,7 @@ func sdistWith(t *testing.T, name, version, setup string) string {
 	return out.String()
 }
 
-// onLine calls do when the words are first written.
+// onLine calls do when the text is first written.
 func onLine(words string, do func()) io.Writer {
 	var seen bytes.Buffer
 	return writerFunc(func(p []byte) (int, error) {

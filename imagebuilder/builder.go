@@ -21,11 +21,11 @@ import (
 	"attune/images"
 )
 
-// Builder builds images and keeps them. Its methods may be called at the same time.
+// Builder builds images and keeps them. Its methods may be called concurrently.
 type Builder struct {
 	config Config
 	client *containerd.Client
-	// owner marks what belongs to the builder in its work folder, also across restarts.
+	// owner is the label of everything that belongs to the builder; it stays the same across restarts.
 	owner     string
 	limitSwap bool
 
@@ -89,8 +89,8 @@ func (b *Builder) snapshots() snapshots.Snapshotter {
 	return b.client.SnapshotService(b.config.Snapshotter)
 }
 
-// lease keeps containerd's garbage collector away from everything made under the returned context, until done is called.
-// It ends by itself after a day, for the case that nobody is left to call done.
+// lease keeps containerd's garbage collector away from everything made under the returned context, until done is
+// called. It expires after a day, in case the process dies before it calls done.
 func (b *Builder) lease(ctx context.Context) (_ context.Context, done func() error, err error) {
 	ctx = b.context(ctx)
 	manager := b.client.LeasesService()
@@ -100,7 +100,7 @@ func (b *Builder) lease(ctx context.Context) (_ context.Context, done func() err
 		return nil, nil, fmt.Errorf("create lease: %w", err)
 	}
 	done = func() error {
-		ctx, cancel := cleanUp(ctx)
+		ctx, cancel := cleanupContext(ctx)
 		defer cancel()
 		if err := manager.Delete(ctx, lease); err != nil && !errdefs.IsNotFound(err) {
 			return fmt.Errorf("delete lease: %w", err)
@@ -110,7 +110,7 @@ func (b *Builder) lease(ctx context.Context) (_ context.Context, done func() err
 	return leases.WithLease(ctx, lease.ID), done, nil
 }
 
-// sweep removes what a builder with the same work folder left behind.
+// sweep removes what an earlier builder with the same work folder left.
 func (b *Builder) sweep(ctx context.Context) error {
 	mine := fmt.Sprintf("labels.%q==%s", ownerLabel, b.owner)
 	containers, err := b.client.Containers(ctx, mine)
@@ -142,7 +142,8 @@ func (b *Builder) sweep(ctx context.Context) error {
 		return fmt.Errorf("list build folders: %w", err)
 	}
 	if len(containers)+len(held)+len(left) > 0 {
-		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held), "folders", len(left))
+		b.config.Log.Info("removed what an interrupted build left", "containers", len(containers), "leases", len(held),
+			"folders", len(left))
 	}
 	for _, dir := range left {
 		if b.config.Network != nil {
@@ -157,7 +158,7 @@ func (b *Builder) sweep(ctx context.Context) error {
 	return nil
 }
 
-// canLimitSwap tells whether the kernel counts swap; version 1 of cgroups does so only where it is told to at boot.
+// canLimitSwap reports whether the kernel counts swap; version 1 of cgroups does so only with a boot parameter.
 func canLimitSwap() bool {
 	_, v2 := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	_, v1 := os.Stat("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")

@@ -17,8 +17,8 @@ import (
 
 const cacheSuffix = ".tar.zst"
 
-// openCached opens a layer of the cache folder, after making it where it is missing. Its file is compressed, has the
-// digest of its content in its name, and is there whole or not at all.
+// openCached opens a layer of the cache folder, which it makes if it is missing. The file is compressed, has the digest
+// of its content in its name, and appears whole or not at all.
 func openCached(dir, name string, produce func(io.Writer) error) (*os.File, digest.Digest, error) {
 	prefix := filepath.Join(dir, name) + "-"
 	found, err := filepath.Glob(prefix + "*" + cacheSuffix)
@@ -67,7 +67,7 @@ func makeCached(prefix string, produce func(io.Writer) error) (path string, err 
 	return path, nil
 }
 
-// lockFile waits for a lock that processes share, so that two of them do not make the same thing.
+// lockFile takes a lock between processes, so that two of them do not make the same layer.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -78,7 +78,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { _ = file.Close() }, nil // which lets go of the lock
+			return func() { _ = file.Close() }, nil // releases the lock
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("lock cache: %w", err), file.Close())

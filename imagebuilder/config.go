@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// Config is what a Builder needs to know. Everything but Address, Namespace, WorkDir and CacheDir has a default.
+// Config configures a Builder. Everything but Address, Namespace, WorkDir and CacheDir has a default.
 type Config struct {
 	// Address is containerd's socket, and Namespace the containerd namespace that holds images and build containers.
 	Address   string
 	Namespace string
 	// Snapshotter must be overlayfs or work like it; the default is "overlayfs".
 	Snapshotter string
-	// WorkDir is a folder of this builder alone. What an earlier builder left there is removed.
+	// WorkDir belongs to this builder alone. New removes what an earlier builder left there.
 	WorkDir string
-	// CacheDir keeps what is the same for every installation of Attune on this host, in its folder "images"; several
-	// builders may share it.
+	// CacheDir has the layers of the base image in its folder "images". All builders of a host may share it.
 	CacheDir string
 
 	// DebianMirror is where Debian packages come from: an address, or lines as in sources.list. Empty takes the
@@ -32,10 +31,10 @@ type Config struct {
 	// CABundle is the file with the authorities that build containers trust; the default is the host's.
 	CABundle string
 
-	// Network is what build containers are attached to; without it, packs that bring all they need can be built.
+	// Network is what build containers are attached to. Without one, only packs that contain their dependencies build.
 	Network Network
 	Limits  BuildLimits
-	// Log gets what is worth knowing beside the logs of single builds; the default drops it.
+	// Log gets everything but the output of builds; the default drops it.
 	Log *slog.Logger
 }
 
@@ -43,7 +42,7 @@ type Config struct {
 type BuildLimits struct {
 	// Time covers all steps of one build together.
 	Time time.Duration
-	// MemoryBytes, Pids and CPU hold for each step.
+	// MemoryBytes, Pids and CPU apply to each step.
 	MemoryBytes int64
 	Pids        int64
 	CPU         float64
@@ -61,10 +60,10 @@ func defaultBuildLimits() BuildLimits {
 	}
 }
 
-// caBundles are the places where distributions keep their authorities.
+// caBundles are the paths where distributions keep their certificate authorities.
 var caBundles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
 
-// withDefaults fills what was left empty, and refuses what cannot work.
+// withDefaults fills in the defaults and validates the result.
 func (c Config) withDefaults() (Config, error) {
 	if c.Address == "" || c.Namespace == "" || c.WorkDir == "" || c.CacheDir == "" {
 		return c, errors.New("image builder: address, namespace, work folder and cache folder are required")

@@ -16,20 +16,22 @@ import (
 	"attune"
 )
 
-// errDiskLimit and errTimeLimit are the causes with which a build is stopped for its limits; errStepFailed is that of a
-// step that ended by itself.
+// errDiskLimit and errTimeLimit are the causes of a build that is stopped at a limit; errStepFailed is a step that
+// failed by itself.
 var (
 	errStepFailed = errors.New("step failed")
 	errDiskLimit  = errors.New("disk limit reached")
 	errTimeLimit  = errors.New("time limit reached")
 )
 
-// ownerLabel marks containers, leases and images with the builder that they belong to.
+// ownerLabel is the label with the owner of containers, leases and images.
 const ownerLabel = "attune.dev/builder"
 
 // runContainer runs a container on a snapshot until it ends, or kills it when ctx does. When it returns, the container
 // is gone; the snapshot stays.
-func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec, output *tail) (_ uint32, err error) {
+func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec,
+	output *stepOutput,
+) (_ uint32, err error) {
 	container, err := b.client.NewContainer(ctx, id,
 		containerd.WithSnapshotter(b.config.Snapshotter),
 		containerd.WithSnapshot(snapshot),
@@ -49,7 +51,7 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	if task, err = container.NewTask(ctx, streams); err != nil {
 		return 0, fmt.Errorf("create build task: %w", err)
 	}
-	// Not on ctx: the end must be learned also when ctx is what ends it.
+	// Not on ctx: the exit status must arrive also when ctx ends.
 	exited, err := task.Wait(context.WithoutCancel(ctx))
 	if err != nil {
 		return 0, fmt.Errorf("wait for build task: %w", err)
@@ -59,9 +61,9 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	}
 	select {
 	case <-ctx.Done():
-		return 0, context.Cause(ctx) // and the task is killed when the container is removed
+		return 0, context.Cause(ctx) // removing the container kills the task
 	case status := <-exited:
-		task.IO().Wait() // what it printed last
+		task.IO().Wait() // for the last output
 		code, _, err := status.Result()
 		if err != nil {
 			return 0, fmt.Errorf("wait for build task: %w", err)
@@ -70,10 +72,10 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 	}
 }
 
-// removeContainer kills the task of a container, where there is one, and removes both. When it returns, the task's output
+// removeContainer kills the task of a container, if there is one, and removes both. It returns after the task's output
 // has been copied.
 func removeContainer(ctx context.Context, container containerd.Container, task containerd.Task) error {
-	ctx, cancel := cleanUp(ctx)
+	ctx, cancel := cleanupContext(ctx)
 	defer cancel()
 	if task != nil {
 		if _, err := task.Delete(ctx, containerd.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
@@ -86,16 +88,16 @@ func removeContainer(ctx context.Context, container containerd.Container, task c
 	return nil
 }
 
-// cleanupTimeout bounds each step of cleaning up.
+// cleanupTimeout bounds each step of the cleanup.
 const cleanupTimeout = time.Minute
 
-// cleanUp is a context for what has to be done although ctx may have ended.
-func cleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
+// cleanupContext returns a context for cleanup, which must happen even if ctx has ended.
+func cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 }
 
-// outcome turns the end of a step into an error that a person can read, or nil.
-func (s step) outcome(status uint32, err error, output *tail) error {
+// outcome translates the end of a step into an error for users, or nil.
+func (s step) outcome(status uint32, err error, output *stepOutput) error {
 	told := func(cause error, format string, args ...any) error {
 		sentence := attune.Errorf(attune.CodeInvalid, s.name+" "+format, args...)
 		sentence.Cause = cause

@@ -22,7 +22,7 @@ import (
 	"attune/imagebuilder/pack"
 )
 
-// dependencies is everything that decides what is in a pack's dependency layer, apart from the base.
+// dependencies is everything but the base that determines a pack's dependency layer.
 type dependencies struct {
 	// System names Debian packages, sorted.
 	System []string
@@ -31,8 +31,8 @@ type dependencies struct {
 	Requirements string
 	// Wheels are the files of the archive's wheels folder, by name, with their checksums.
 	Wheels map[string]string
-	// Package is the package.json that npm is given, and Lock the archive's package-lock.json. Exact tells that the
-	// lock is complete for it.
+	// Package is the package.json for npm, and Lock the archive's package-lock.json. Exact is set if the lock is complete
+	// for the package.
 	Package string
 	Lock    string
 	Exact   bool
@@ -44,10 +44,10 @@ func (d dependencies) python() bool {
 }
 func (d dependencies) node() bool { return d.Package != "" }
 
-// oneLine is a requirement as it may stand on pip's command line, which gives a meaning to a leading dash.
+// oneLine matches a requirement that pip takes on its command line: not one that begins with a dash.
 var oneLine = regexp.MustCompile(`^[^-\s][^\r\n\x00]*$`)
 
-// readDependencies collects them from a pack's manifest and its unpacked files.
+// readDependencies reads the dependencies of a pack from its manifest and its unpacked files.
 func readDependencies(m attune.Manifest, files fs.FS) (dependencies, error) {
 	d := dependencies{System: slices.Sorted(slices.Values(m.Dependencies.System))}
 	for _, name := range d.System {
@@ -68,14 +68,14 @@ func readDependencies(m attune.Manifest, files fs.FS) (dependencies, error) {
 		return d, err
 	}
 	if d.python() {
-		if d.Wheels, err = sumFiles(files, "wheels"); err != nil {
+		if d.Wheels, err = checksums(files, "wheels"); err != nil {
 			return d, err
 		}
 	}
 	return d, d.readNode(m, files)
 }
 
-// readNode makes one package.json out of the archive's and of the manifest's packages.
+// readNode merges the packages of the archive's package.json and of the manifest.
 func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 	text, err := readOptional(files, "package.json")
 	if err != nil {
@@ -132,8 +132,8 @@ func readOptional(files fs.FS, name string) (string, error) {
 	return string(text), nil
 }
 
-// sumFiles returns the checksums of the files in a folder, which may be missing.
-func sumFiles(files fs.FS, dir string) (map[string]string, error) {
+// checksums returns the digests of the files in a folder, which may be missing.
+func checksums(files fs.FS, dir string) (map[string]string, error) {
 	entries, err := fs.ReadDir(files, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -160,8 +160,8 @@ func sumFiles(files fs.FS, dir string) (map[string]string, error) {
 	return sums, nil
 }
 
-// lay puts what the steps need into a folder that the container can read.
-func (d dependencies) lay(dir string, files fs.FS) error {
+// writeInputs writes the inputs of the steps to a folder that the container can read.
+func (d dependencies) writeInputs(dir string, files fs.FS) error {
 	for name, text := range map[string]string{
 		"requirements.txt":       d.Requirements,
 		"packages.txt":           strings.Join(d.Python, "\n") + "\n",
@@ -171,7 +171,7 @@ func (d dependencies) lay(dir string, files fs.FS) error {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		if err := layFile(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
+		if err := writeFile(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
 			return err
 		}
 	}
@@ -183,14 +183,14 @@ func (d dependencies) lay(dir string, files fs.FS) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(layFile(filepath.Join(dir, "wheels", name), file), file.Close()); err != nil {
+		if err := errors.Join(writeFile(filepath.Join(dir, "wheels", name), file), file.Close()); err != nil {
 			return err
 		}
 	}
 	return makeReadable(dir)
 }
 
-// makeReadable opens a tree to the users of the container, whatever umask it was made under.
+// makeReadable makes a tree readable for the users of the container, whatever the umask.
 func makeReadable(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -208,7 +208,7 @@ func makeReadable(dir string) error {
 	})
 }
 
-func layFile(path string, content io.Reader) error {
+func writeFile(path string, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -220,19 +220,19 @@ func layFile(path string, content io.Reader) error {
 	return errors.Join(err, file.Close())
 }
 
-// layerKey names the dependency layer: what has the same key needs no new layer.
+// layerKey is the name of the dependency layer: the same key means the same layer.
 func (d dependencies) layerKey(base digest.Digest) string {
-	const method = 1 // grows when the same dependencies are installed in another way
+	const method = 1 // incremented when the way of installing changes
 	return hashOf([]any{method, base, d})
 }
 
 // install runs the steps that install the dependencies, in a workspace.
 func (d dependencies) install(ctx context.Context, w *workspace, files fs.FS, log io.Writer) error {
-	if err := d.lay(w.inputs(), files); err != nil {
+	if err := d.writeInputs(w.inputs(), files); err != nil {
 		return fmt.Errorf("lay inputs: %w", err)
 	}
 	if len(d.System) > 0 {
-		say(log, "installing Debian packages: %s", strings.Join(d.System, " "))
+		logf(log, "installing Debian packages: %s", strings.Join(d.System, " "))
 		if err := w.run(ctx, aptStep("installing the Debian packages", d.System...), log); err != nil {
 			return err
 		}
@@ -243,24 +243,24 @@ func (d dependencies) install(ctx context.Context, w *workspace, files fs.FS, lo
 		}
 	}
 	if d.node() {
-		say(log, "installing npm packages")
+		logf(log, "installing npm packages")
 		return w.run(ctx, npmStep(d.Exact, w.b.npmEnvironment()), log)
 	}
 	return nil
 }
 
-// installPython tries with the pack's own wheels alone first, and without a network: what is in the archive comes before
-// what an index has, and a pack that brings everything builds anywhere.
+// installPython first tries with the pack's own wheels alone, without a network: the archive takes precedence over the
+// index, and a pack that contains all of its wheels builds anywhere.
 func (d dependencies) installPython(ctx context.Context, w *workspace, log io.Writer) error {
 	if len(d.Wheels) > 0 {
-		say(log, "installing Python packages from wheels/")
+		logf(log, "installing Python packages from wheels/")
 		err := w.run(ctx, pipStep(d, false, nil), log)
 		if !errors.Is(err, errStepFailed) {
-			return err // nil, or something that trying again would not mend
+			return err // nil, or an error that another try does not cure
 		}
-		say(log, "wheels/ alone does not do; installing Python packages from the index, too")
+		logf(log, "wheels/ alone does not do; installing Python packages from the index, too")
 	} else {
-		say(log, "installing Python packages")
+		logf(log, "installing Python packages")
 	}
 	return w.run(ctx, pipStep(d, true, w.b.pipEnvironment()), log)
 }

@@ -35,7 +35,7 @@ func TestReadDependencies(t *testing.T) {
 				Wheels: map[string]string{"d.whl": "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4"},
 			},
 		},
-		"wheels that nobody asks for": {files: map[string]string{"wheels/d.whl": "d"}},
+		"wheels that are not required": {files: map[string]string{"wheels/d.whl": "d"}},
 		"package.json only names the pack": {
 			files: map[string]string{"package.json": `{"name":"p","type":"module"}`, "package-lock.json": "{}"},
 		},
@@ -45,7 +45,9 @@ func TestReadDependencies(t *testing.T) {
 		},
 		"merged": {
 			manifest: node("@a/b@^1", "got@14.1.0", "left-pad"),
-			files:    map[string]string{"package.json": `{"scripts":{"x":"y"},"dependencies":{"got":"^9"},"overrides":{"q":"1"}}`},
+			files: map[string]string{
+				"package.json": `{"scripts":{"x":"y"},"dependencies":{"got":"^9"},"overrides":{"q":"1"}}`,
+			},
 			want: dependencies{
 				Package: `{"dependencies":{"@a/b":"^1","got":"14.1.0","left-pad":"*"},"overrides":{"q":"1"},"private":true}`,
 			},
@@ -140,32 +142,33 @@ func TestCheckRuntimes(t *testing.T) {
 
 func TestTail(t *testing.T) {
 	t.Parallel()
-	npm := []string{"npm warn x\nnpm error co", "de E404\nnpm error 404 Not Found\nnpm error 404\n", "npm error A complete log\n"}
+	npm := []string{"npm warn x\nnpm error co", "de E404\nnpm error 404 Not Found\nnpm error 404\n",
+		"npm error A complete log\n"}
 	for name, c := range map[string]struct {
-		complaint func(string) bool
-		writes    []string
-		want      string
+		isComplaint func(string) bool
+		writes      []string
+		want        string
 	}{
-		"npm":          {npmComplaint, npm, "npm error 404 Not Found"},
-		"old npm":      {npmComplaint, []string{"npm ERR! code E404\nnpm ERR! 404 gone\n"}, "npm ERR! 404 gone"},
+		"npm":          {isNPMComplaint, npm, "npm error 404 Not Found"},
+		"old npm":      {isNPMComplaint, []string{"npm ERR! code E404\nnpm ERR! 404 gone\n"}, "npm ERR! 404 gone"},
 		"last line":    {nil, []string{"one\ntwo\n\n  \n"}, "two"},
 		"no line end":  {nil, []string{"one\ntw", "o"}, "two"},
 		"nothing":      {nil, nil, ""},
-		"endless line": {nil, []string{strings.Repeat("x", 9999)}, strings.Repeat("x", maxReason)},
+		"endless line": {nil, []string{strings.Repeat("x", 9999)}, strings.Repeat("x", maxReasonBytes)},
 		"not UTF-8":    {nil, []string{"a\xffb"}, "a�b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log strings.Builder
-			tail := newTail(&log, c.complaint)
-			stream := tail.stream()
+			output := newStepOutput(&log, c.isComplaint)
+			stream := output.stream()
 			for _, text := range c.writes {
 				if _, err := io.WriteString(stream, text); err != nil {
 					t.Fatal(err)
 				}
 			}
-			tail.end()
-			if got := tail.reason(); got != c.want {
+			output.end()
+			if got := output.reason(); got != c.want {
 				t.Errorf("reason is %q, want %q", got, c.want)
 			}
 			if got, want := log.String(), strings.Join(c.writes, ""); got != want {
@@ -179,18 +182,18 @@ func TestTail(t *testing.T) {
 func TestTailOfTwoStreams(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	tail := newTail(&log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
-	stdout, stderr := tail.stream(), tail.stream()
+	output := newStepOutput(&log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
+	stdout, stderr := output.stream(), output.stream()
 	for _, w := range []struct {
-		stream *tailStream
+		stream *outputStream
 		text   string
 	}{{stdout, "Building tree..."}, {stderr, "E: no such package\n"}, {stdout, "\nReading state..."}} {
 		if _, err := io.WriteString(w.stream, w.text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tail.end()
-	if got := tail.reason(); got != "E: no such package" {
+	output.end()
+	if got := output.reason(); got != "E: no such package" {
 		t.Errorf("reason is %q", got)
 	}
 	if got := log.String(); got != "E: no such package\nBuilding tree...\nReading state..." {

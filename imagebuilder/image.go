@@ -38,14 +38,16 @@ const (
 	versionLabel = "attune.dev/version"
 )
 
-// packImageName is the name of a pack's image. A build metadata's plus sign cannot stand in a tag.
+// packImageName is the name of a pack's image. A tag cannot have the plus sign of build metadata.
 func packImageName(ref, version string, manifest digest.Digest) string {
 	return packPrefix + ref + ":" + strings.ReplaceAll(version, "+", "_") + "-" + manifest.Encoded()[:12]
 }
 
-// writeImage writes configuration and manifest of a stack. The configuration has nothing but the layers: no user, no
-// environment, no command and no labels, because all of that comes from the sandbox. The context must hold a lease.
-func (b *Builder) writeImage(ctx context.Context, layers stack, annotations map[string]string) (ocispec.Descriptor, error) {
+// writeImage writes configuration and manifest of a stack. The configuration has only the layers: user, environment and
+// command come from the sandbox. The context must hold a lease.
+func (b *Builder) writeImage(ctx context.Context, layers stack,
+	annotations map[string]string,
+) (ocispec.Descriptor, error) {
 	config := ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: b.definition.Architecture},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: layers.diffIDs()},
@@ -71,7 +73,9 @@ func (b *Builder) writeImage(ctx context.Context, layers stack, annotations map[
 	return b.writeJSON(ctx, ocispec.MediaTypeImageManifest, manifest, refs)
 }
 
-func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any, tags map[string]string) (ocispec.Descriptor, error) {
+func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any,
+	tags map[string]string,
+) (ocispec.Descriptor, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("write image: %w", err)
@@ -85,7 +89,7 @@ func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any, ta
 	return descriptor, nil
 }
 
-// name makes containerd keep an image, under a name.
+// name gives an image a name in containerd, which keeps it from then on.
 func (b *Builder) name(ctx context.Context, name string, target ocispec.Descriptor, tags map[string]string) error {
 	record := containerdimages.Image{Name: name, Target: target, Labels: tags}
 	_, err := b.client.ImageService().Create(ctx, record)
@@ -105,8 +109,8 @@ func (b *Builder) namePackImage(ctx context.Context, m attune.Manifest, target o
 	return Image{Digest: target.Digest.String(), Name: name}, err
 }
 
-// readStack returns the layers of an image that is on this host, whole and unpacked. It is errdefs.ErrNotFound
-// where anything of it is missing.
+// readStack returns the layers of an image that is complete and unpacked on this host. Where any part is missing, the
+// error is errdefs.ErrNotFound.
 func (b *Builder) readStack(ctx context.Context, target ocispec.Descriptor) (stack, error) {
 	store := b.client.ContentStore()
 	manifest, err := containerdimages.Manifest(ctx, store, target, nil)
@@ -133,7 +137,7 @@ func (b *Builder) readStack(ctx context.Context, target ocispec.Descriptor) (sta
 	return layers, nil
 }
 
-// Has tells whether a run can use the image with this manifest digest.
+// Has reports whether a run can use the image with this manifest digest.
 func (b *Builder) Has(ctx context.Context, imageDigest string) (bool, error) {
 	ctx = b.context(ctx)
 	found, err := b.client.ImageService().List(ctx, "target.digest=="+imageDigest)
@@ -153,8 +157,8 @@ func (b *Builder) Has(ctx context.Context, imageDigest string) (bool, error) {
 	return err == nil, err
 }
 
-// Collect lets go of the pack images whose digest is not in keep, and of base images that are out of date; layers and
-// snapshots that no other image needs go with them. Images of other builders are left alone.
+// Collect removes the pack images whose digest is not in keep, and outdated base images, with the layers and snapshots
+// that no other image needs. Images of other builders stay.
 func (b *Builder) Collect(ctx context.Context, keep []string) error {
 	ctx = b.context(ctx)
 	all, err := b.client.ImageService().List(ctx, fmt.Sprintf("labels.%q==%s", ownerLabel, b.owner))
@@ -172,11 +176,11 @@ func (b *Builder) Collect(ctx context.Context, keep []string) error {
 	return nil
 }
 
-// hashOf names a value: equal names mean equal values.
+// hashOf returns the digest of a value's JSON.
 func hashOf(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // only for types that JSON does not know
+		panic(err) // only for types without a JSON form
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])[:32]

@@ -20,13 +20,13 @@ import (
 
 const (
 	installPoll = 5 * time.Second
-	// installLogBytes caps it; a resolver that prints more is in a loop.
+	// installLogBytes caps the log of an installation; a resolver that prints more is in a loop.
 	installLogBytes = 10 << 20
-	// settleTimeout bounds what must still be recorded when the context has ended.
-	settleTimeout = 30 * time.Second
+	// recordTimeout bounds what is written to the database after the context has ended.
+	recordTimeout = 30 * time.Second
 )
 
-// Installer takes installations one after the other and builds them.
+// Installer claims installations and builds them, one after the other.
 type Installer struct {
 	// Worker is the name under which installations are claimed.
 	Worker  string
@@ -34,7 +34,7 @@ type Installer struct {
 	Objects *s3.Store
 	Logs    *logs.Store
 	Builder *Builder
-	// Activator is the queue, which is above this room.
+	// Activator is the queue. Its package may not be imported here.
 	Activator Activator
 	// StagingDir holds one archive while it is built.
 	StagingDir string
@@ -46,7 +46,7 @@ type Activator interface {
 	Activate(ctx context.Context, installationID, worker, imageDigest string) error
 }
 
-// Run builds what waits until ctx ends; a build that ctx interrupts goes back to waiting.
+// Run builds pending installations until ctx ends. An interrupted build becomes pending again.
 func (in *Installer) Run(ctx context.Context) error {
 	listener := in.DB.Listen(ctx, storage.InstallationChannel)
 	defer listener.Wait()
@@ -62,14 +62,14 @@ func (in *Installer) Run(ctx context.Context) error {
 		case <-poll.C:
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	return in.DB.Installations.ResetLost(ctx, in.Worker)
 }
 
-// drain builds until nothing waits, then lets go of images that no pack and no execution needs.
+// drain builds until nothing waits, then removes the images that no pack and no execution needs.
 func (in *Installer) drain(ctx context.Context) error {
-	// Only this loop builds: what is booked on us by now was claimed or ended while the database was going away.
+	// Only this loop builds: what is still claimed was claimed or finished while the database was failing.
 	if err := in.DB.Installations.ResetLost(ctx, in.Worker); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (in *Installer) drain(ctx context.Context) error {
 			return err
 		}
 	}
-	// Only images of this builder are collected, and only this loop makes them: none is there that is not recorded yet.
+	// Collect considers only images of this builder, and only this loop makes them: all of them are recorded by now.
 	digests, err := in.DB.Installations.Digests(ctx)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (in *Installer) drain(ctx context.Context) error {
 	return in.Builder.Collect(ctx, digests)
 }
 
-// install builds one installation and records how it ended. Its error is about the recording, not the build.
+// install builds one installation and records the outcome. Its error is about the recording, not the build.
 func (in *Installer) install(ctx context.Context, i attune.Installation, m attune.Manifest) error {
 	log := in.Log.With("pack", i.Pack, "version", i.Version, "installation", i.ID)
 	stream, err := in.Logs.Create(logs.InstallationPrefix(i.Pack, i.ID), logs.InstallationStream, installLogBytes)
@@ -102,18 +102,18 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 	}
 	digest, buildErr := in.build(ctx, i, m, stream)
 	interrupted := ctx.Err()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	switch {
 	case interrupted != nil:
 		fmt.Fprintln(stream, "interrupted: the service is stopping; the installation goes on when it is back")
 	case buildErr != nil:
-		fmt.Fprintf(stream, "failed: %s\n", sentence(buildErr))
+		fmt.Fprintf(stream, "failed: %s\n", userMessage(buildErr))
 	default:
 		fmt.Fprintf(stream, "installed %s %s as %s\n", i.Pack, i.Version, digest)
 	}
-	// Object storage that is away must not take the time in which the end is recorded.
-	storing, stop := context.WithTimeout(ctx, settleTimeout/2)
+	// An unreachable object storage must leave time to record the outcome.
+	storing, stop := context.WithTimeout(ctx, recordTimeout/2)
 	defer stop()
 	if _, err := stream.Close(storing); err != nil {
 		log.Error("installation log not stored; it stays in the spool", "error", err)
@@ -123,12 +123,12 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 	}
 	if buildErr != nil {
 		log.Error("installation failed", "error", buildErr)
-		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(buildErr))
+		return in.DB.Installations.Fail(ctx, i.ID, in.Worker, userMessage(buildErr))
 	}
 	err = in.Activator.Activate(ctx, i.ID, in.Worker, digest)
 	if err != nil && attune.CodeOf(err) == "" {
-		// It would not be taken the next time either.
-		return errors.Join(err, in.DB.Installations.Fail(ctx, i.ID, in.Worker, sentence(err)))
+		// Another try would be refused, too.
+		return errors.Join(err, in.DB.Installations.Fail(ctx, i.ID, in.Worker, userMessage(err)))
 	}
 	if err == nil {
 		log.Info("installed", "image", digest)
@@ -136,8 +136,10 @@ func (in *Installer) install(ctx context.Context, i attune.Installation, m attun
 	return err
 }
 
-// build fetches the archive and hands it to the builder.
-func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.Manifest, log io.Writer) (_ string, err error) {
+// build fetches the archive and builds it.
+func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.Manifest,
+	log io.Writer,
+) (_ string, err error) {
 	phase := func(p attune.InstallationPhase) {
 		fmt.Fprintf(log, "== %s\n", p)
 		if err := in.DB.Installations.SetPhase(ctx, i.ID, in.Worker, p); err != nil {
@@ -151,13 +153,14 @@ func (in *Installer) build(ctx context.Context, i attune.Installation, m attune.
 	}
 	defer func() { err = errors.Join(err, archive.Close()) }()
 	if archive.Manifest.Ref != m.Ref || archive.Manifest.Version != m.Version {
-		return "", fmt.Errorf("stored archive is of %s %s, not of %s %s", archive.Manifest.Ref, archive.Manifest.Version, m.Ref, m.Version)
+		return "", fmt.Errorf("stored archive is of %s %s, not of %s %s", archive.Manifest.Ref, archive.Manifest.Version,
+			m.Ref, m.Version)
 	}
 	image, err := in.Builder.Build(ctx, archive, log, phase)
 	return image.Digest, err
 }
 
-// fetch reads the stored archive and checks it as if it came from outside: the bucket is not ours alone.
+// fetch reads the stored archive and checks it like an upload, since others may write to the bucket.
 func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *pack.Archive, err error) {
 	object, err := in.Objects.GetArchive(ctx, i.Pack, i.Version, i.ArchiveSHA256)
 	if err != nil {
@@ -179,8 +182,8 @@ func (in *Installer) fetch(ctx context.Context, i attune.Installation) (_ *pack.
 	return pack.Open(ctx, file, in.StagingDir, pack.DefaultLimits())
 }
 
-// sentence is what a person is told about a failed build: an *attune.Error speaks for itself, anything else is ours.
-func sentence(err error) string {
+// userMessage is what users read about a failed build: the text of an *attune.Error; other errors are internal.
+func userMessage(err error) string {
 	if attune.CodeOf(err) != "" {
 		return err.Error()
 	}

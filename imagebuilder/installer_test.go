@@ -13,7 +13,7 @@ import (
 	"attune/storage/storagetest"
 )
 
-// Somebody else may write to the bucket: what lies under a digest's name must be what the digest is of.
+// Others may write to the bucket: an object named by a digest must have that digest.
 func TestStoredArchiveMustBeTheOneThatWasUploaded(t *testing.T) {
 	t.Parallel()
 	objects, staging := storagetest.OpenObjects(t), t.TempDir()
@@ -24,7 +24,8 @@ func TestStoredArchiveMustBeTheOneThatWasUploaded(t *testing.T) {
 		strings.Repeat("0", 64):    "is not the one that was uploaded",
 		hex.EncodeToString(sum[:]): "not a pack archive",
 	} {
-		if err := objects.PutArchive(t.Context(), "ops", "1.0.0", sha, bytes.NewReader(content), int64(len(content))); err != nil {
+		if err := objects.PutArchive(t.Context(), "ops", "1.0.0", sha, bytes.NewReader(content),
+			int64(len(content))); err != nil {
 			t.Fatal(err)
 		}
 		_, err := in.fetch(t.Context(), attune.Installation{Pack: "ops", Version: "1.0.0", ArchiveSHA256: sha})

@@ -33,16 +33,16 @@ func (s stack) diffIDs() []digest.Digest {
 	return ids
 }
 
-// chainID names the snapshot that has all the layers; it is empty for no layers.
+// chainID is the name of the snapshot with all layers; it is empty for no layers.
 func (s stack) chainID() string { return identity.ChainID(s.diffIDs()).String() }
 
 // with returns a new stack with a layer on top.
 func (s stack) with(layer rootfs.Layer) stack { return append(s[:len(s):len(s)], layer) }
 
-// epoch stands as the time of files whose time nobody needs, so that the same files make the same layer.
+// epoch is the time of all files that Attune writes itself, so that the same files make the same layer.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// compress writes what produce writes, compressed, and returns the digest of what came in.
+// compress compresses what produce writes, and returns the digest of the uncompressed bytes.
 func compress(w io.Writer, level zstd.EncoderLevel, produce func(io.Writer) error) (digest.Digest, error) {
 	packed, err := zstd.NewWriter(w, zstd.WithEncoderLevel(level))
 	if err != nil {
@@ -54,7 +54,9 @@ func compress(w io.Writer, level zstd.EncoderLevel, produce func(io.Writer) erro
 }
 
 // writeLayer puts a layer into the content store, compressed while it is produced. The context must hold a lease.
-func (b *Builder) writeLayer(ctx context.Context, tags map[string]string, produce func(io.Writer) error) (rootfs.Layer, error) {
+func (b *Builder) writeLayer(ctx context.Context, tags map[string]string,
+	produce func(io.Writer) error,
+) (rootfs.Layer, error) {
 	return b.storeLayer(ctx, tags, func(w io.Writer) (digest.Digest, error) {
 		return compress(w, zstd.SpeedFastest, produce)
 	})
@@ -73,9 +75,9 @@ func (b *Builder) storeLayer(
 	defer func() {
 		err = errors.Join(err, writer.Close())
 		if err != nil {
-			ctx, cancel := cleanUp(ctx)
+			ctx, cancel := cleanupContext(ctx)
 			defer cancel()
-			_ = store.Abort(ctx, ref) // what is left of it is collected with the lease
+			_ = store.Abort(ctx, ref) // garbage collection removes the rest after the lease
 		}
 	}()
 	diff, err := write(writer)
@@ -102,7 +104,7 @@ func layerOf(blob digest.Digest, size int64, diff digest.Digest) rootfs.Layer {
 	}
 }
 
-// apply makes sure that the snapshot of a layer on a stack exists, by unpacking it where it does not.
+// apply unpacks a layer on a stack unless its snapshot exists.
 func (b *Builder) apply(ctx context.Context, below stack, layer rootfs.Layer) (stack, error) {
 	_, err := rootfs.ApplyLayer(ctx, layer, below.diffIDs(), b.snapshots(), b.client.DiffService())
 	if err != nil {
@@ -111,8 +113,8 @@ func (b *Builder) apply(ctx context.Context, below stack, layer rootfs.Layer) (s
 	return below.with(layer), nil
 }
 
-// tarFiles writes a tree as it belongs into an image: owned by root, readable by all, with one time for every file.
-// Only regular files and folders are taken.
+// tarFiles writes the regular files and folders of a tree: owned by root, readable by all, with one time for every
+// file.
 func tarFiles(w *tar.Writer, tree fs.FS, target string) error {
 	return fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {

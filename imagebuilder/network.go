@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Network gives build containers their way to package indexes; the one in sandbox/containerd/network. It must lead to the public
-// internet, and neither to the host nor to private addresses that were not allowed.
+// Network connects build containers to package indexes; sandbox/containerd/network implements it. It must reach the
+// public internet, but neither the host nor private addresses that are not allowed.
 type Network interface {
 	// Attach makes a network namespace for an id and returns its path.
 	Attach(ctx context.Context, id string) (netns string, err error)
@@ -17,7 +17,7 @@ type Network interface {
 	ResolvConf() string
 }
 
-// connect gives the workspace a network namespace, which its online steps share.
+// connect makes the network namespace that the online steps of the workspace share.
 func (w *workspace) connect(ctx context.Context) error {
 	network := w.b.config.Network
 	if network == nil {

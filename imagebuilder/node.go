@@ -17,8 +17,8 @@ import (
 	"attune/images"
 )
 
-// makeNode writes the layer with Node.js and npm. Both are packages of the npm registry; Debian's npm fetches them, in a
-// container that is thrown away, because it knows the registry and its configuration better than we could.
+// makeNode writes the layer with Node.js and npm. Both are packages of the npm registry. Debian's npm fetches them in a
+// temporary container, since it handles the registry and its configuration.
 func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log io.Writer) (err error) {
 	w, err := b.openWorkspace(ctx, below)
 	if err != nil {
@@ -27,17 +27,17 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	packages := []images.NPMPackage{b.definition.Node, b.definition.NPM}
 	fetch := step{
-		name:      "fetching Node.js",
-		args:      []string{"/usr/bin/npm", "pack", "--loglevel=warn", "--pack-destination", outputDir},
-		dir:       "/tmp",
-		env:       b.npmEnvironment(),
-		online:    true,
-		complaint: npmComplaint,
+		name:        "fetching Node.js",
+		args:        []string{"/usr/bin/npm", "pack", "--loglevel=warn", "--pack-destination", outputDir},
+		dir:         "/tmp",
+		env:         b.npmEnvironment(),
+		online:      true,
+		isComplaint: isNPMComplaint,
 	}
 	for _, p := range packages {
 		fetch.args = append(fetch.args, p.Name+"@"+p.Version)
 	}
-	// Hundreds of packages that nobody asked for, gone a moment later, are not worth reading about.
+	// npm's own dependencies are of no interest to users, and are gone a moment later.
 	if err := w.run(ctx, aptStep("installing npm", "npm"), io.Discard); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 	layer := tar.NewWriter(out)
 	for _, p := range packages {
 		file := filepath.Join(w.output(), p.Name+"-"+p.Version+".tgz")
-		if err := copyNPMPackage(layer, file, p, b.nodePlace(p)); err != nil {
+		if err := copyNPMPackage(layer, file, p, b.nodePath(p)); err != nil {
 			return fmt.Errorf("take over %s: %w", p.Name, err)
 		}
 	}
@@ -56,7 +56,8 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 		{"npm", "/lib/node_modules/npm/bin/npm-cli.js"},
 		{"npx", "/lib/node_modules/npm/bin/npx-cli.js"},
 	} {
-		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/local/bin/" + link[0], Linkname: images.NodeDir + link[1], Mode: 0o777, ModTime: epoch}
+		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/local/bin/" + link[0], Linkname: images.NodeDir + link[1],
+			Mode: 0o777, ModTime: epoch}
 		if err := layer.WriteHeader(&link); err != nil {
 			return err
 		}
@@ -64,8 +65,8 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 	return layer.Close()
 }
 
-// nodePlace says where a file of a package goes; an empty answer leaves it out.
-func (b *Builder) nodePlace(p images.NPMPackage) func(name string) string {
+// nodePath returns a function for the path of a package's file in the layer; an empty path leaves the file out.
+func (b *Builder) nodePath(p images.NPMPackage) func(name string) string {
 	if p.Name == b.definition.NPM.Name {
 		return func(name string) string { return path.Join(images.NodeDir, "lib/node_modules/npm", name) }
 	}
@@ -77,7 +78,7 @@ func (b *Builder) nodePlace(p images.NPMPackage) func(name string) string {
 	}
 }
 
-// copyNPMPackage copies the files of a package into a layer, after checking that it is the one that was meant.
+// copyNPMPackage verifies the checksum of a package and copies its files into a layer.
 func copyNPMPackage(layer *tar.Writer, file string, p images.NPMPackage, place func(string) string) error {
 	archive, err := os.Open(file)
 	if err != nil {
@@ -108,7 +109,8 @@ func copyNPMPackage(layer *tar.Writer, file string, p images.NPMPackage, place f
 		if header.Mode&0o111 != 0 {
 			mode = 0o755
 		}
-		if err := layer.WriteHeader(&tar.Header{Name: target[1:], Mode: mode, Size: header.Size, ModTime: epoch}); err != nil {
+		if err := layer.WriteHeader(&tar.Header{Name: target[1:], Mode: mode, Size: header.Size,
+			ModTime: epoch}); err != nil {
 			return err
 		}
 		if _, err := io.Copy(layer, files); err != nil { //nolint:gosec // its checksum is known
@@ -117,7 +119,7 @@ func copyNPMPackage(layer *tar.Writer, file string, p images.NPMPackage, place f
 	}
 }
 
-// checkIntegrity compares a file with its checksum in npm's form and goes back to its beginning.
+// checkIntegrity compares a file with its checksum in npm's form, and rewinds the file.
 func checkIntegrity(file io.ReadSeeker, want string) error {
 	sum := sha512.New()
 	if _, err := io.Copy(sum, file); err != nil {

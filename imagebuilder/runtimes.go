@@ -27,7 +27,8 @@ func checkRuntimes(base images.Base, d attune.Dependencies) error {
 		}
 		has, err := semver.NewVersion(base.Node.Version)
 		if err != nil || !wanted.Check(has) {
-			return attune.Errorf(attune.CodeInvalid, "the pack needs Node.js %s, and there is %s", d.NodeJS.Version, base.Node.Version)
+			return attune.Errorf(attune.CodeInvalid, "the pack needs Node.js %s, and there is %s", d.NodeJS.Version,
+				base.Node.Version)
 		}
 	}
 	return nil

@@ -246,7 +246,8 @@ func leftovers(t *testing.T, b *Builder) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{b.config.WorkDir + "/*", "/sys/fs/cgroup/*/attune-" + b.workspaceID("*"), "/sys/fs/cgroup/attune-" + b.workspaceID("*")} {
+	for _, pattern := range []string{b.config.WorkDir + "/*", "/sys/fs/cgroup/*/attune-" + b.workspaceID("*"),
+		"/sys/fs/cgroup/attune-" + b.workspaceID("*")} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

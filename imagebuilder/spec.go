@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// firstID is where the user namespace of build containers begins on the host: their root is nobody there. It lies
-	// right below what sandboxes draw from. Builds share it, for they never share files.
+	// firstID is where the user namespace of build containers begins on the host, so that their root has no rights there.
+	// It lies right below the range of the sandboxes. All builds use it, since they never share files.
 	firstID = 1<<20 - idRange
 	idRange = 1 << 16
 
-	// inputsDir and outputDir are where a build container finds what it needs, and leaves what is not for the layer.
+	// inputsDir and outputDir are where a build container finds its inputs, and writes what is not part of the layer.
 	inputsDir = "/run/attune/inputs"
 	outputDir = "/run/attune/output"
 	caBundle  = "/run/attune/ca-certificates.crt"
@@ -26,32 +26,32 @@ const (
 // packageCaps are what apt and dpkg need to give files their owners, inside the container's user namespace.
 var packageCaps = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID"}
 
-// step is one command of a build. Each runs in a container of its own, one after the other, on the same files.
+// step is one command of a build. Steps run one after the other on the same files, each in a container of its own.
 type step struct {
-	// name says what it does, in the form of "installing Debian packages".
+	// name says what the step does, such as "installing Debian packages".
 	name string
 	args []string
 	dir  string
 	env  []string
 	caps []string
-	// online gives it the network.
+	// online steps have a network.
 	online bool
-	// complaint picks, out of what it printed, the line that says why it failed; without one it is the last.
-	complaint func(line string) bool
+	// isComplaint reports whether a printed line says why the step failed; without one, the last line does.
+	isComplaint func(line string) bool
 }
 
-// confinement is what the container of a step gets from its build, apart from the step itself.
+// confinement is what the containers of all steps of a build have in common.
 type confinement struct {
 	id     string
 	limits BuildLimits
 	// limitSwap is false where the kernel cannot count swap.
 	limitSwap bool
 	binds     []specs.Mount
-	// netns is the path of a network namespace; empty makes one that leads nowhere.
+	// netns is the path of a network namespace; empty makes one without a connection.
 	netns string
 }
 
-// buildSpec is the specification of a step's container; it depends on nothing but its arguments.
+// buildSpec returns the specification of a step's container. It is a pure function of its arguments.
 func buildSpec(namespace string, s step, c confinement) (*oci.Spec, error) {
 	network := specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: c.netns}
 	ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: firstID, Size: idRange}}
@@ -97,18 +97,18 @@ func withLimits(l BuildLimits, swap bool) oci.SpecOpts {
 		}
 		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: new(l.Pids)}
 		s.Linux.Resources.CPU = &specs.LinuxCPU{Period: new(period), Quota: &quota}
-		// The disk limit is watched from outside, where a file without a name is not seen.
+		// The disk limit is watched from outside, where unlinked files cannot be seen.
 		disk := uint64(max(l.DiskBytes, 0))
 		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_CORE"},
 			specs.POSIXRlimit{Type: "RLIMIT_FSIZE", Soft: disk, Hard: disk})
-		// Inheritable capabilities would survive into programs that were not meant to have them.
+		// Inheritable capabilities would pass to programs that must not have them.
 		s.Process.Capabilities.Inheritable = nil
 		return nil
 	}
 }
 
-// withoutTracing strikes ptrace out of the seccomp profile: a first process that asks to be traced stops under the
-// shim's eyes, which takes that for its end, and the build would wait for ever for the end of the output.
+// withoutTracing removes ptrace from the seccomp profile. The shim takes the stop of a traced first process for its
+// end, and the build would wait forever for the end of the output.
 func withoutTracing(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 	for i, rule := range s.Linux.Seccomp.Syscalls {
 		s.Linux.Seccomp.Syscalls[i].Names = slices.DeleteFunc(rule.Names, func(name string) bool { return name == "ptrace" })

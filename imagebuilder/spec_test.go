@@ -14,7 +14,8 @@ func TestBuildSpec(t *testing.T) {
 		limits: BuildLimits{MemoryBytes: 1 << 30, Pids: 7, CPU: 1.5},
 		binds:  []specs.Mount{bind("/src", "/dst", "ro")},
 	}
-	spec, err := buildSpec("ns", step{args: []string{"/bin/true"}, dir: "/tmp", env: []string{"A=b"}, caps: packageCaps}, c)
+	spec, err := buildSpec("ns", step{args: []string{"/bin/true"}, dir: "/tmp", env: []string{"A=b"}, caps: packageCaps},
+		c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,14 +23,16 @@ func TestBuildSpec(t *testing.T) {
 	if !p.NoNewPrivileges || p.Terminal || p.Cwd != "/tmp" || !slices.Contains(p.Env, "A=b") {
 		t.Errorf("process: %+v", p)
 	}
-	if !slices.Equal(p.Capabilities.Bounding, packageCaps) || p.Capabilities.Ambient != nil || p.Capabilities.Inheritable != nil {
+	if !slices.Equal(p.Capabilities.Bounding, packageCaps) || p.Capabilities.Ambient != nil ||
+		p.Capabilities.Inheritable != nil {
 		t.Errorf("capabilities: %+v", p.Capabilities)
 	}
 	namespaces := map[specs.LinuxNamespaceType]string{}
 	for _, n := range l.Namespaces {
 		namespaces[n.Type] = n.Path
 	}
-	want := map[specs.LinuxNamespaceType]string{"pid": "", "ipc": "", "uts": "", "mount": "", "network": "/run/netns/n", "user": "", "cgroup": ""}
+	want := map[specs.LinuxNamespaceType]string{"pid": "", "ipc": "", "uts": "", "mount": "", "network": "/run/netns/n",
+		"user": "", "cgroup": ""}
 	for kind, path := range want {
 		if got, ok := namespaces[kind]; !ok || got != path {
 			t.Errorf("namespace %s: %q, %v", kind, got, ok)
@@ -38,7 +41,8 @@ func TestBuildSpec(t *testing.T) {
 	if m := l.UIDMappings[0]; m.ContainerID != 0 || m.HostID != firstID || m.Size != idRange {
 		t.Errorf("ids: %+v", m)
 	}
-	if *l.Resources.Memory.Limit != 1<<30 || *l.Resources.Memory.Swap != 1<<30 || *l.Resources.Pids.Limit != 7 || *l.Resources.CPU.Quota != 150_000 {
+	if *l.Resources.Memory.Limit != 1<<30 || *l.Resources.Memory.Swap != 1<<30 || *l.Resources.Pids.Limit != 7 ||
+		*l.Resources.CPU.Quota != 150_000 {
 		t.Errorf("resources: %+v", l.Resources)
 	}
 	if l.Seccomp == nil || l.CgroupsPath != "/attune-build-1" {

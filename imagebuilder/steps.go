@@ -16,13 +16,13 @@ options=(-q -y -o APT::Sandbox::User=root -o Acquire::https::CAInfo=` + caBundle
 apt-get "${options[@]}" update
 apt-get "${options[@]}" install --no-install-recommends -- "$@"`
 	return step{
-		name:      name,
-		args:      append([]string{"/bin/bash", "-c", script, "apt"}, packages...),
-		dir:       "/",
-		env:       []string{"DEBIAN_FRONTEND=noninteractive"},
-		caps:      packageCaps,
-		online:    true,
-		complaint: func(line string) bool { return strings.HasPrefix(line, "E: ") },
+		name:        name,
+		args:        append([]string{"/bin/bash", "-c", script, "apt"}, packages...),
+		dir:         "/",
+		env:         []string{"DEBIAN_FRONTEND=noninteractive"},
+		caps:        packageCaps,
+		online:      true,
+		isComplaint: func(line string) bool { return strings.HasPrefix(line, "E: ") },
 	}
 }
 
@@ -35,7 +35,7 @@ func pipStep(d dependencies, online bool, env []string) step {
 		"--progress-bar", "off", "--root-user-action", "ignore", "--find-links", inputsDir + "/wheels",
 	}
 	if !online {
-		// Debian's wheels of setuptools are what source distributions are built with where there is no index.
+		// Source distributions are built with Debian's wheels of setuptools where there is no index.
 		args = append(args, "--no-index", "--find-links", "/usr/share/python-wheels")
 	}
 	if strings.TrimSpace(d.Requirements) != "" {
@@ -45,17 +45,17 @@ func pipStep(d dependencies, online bool, env []string) step {
 		args = append(args, "-r", inputsDir+"/packages.txt")
 	}
 	return step{
-		name:      "installing the Python packages",
-		args:      args,
-		dir:       "/tmp",
-		env:       env,
-		online:    online,
-		complaint: func(line string) bool { return strings.HasPrefix(line, "ERROR: ") },
+		name:        "installing the Python packages",
+		args:        args,
+		dir:         "/tmp",
+		env:         env,
+		online:      online,
+		isComplaint: func(line string) bool { return strings.HasPrefix(line, "ERROR: ") },
 	}
 }
 
 // npmStep installs npm packages, without any capability and without running their scripts. An .npmrc of the pack is
-// never used: it could make npm start another program in the place of git.
+// never used: it could make npm start another program instead of git.
 func npmStep(exact bool, env []string) step {
 	command := "install"
 	if exact {
@@ -66,17 +66,17 @@ cp ` + inputsDir + `/node/package*.json .
 npm ` + command + ` --omit=dev
 rm -f package.json package-lock.json`
 	return step{
-		name:      "installing the npm packages",
-		args:      []string{"/bin/bash", "-c", script},
-		dir:       images.Root,
-		env:       env,
-		online:    true,
-		complaint: npmComplaint,
+		name:        "installing the npm packages",
+		args:        []string{"/bin/bash", "-c", script},
+		dir:         images.Root,
+		env:         env,
+		online:      true,
+		isComplaint: isNPMComplaint,
 	}
 }
 
-// npmComplaint finds the line of npm that says what is wrong, behind the one with the code.
-func npmComplaint(line string) bool {
+// isNPMComplaint reports whether a line of npm says what is wrong; the line with the code before it does not.
+func isNPMComplaint(line string) bool {
 	// Debian's npm writes "npm ERR!", later ones "npm error".
 	text, ok := strings.CutPrefix(strings.Replace(line, "npm ERR!", "npm error", 1), "npm error ")
 	return ok && !strings.HasPrefix(text, "code ")
@@ -84,8 +84,8 @@ func npmComplaint(line string) bool {
 
 func (b *Builder) npmEnvironment() []string {
 	env := []string{
-		"npm_config_cache=/tmp/npm-cache", "npm_config_update_notifier=false", "npm_config_audit=false", "npm_config_fund=false",
-		"npm_config_progress=false", "npm_config_ignore_scripts=true", "npm_config_git=git",
+		"npm_config_cache=/tmp/npm-cache", "npm_config_update_notifier=false", "npm_config_audit=false",
+		"npm_config_fund=false", "npm_config_progress=false", "npm_config_ignore_scripts=true", "npm_config_git=git",
 	}
 	if b.config.NPMRegistry != "" {
 		env = append(env, "npm_config_registry="+b.config.NPMRegistry)
@@ -98,7 +98,7 @@ func (b *Builder) pipEnvironment() []string {
 	if b.config.PythonIndex != "" {
 		env = append(env, "PIP_INDEX_URL="+b.config.PythonIndex)
 	}
-	// Whoever configures an index without TLS means it; pip would ignore it.
+	// pip ignores an index without TLS unless it is named here.
 	if index, err := url.Parse(b.config.PythonIndex); err == nil && index.Scheme == "http" {
 		env = append(env, "PIP_TRUSTED_HOST="+index.Host)
 	}

@@ -14,17 +14,19 @@ import (
 	"time"
 )
 
-// debianKeyrings are where the package debian-archive-keyring puts its file. Other distributions have to be told.
-var debianKeyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"}
+// debianKeyrings are the paths of the package debian-archive-keyring. On other distributions, the tool must be given
+// one.
+var debianKeyrings = []string{"/usr/share/keyrings/debian-archive-keyring.gpg",
+	"/usr/share/keyrings/debian-archive-keyring.pgp"}
 
-// makeSystem writes a Debian root as a tar. The tool runs on the host: it unpacks Debian's signed packages and nobody
-// else's code.
+// makeSystem writes a Debian root as a tar. The tool runs on the host, since it runs no code but that of Debian's
+// signed packages.
 func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (err error) {
 	args := []string{
 		"--variant=apt",
 		"--architectures=" + b.definition.Architecture,
 		"--include=" + strings.Join(b.definition.Packages, ","),
-		// What nobody reads in a sandbox; licenses stay. The choice is kept inside for packages installed later.
+		// Manuals and translations are left out, licenses stay. The image keeps the rule for packages installed later.
 		"--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/man/*",
@@ -42,13 +44,13 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (e
 	if b.config.DebianMirror != "" {
 		args = append(args, b.config.DebianMirror)
 	}
-	// Swept by name, should it be killed before it could clean up.
+	// The next builder removes it by its name if this one is killed.
 	dir, err := os.MkdirTemp(b.config.WorkDir, b.workspaceID("system-*"))
 	if err != nil {
 		return fmt.Errorf("install Debian: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	complaints := newTail(log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
+	complaints := newStepOutput(log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
 	command := exec.CommandContext(ctx, "mmdebstrap", args...)
 	command.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -59,7 +61,7 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (e
 	command.Stdin = bytes.NewReader(nil)
 	command.Stdout = w
 	command.Stderr = complaints.stream()
-	// It takes its mounts down when it is asked to end.
+	// The tool unmounts its mounts on SIGTERM.
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 20 * time.Second
 	err = command.Run()

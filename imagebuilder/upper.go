@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rebase gives the files of an overlay's upper folder the owners that the build container saw: there, the ids were
-// those of its user namespace, which begins at first. No process may use the folder any more.
-func rebase(upper string, first uint32) error {
+// shiftOwners gives the files of an overlay's upper folder the owners that they had in the build container, whose user
+// namespace begins at first. No process may still use the folder.
+func shiftOwners(upper string, first uint32) error {
 	done := map[uint64]bool{} // files with several names
 	return filepath.WalkDir(upper, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -36,17 +36,18 @@ func rebase(upper string, first uint32) error {
 			return fmt.Errorf("%s is owned by %d:%d, from outside the build", path, stat.Uid, stat.Gid)
 		}
 		done[stat.Ino] = stat.Nlink > 1
-		if err := os.Lchown(path, int(stat.Uid-first), int(stat.Gid-first)); err != nil { //nolint:gosec // nobody is left to race with
+		//nolint:gosec // no process is left to race with
+		if err := os.Lchown(path, int(stat.Uid-first), int(stat.Gid-first)); err != nil {
 			return err
 		}
 		if stat.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 && info.Mode().IsRegular() {
-			return unix.Fchmodat(unix.AT_FDCWD, path, stat.Mode&0o7777, 0) // the new owner took the bits away
+			return unix.Fchmodat(unix.AT_FDCWD, path, stat.Mode&0o7777, 0) // the change of owner clears the bits
 		}
 		return nil
 	})
 }
 
-// tarUpper writes an overlay's upper folder as a layer. Nothing below it is looked at, and no link is followed.
+// tarUpper writes an overlay's upper folder as a layer. It does not read the lower folders and follows no link.
 func tarUpper(ctx context.Context, w io.Writer, upper string) (err error) {
 	layer := archive.NewChangeWriter(w, upper)
 	defer func() { err = errors.Join(err, layer.Close()) }()
@@ -76,12 +77,12 @@ func tarUpper(ctx context.Context, w io.Writer, upper string) (err error) {
 	})
 }
 
-// isWhiteout tells whether an entry of an upper folder marks a removed file.
+// isWhiteout reports whether an entry of an upper folder marks a removed file.
 func isWhiteout(info fs.FileInfo) bool {
 	return info.Mode()&fs.ModeCharDevice != 0 && info.Sys().(*syscall.Stat_t).Rdev == 0
 }
 
-// isOpaque tells whether a folder of an upper folder hides what lies below it.
+// isOpaque reports whether a folder of an upper folder hides what lies below it.
 func isOpaque(path string) bool {
 	value := make([]byte, 1)
 	n, err := unix.Lgetxattr(path, "trusted.overlay.opaque", value)
@@ -89,13 +90,13 @@ func isOpaque(path string) bool {
 }
 
 const (
-	// blockSize is the unit in which the kernel counts what a file takes.
+	// blockSize is the unit in which the kernel counts the disk usage of a file.
 	blockSize = 512
 	maxBlocks = math.MaxInt64 / blockSize
 )
 
-// diskUsage is what the trees take. Files may come and go while it counts. A tree so deep that its paths are too long to
-// look at takes more than there is: otherwise it would be the place to hide in.
+// diskUsage returns the bytes that the trees take. Files may come and go meanwhile. A tree whose paths are too long to
+// read counts as larger than any limit, since files could hide in it otherwise.
 func diskUsage(trees ...string) int64 {
 	var blocks int64
 	for _, tree := range trees {
@@ -105,7 +106,7 @@ func diskUsage(trees ...string) int64 {
 				return fs.SkipAll
 			}
 			if err != nil {
-				return nil //nolint:nilerr // gone in the meantime
+				return nil //nolint:nilerr // removed meanwhile
 			}
 			if info, err := entry.Info(); err == nil {
 				blocks += info.Sys().(*syscall.Stat_t).Blocks

@@ -51,7 +51,7 @@ func makeUpper(t *testing.T) string {
 func TestTarUpper(t *testing.T) {
 	t.Parallel()
 	upper := makeUpper(t)
-	if err := rebase(upper, firstID); err != nil {
+	if err := shiftOwners(upper, firstID); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -104,7 +104,7 @@ func TestUpperRefuses(t *testing.T) {
 	if err := os.Lchown(filepath.Join(foreign, "su"), 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := rebase(foreign, firstID); err == nil {
+	if err := shiftOwners(foreign, firstID); err == nil {
 		t.Error("a file of the host's root was taken into a layer")
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// withView mounts a stack, read-only, for as long as look takes.
+// withView calls look with the path of a stack that is mounted read-only.
 func (b *Builder) withView(ctx context.Context, layers stack, look func(root string) error) (err error) {
 	key := b.workspaceID("view-" + uuid.NewString())
 	mounts, err := b.snapshots().View(ctx, key, layers.chainID())
@@ -17,7 +17,7 @@ func (b *Builder) withView(ctx context.Context, layers stack, look func(root str
 		return fmt.Errorf("view snapshot: %w", err)
 	}
 	defer func() {
-		ctx, cancel := cleanUp(ctx)
+		ctx, cancel := cleanupContext(ctx)
 		defer cancel()
 		err = errors.Join(err, b.snapshots().Remove(ctx, key))
 	}()

@@ -18,7 +18,7 @@ import (
 	"attune/internal/cleanup"
 )
 
-// scratchDirs are folders of the container that do not end up in the layer: each is a folder of the workspace.
+// scratchDirs are folders of the container that do not become part of the layer. Each is a folder of the workspace.
 var scratchDirs = map[string]string{
 	"tmp":    "/tmp",
 	"vartmp": "/var/tmp",
@@ -33,7 +33,7 @@ type workspace struct {
 	b     *Builder
 	id    string
 	below stack
-	// dir is the workspace's folder on the host; upper is where the snapshot keeps what changed.
+	// dir is the workspace's folder on the host; upper is the snapshot's folder with the changes.
 	dir, upper string
 	netns      string
 	resolvConf string
@@ -41,7 +41,7 @@ type workspace struct {
 	opened     cleanup.Stack
 }
 
-// openWorkspace prepares a workspace; the caller closes it, also after an error of a step.
+// openWorkspace prepares a workspace. The caller must close it.
 func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace, err error) {
 	w := &workspace{b: b, id: b.workspaceID(uuid.NewString()[:8]), below: below}
 	defer func() {
@@ -84,7 +84,7 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 	return w, nil
 }
 
-// workspaceID names what belongs to a workspace: its folder, snapshot, containers, control groups and network.
+// workspaceID is the name of a workspace's folder, snapshot, containers, control groups and network.
 func (b *Builder) workspaceID(unique string) string { return "build-" + b.owner[:8] + "-" + unique }
 
 func (w *workspace) makeScratch(name string) error {
@@ -103,14 +103,14 @@ func (w *workspace) makeScratch(name string) error {
 	return nil
 }
 
-// inputs is the folder that the steps find, read-only, as inputsDir; output is what they see as outputDir.
+// inputs is the folder that is mounted as inputsDir, read-only; output is the one mounted as outputDir.
 func (w *workspace) inputs() string { return filepath.Join(w.dir, "inputs") }
 func (w *workspace) output() string { return filepath.Join(w.dir, "output") }
 
-// close removes the workspace and everything that belongs to it, even if ctx has ended.
+// close removes the workspace, even if ctx has ended.
 func (w *workspace) close(ctx context.Context) error { return w.opened.Run(ctx, cleanupTimeout) }
 
-// run does a step. What it prints goes to log as it comes.
+// run runs a step. Its output goes to log.
 func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
 	if s.online && w.netns == "" {
 		if err := w.connect(ctx); err != nil {
@@ -123,7 +123,7 @@ func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("specify build container: %w", err)
 	}
-	output := newTail(log, s.complaint)
+	output := newStepOutput(log, s.isComplaint)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watched := make(chan struct{})
@@ -157,7 +157,7 @@ func (w *workspace) confinement(id string, s step) confinement {
 	return c
 }
 
-// watchDisk ends the build when it takes more than its share of the disk.
+// watchDisk ends the build when it exceeds its disk limit.
 func (w *workspace) watchDisk(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -179,7 +179,7 @@ func (w *workspace) commit(ctx context.Context, tags map[string]string) (stack, 
 	if diskUsage(w.upper) > w.b.config.Limits.DiskBytes {
 		return nil, errDiskLimit
 	}
-	if err := rebase(w.upper, firstID); err != nil {
+	if err := shiftOwners(w.upper, firstID); err != nil {
 		return nil, fmt.Errorf("take over the layer's files: %w", err)
 	}
 	layer, err := w.b.writeLayer(ctx, tags, func(out io.Writer) error { return tarUpper(ctx, out, w.upper) })

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// Base defines a base image completely: two equal definitions make interchangeable images.
+// Base defines a base image completely: equal definitions make interchangeable images.
 type Base struct {
-	// Suite is the Debian release, and Packages what it has beyond apt and the essential packages.
+	// Suite is the Debian release, Packages the packages beyond apt and the essential ones.
 	Suite    string
 	Packages []string
-	// Python is the version that the suite brings.
+	// Python is the version in the suite.
 	Python string
 	// Node and NPM are packages of the npm registry.
 	Node NPMPackage
 	NPM  NPMPackage
-	// Architecture is Go's name for it.
+	// Architecture is Go's name of the architecture.
 	Architecture string
-	// Revision grows when anything else about the image changes, such as how its layers are made.
+	// Revision is incremented when anything else about the image changes, such as how its layers are made.
 	Revision int
 }
 
-// NPMPackage is one exact package, trusted by its content and not by where it came from.
+// NPMPackage is one exact package, identified by its content and not by its origin.
 type NPMPackage struct {
 	Name    string
 	Version string

@@ -1,5 +1,3 @@
-// Package images holds what every pack image starts from: the definition of the base, and the runners that call an
-// action's code from inside its sandbox.
 package images
 
 import (
@@ -9,15 +7,15 @@ import (
 	"attune"
 )
 
-// Places inside every image.
+// Paths inside every image.
 const (
-	// Root is the folder that belongs to Attune.
+	// Root is Attune's own folder.
 	Root = "/opt/attune"
 	// PackDir has the pack's files and is the working directory of every run.
 	PackDir = Root + "/pack"
-	// VenvDir is a Python virtual environment with the pack's packages; it is there without any, too.
+	// VenvDir is a Python virtual environment with the pack's packages; it exists even without any.
 	VenvDir = Root + "/venv"
-	// NodeModulesDir has the pack's npm packages, on the path where Node.js looks for them from PackDir.
+	// NodeModulesDir has the pack's npm packages, where Node.js looks for them from PackDir.
 	NodeModulesDir = Root + "/node_modules"
 	// NodeDir has Node.js and npm.
 	NodeDir = Root + "/nodejs"
@@ -28,7 +26,7 @@ const (
 //go:embed runner
 var files embed.FS
 
-// Runners returns the files that belong into RunnerDir.
+// Runners returns the files of RunnerDir.
 func Runners() fs.FS {
 	runners, err := fs.Sub(files, "runner")
 	if err != nil {
@@ -43,7 +41,7 @@ func Command(runner attune.RunnerType, entryPoint, function string) []string {
 	var command []string
 	switch runner {
 	case attune.RunnerPython:
-		// Isolated from PYTHON* variables, UTF-8 whatever the locale, and without attempts to write byte code.
+		// Isolated from PYTHON* variables, UTF-8 whatever the locale, and without writing byte code.
 		command = []string{VenvDir + "/bin/python", "-I", "-B", "-X", "utf8", RunnerDir + "/run.py"}
 	case attune.RunnerNodeJS:
 		command = []string{"/usr/local/bin/node", RunnerDir + "/run.mjs"}

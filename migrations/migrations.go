@@ -1,6 +1,3 @@
-// Package migrations holds the database schema as numbered SQL files and brings a database up to date with them.
-//
-// Migrations only go forward. A mistake is mended by the next migration, never by undoing the last.
 package migrations
 
 import (

@@ -30,7 +30,8 @@ func TestApplyFromSeveralProcesses(t *testing.T) {
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
 	var tables int
-	if err := conn.QueryRow(t.Context(), `select count(*) from pg_tables where schemaname = 'public'`).Scan(&tables); err != nil {
+	if err := conn.QueryRow(t.Context(),
+		`select count(*) from pg_tables where schemaname = 'public'`).Scan(&tables); err != nil {
 		t.Fatal(err)
 	}
 	if tables < 9 {

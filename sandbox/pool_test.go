@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,7 +35,9 @@ func TestPoolDrains(t *testing.T) {
 		if made, _ := p.Take("pack.action", changed, &one); made != nil {
 			t.Error("a sandbox with other limits was given")
 		}
-		p.Await(t, "only the new one waits", func(s sandbox.PoolStats) bool { return s.Drained == 1 && s.Waiting == 1 && s.Refills == 2 })
+		p.Await(t, "only the new one waits", func(s sandbox.PoolStats) bool {
+			return s.Drained == 1 && s.Waiting == 1 && s.Refills == 2
+		})
 		p.Stop()
 		p.AwaitNone(t)
 	})
@@ -50,16 +53,17 @@ func TestPoolDrains(t *testing.T) {
 		t.Parallel()
 		s := fakeSubject()
 		var changed atomic.Bool
-		p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{Current: func(context.Context, string) (sandbox.Spec, bool, error) {
+		current := func(context.Context, string) (sandbox.Spec, bool, error) {
 			spec := s.Spec("", "echo")
 			if changed.Load() {
 				spec.Network = attune.NetworkEgress
 			}
 			return spec, true, nil
-		}})
+		}
+		p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{Current: current})
 		p.Warm(t, "pack.action", p.Spec("", "echo"))
 		changed.Store(true)
-		p.Await(t, "none waits, although nobody asked", sandboxtest.Waiting(0))
+		p.Await(t, "none waits, although none was taken", sandboxtest.Waiting(0))
 		p.AwaitNone(t)
 	})
 	t.Run("age", func(t *testing.T) {
@@ -70,7 +74,7 @@ func TestPoolDrains(t *testing.T) {
 	})
 	t.Run("no use", func(t *testing.T) {
 		t.Parallel()
-		p := sandboxtest.StartPool(t, fakeSubject(), sandbox.PoolConfig{KeepFor: 100 * time.Millisecond})
+		p := sandboxtest.StartPool(t, fakeSubject(), sandbox.PoolConfig{KeepFor: 2 * time.Second})
 		p.Warm(t, "pack.action", p.Spec("", "echo"))
 		p.Await(t, "none waits", sandboxtest.Waiting(0))
 		p.AwaitNone(t)
@@ -98,4 +102,58 @@ func TestPoolDrains(t *testing.T) {
 			t.Errorf("%v, %+v", made, p.Stats())
 		}
 	})
+}
+
+// slowRuntime makes sandboxes whose memory cannot be read until release is closed; reading is told of the first try.
+type slowRuntime struct {
+	sandbox.Runtime
+	reading, release chan struct{}
+}
+
+type slowSandbox struct {
+	sandbox.Sandbox
+	runtime slowRuntime
+}
+
+func (r slowRuntime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	made, err := r.Runtime.Create(ctx, spec)
+	if slices.Contains(spec.Args, "slow") {
+		made = slowSandbox{made, r}
+	}
+	return made, err
+}
+
+func (s slowSandbox) Memory() (int64, error) {
+	select {
+	case s.runtime.reading <- struct{}{}:
+	default:
+	}
+	<-s.runtime.release
+	return s.Sandbox.Memory()
+}
+
+func TestPoolTakeDoesNotWaitForACheck(t *testing.T) {
+	t.Parallel()
+	s := fakeSubject()
+	slow := slowRuntime{s.Runtime, make(chan struct{}, 1), make(chan struct{})}
+	s.Runtime = slow
+	p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{})
+	defer close(slow.release)
+	one := 1
+	p.Warm(t, "pack.action", p.Spec("", "echo"))
+	p.Take("pack.slow", p.Spec("", "echo", "slow"), &one)
+	<-slow.reading
+	taken := make(chan sandbox.Sandbox, 1)
+	go func() {
+		made, _ := p.Take("pack.action", p.Spec("", "echo"), &one)
+		taken <- made
+	}()
+	select {
+	case made := <-taken:
+		if made == nil {
+			t.Error("the sandbox that was ready is not given")
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("Take waits for the check of another action's sandbox")
+	}
 }

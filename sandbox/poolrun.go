@@ -8,12 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-const (
-	// currentInterval is the time between two checks whether an action still needs the same sandbox.
-	currentInterval = 5 * time.Second
-	// restTime is how long a refill waits after a use. Most runs in a ready sandbox take less.
-	restTime = 40 * time.Millisecond
-)
+// restTime is how long a refill waits after a use. Most runs in a ready sandbox take less.
+const restTime = 40 * time.Millisecond
 
 // Run fills and drains the pool until ctx ends, then removes all ready sandboxes and returns. It makes sandboxes one at
 // a time, to leave the processor to executions.
@@ -25,11 +21,12 @@ func (p *Pool) Run(ctx context.Context) {
 	defer p.close(context.WithoutCancel(ctx))
 	tick := time.NewTicker(p.Interval)
 	defer tick.Stop()
-	var asked time.Time
+	var checked time.Time
 	for ctx.Err() == nil {
-		if time.Since(asked) > min(currentInterval, p.Interval) {
-			asked = time.Now()
+		if time.Since(checked) >= p.Interval {
+			checked = time.Now()
 			p.drainOutdated(ctx)
+			p.check()
 		}
 		p.drain(time.Now())
 		p.remove(ctx)
@@ -103,41 +100,57 @@ func (p *Pool) drainOutdated(ctx context.Context) {
 	}
 }
 
-// drain discards sandboxes that have ended, that are too old, that exceed the target of their stock, or that do not fit
-// into the memory.
+// check discards sandboxes that have ended, and measures the others. With many of them it takes a while, and Take does
+// not wait for it.
+func (p *Pool) check() {
+	p.mu.Lock()
+	ready := make(map[*stock][]readySandbox)
+	for _, of := range p.stocks {
+		ready[of] = slices.Clone(of.ready)
+	}
+	p.mu.Unlock()
+	for of, sandboxes := range ready {
+		for _, r := range sandboxes {
+			memory, err := r.sandbox.Memory()
+			p.note(of, r.id, memory, err)
+		}
+	}
+}
+
+// note records what a check of a sandbox found, unless the sandbox was taken or discarded meanwhile.
+func (p *Pool) note(of *stock, id string, memory int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(of.ready, func(r readySandbox) bool { return r.id == id })
+	switch {
+	case i < 0:
+	case err != nil:
+		ended := of.ready[i]
+		of.ready = slices.Delete(of.ready, i, i+1)
+		p.fail(of, ended, err)
+	default:
+		of.ready[i].memory = memory
+		of.each = max(memory, 1)
+	}
+}
+
+// drain discards sandboxes that are too old, that exceed the target of their stock, or that do not fit into the memory.
 func (p *Pool) drain(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var total int64
 	for action, of := range p.stocks {
-		p.drainStock(of, now)
+		target, surplus := of.target(now, p.KeepFor), 0
+		for surplus < len(of.ready) && (now.Sub(of.ready[surplus].made) > p.MaxAge || len(of.ready)-surplus > target) {
+			surplus++
+		}
+		p.discard(of, surplus)
 		total += of.memory()
-		if len(of.ready) == 0 && of.target(now, p.KeepFor) == 0 {
+		if len(of.ready) == 0 && target == 0 {
 			delete(p.stocks, action)
 		}
 	}
 	p.makeRoom(total-p.MemoryBytes, nil)
-}
-
-// drainStock discards what one stock should not hold, and measures the rest.
-func (p *Pool) drainStock(of *stock, now time.Time) {
-	of.ready = slices.DeleteFunc(of.ready, func(r readySandbox) bool {
-		_, err := r.sandbox.Memory()
-		if err != nil {
-			p.fail(of, r, err)
-		}
-		return err != nil
-	})
-	target := of.target(now, p.KeepFor)
-	surplus := 0
-	for surplus < len(of.ready) && (now.Sub(of.ready[surplus].made) > p.MaxAge || len(of.ready)-surplus > target) {
-		surplus++
-	}
-	p.discard(of, surplus)
-	for i := range of.ready {
-		of.ready[i].memory, _ = of.ready[i].sandbox.Memory()
-		of.each = max(of.ready[i].memory, 1)
-	}
 }
 
 // makeRoom discards sandboxes of the stocks that were used longest ago until they gave back this many bytes, and

@@ -137,7 +137,8 @@ func TestNewVersionKeepsTheIDsOfItsActions(t *testing.T) {
 		t.Errorf("actions are %+v, %v", all, err)
 	}
 	policies, err := db.Policies.List(ctx, nil)
-	if err != nil || slices.ContainsFunc(policies, func(p attune.ScopedPolicy) bool { return p.Scope == "actions/weather.forecast" }) {
+	if err != nil || slices.ContainsFunc(policies,
+		func(p attune.ScopedPolicy) bool { return p.Scope == "actions/weather.forecast" }) {
 		t.Errorf("the limit that was taken away is there: %+v, %v", policies, err)
 	}
 	// Executions of the first version still find their action as it stood.
@@ -159,7 +160,8 @@ func TestOlderInstallationDoesNotReplaceANewerOne(t *testing.T) {
 	q := NewQueue(db, slog.New(slog.DiscardHandler))
 	ctx := t.Context()
 	older := pending(t, db, version("weather", "1.0.0", "forecast"))
-	if _, err := db.Pool().Exec(ctx, `update installations set created_at = created_at + interval '1 hour' where id = $1`, older.ID); err != nil {
+	if _, err := db.Pool().Exec(ctx, `update installations set created_at = created_at + interval '1 hour' where id = $1`,
+		older.ID); err != nil {
 		t.Fatal(err)
 	}
 	// As if it had been created later: now the next one is the older.
@@ -196,7 +198,8 @@ func TestFailedInstallationChangesNothing(t *testing.T) {
 	if err := db.Installations.Fail(ctx, bad.ID, "w", "no such \x00 package \xff"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := db.Installations.Get(ctx, bad.ID); err != nil || got.Error != "no such \uFFFD package \uFFFD" || got.Status != attune.InstallationFailed {
+	if got, err := db.Installations.Get(ctx, bad.ID); err != nil || got.Error != "no such \uFFFD package \uFFFD" ||
+		got.Status != attune.InstallationFailed {
 		t.Errorf("installation is %+v, %v", got, err)
 	}
 	if pack, err := db.Packs.Get(ctx, "weather"); err != nil || pack.Version != "1.0.0" {

@@ -42,8 +42,8 @@ type Attempt interface {
 	Close(ctx context.Context)
 }
 
-// Recovered is what became of a claim of an earlier life. With neither Attempt nor Outcome, the execution has certainly not
-// begun, and goes back to its position in the queue.
+// Recovered is what became of a claim of an earlier life. With neither Attempt nor Outcome, the execution has
+// certainly not begun, and goes back to its position in the queue.
 type Recovered struct {
 	Claim Claim
 	// Attempt goes on where it was.

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"attune"
+	"attune/internal/retry"
 )
 
-// startDelay is how long an attempt runs before its start is recorded: most are over by then, and their end says when they
-// began. Nobody sees the difference between scheduled and running in so short a time.
+// startDelay is how long an attempt runs before its start is recorded: most are over by then, and their end says when
+// they began. Nobody sees the difference between scheduled and running in so short a time.
 const startDelay = 50 * time.Millisecond
 
 var cancelled = Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested}
 
-// attempt takes a claim from its preparation to its end. ctx ends with ErrCancelled or ErrStopping as its cause when it is
-// to be stopped.
+// attempt takes a claim from its preparation to its end. ctx ends with ErrCancelled or ErrStopping as its cause when
+// it is to be stopped.
 func (w *Worker) attempt(ctx context.Context, c *Claim) {
 	a, err := w.Executor.Prepare(ctx, *c)
 	switch {
@@ -31,8 +32,8 @@ func (w *Worker) attempt(ctx context.Context, c *Claim) {
 	}
 }
 
-// run takes an attempt from its start to its end; begun is zero where the start is recorded already. A claim whose sandbox or
-// outcome is not settled keeps its slot: it stays in hand, and the next life settles it.
+// run takes an attempt from its start to its end; begun is zero where the start is recorded already. A claim whose
+// sandbox or outcome is not settled keeps its slot: it stays in hand, and the next life settles it.
 func (w *Worker) run(ctx context.Context, c *Claim, a Attempt, begun time.Time) {
 	recordStart := w.recordLater(ctx, c, begun)
 	o, err := a.Run(ctx)
@@ -50,7 +51,8 @@ func (w *Worker) run(ctx context.Context, c *Claim, a Attempt, begun time.Time) 
 	w.drop(c)
 	a.Close(w.recording)
 	if w.Log.Enabled(ctx, slog.LevelInfo) {
-		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt, "status", o.Status, "reason", o.Reason)
+		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt,
+			"status", o.Status, "reason", o.Reason)
 	}
 }
 
@@ -73,35 +75,33 @@ func (w *Worker) recordLater(ctx context.Context, c *Claim, begun time.Time) (en
 	}
 }
 
+// The pauses between two tries to record an outcome while the database is away.
+const (
+	recordPauseMin = 100 * time.Millisecond
+	recordPauseMax = 5 * time.Second
+)
+
 // record settles a claim, however long the database is away: no other process can. False says that it could not.
 func (w *Worker) record(c *Claim, o Outcome, begun time.Time) bool {
 	settle := func(o Outcome) error {
-		return persist(w.recording, func() error { return w.recorder.settle(w.recording, c, o, begun) })
+		return retry.Do(w.recording, retry.Pauses(recordPauseMin, recordPauseMax), func() error {
+			err := w.recorder.settle(w.recording, c, o, begun)
+			if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
+				return retry.Permanent(err)
+			}
+			return err
+		}, nil)
 	}
 	err := settle(o)
 	if err != nil && attune.CodeOf(err) != attune.CodeUnavailable {
 		// What the action left may be why. Its end is worth more than its words, and those go to the log bucket.
 		w.Log.Error("outcome not recorded in full", "execution", c.ID, "status", o.Status, "error", err)
-		err = settle(Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage, RetryAfter: o.RetryAfter})
+		err = settle(Outcome{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Usage: o.Usage,
+			RetryAfter: o.RetryAfter})
 	}
 	if err != nil {
 		w.Log.Error("outcome not recorded", "execution", c.ID, "status", o.Status, "error", err)
 		return false
 	}
 	return true
-}
-
-const (
-	persistPauseMin = 100 * time.Millisecond
-	persistPauseMax = 5 * time.Second
-)
-
-// persist repeats do while what it needs is away, until ctx ends.
-func persist(ctx context.Context, do func() error) error {
-	for wait := persistPauseMin; ; wait = min(2*wait, persistPauseMax) {
-		err := do()
-		if attune.CodeOf(err) != attune.CodeUnavailable || !pause(ctx, wait) {
-			return err
-		}
-	}
 }

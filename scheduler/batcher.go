@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// batcher commits calls together. Calls that arrive while one flush is under way are carried by the next, so that a busy
-// batcher pays for one commit where many calls wait. An idle one flushes at once.
+// batcher commits calls together. Calls that arrive while one flush is under way are carried by the next, so that a
+// busy batcher pays for one commit where many calls wait. An idle one flushes at once.
 type batcher[In, Out any] struct {
 	// flush answers each of its calls. Its error is the answer to all of them.
 	flush func(ctx context.Context, in []In) ([]Out, error)
@@ -39,12 +39,13 @@ const (
 	flushTimeout = 30 * time.Second
 )
 
-// linger delays a flush, so that callers about to arrive join it. It is paid only where the last flush carried several: what
-// one event sets going, such as sixteen executions that were admitted together, arrives within microseconds, and would else
-// be a flush of one and a flush of fifteen. It is a fraction of what a commit takes.
+// linger delays a flush, so that callers about to arrive join it. It is paid only where the last flush carried
+// several: what one event sets going, such as sixteen executions that were admitted together, arrives within
+// microseconds, and would else be a flush of one and a flush of fifteen. It is a fraction of what a commit takes.
 const linger = 150 * time.Microsecond
 
-// do returns when the flush that carries the call has ended. The end of ctx does not end a flush, which carries others, too.
+// do returns when the flush that carries the call has ended. The end of ctx does not end a flush, which carries
+// others, too.
 func (b *batcher[In, Out]) do(ctx context.Context, in In) (Out, error) {
 	c := call[In, Out]{in, make(chan answer[Out], 1)}
 	b.mu.Lock()

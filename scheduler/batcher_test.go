@@ -145,7 +145,8 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 1))
 	for _, bad := range []string{"{\"a\":\"\xff\"}", "{\"\xc3\x28\":1}"} {
-		if _, err := q.Submit(t.Context(), Submission{Action: "ops.a", Parameters: []byte(bad)}); attune.CodeOf(err) != attune.CodeInvalid {
+		if _, err := q.Submit(t.Context(), Submission{Action: "ops.a",
+			Parameters: []byte(bad)}); attune.CodeOf(err) != attune.CodeInvalid {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

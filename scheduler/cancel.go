@@ -12,8 +12,8 @@ import (
 // cancelAttempts bounds how often Cancel looks for an execution that moves from one place to another meanwhile.
 const cancelAttempts = 5
 
-// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict says
-// that the execution ended otherwise before.
+// Cancel ends an execution that has not begun, and asks for the end of one that runs. It is idempotent; CodeConflict
+// says that the execution ended otherwise before.
 func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error) {
 	current, err := q.db.Executions.Get(ctx, id)
 	if err != nil {
@@ -43,10 +43,11 @@ func (q *Queue) Cancel(ctx context.Context, id string) (attune.Execution, error)
 	return current, nil
 }
 
-// cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns the
-// former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
+// cancel ends those of the executions that wait or pause, and asks for the end of those that have a slot; it returns
+// the former. A worker ends the latter: only its host knows what has begun. The caller holds the admission lock.
 func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) ([]string, error) {
-	waited, err := leave(ctx, tx, leaveSQL, attune.StatusCancelled, reason, ids)
+	args := leaveArgs(attune.StatusCancelled, reason, ids)
+	waited, err := leave(ctx, tx, leaveSQL, args)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func cancel(ctx context.Context, tx pgx.Tx, ids []string, reason attune.Reason) 
 		where id = any($1::uuid[]) and status in ('scheduled', 'running')`, ids, reason); err != nil {
 		return nil, err
 	}
-	paused, err := leave(ctx, tx, leaveDelayedSQL, attune.StatusCancelled, reason, ids)
+	paused, err := leave(ctx, tx, leaveDelayedSQL, args)
 	return append(waited, paused...), err
 }
 

@@ -91,12 +91,13 @@ func TestCancelOfWhatItsWorkerDoesNotHold(t *testing.T) {
 		}
 	}
 	var life workerLife
-	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name, &life.ID); err != nil {
+	if err := b.db.Pool().QueryRow(t.Context(), `select name, life::text from workers`).Scan(&life.Name,
+		&life.ID); err != nil {
 		t.Fatal(err)
 	}
-	claims, _, err := b.admit(t.Context(), life, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("admitted %v, %v", ids(claims), err)
+	claims := admitAs(t, b.Queue, life, 1)
+	if len(claims) != 1 {
+		t.Fatalf("admitted %v", ids(claims))
 	}
 	if _, err := b.Cancel(t.Context(), e.ID); err != nil {
 		t.Fatal(err)

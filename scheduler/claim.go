@@ -14,9 +14,9 @@ import (
 
 // Claim is an execution that a worker has a slot for.
 type Claim struct {
-	// Slot and Number identify this one taking of a slot: every later write names both, so that a worker that lost the slot
-	// changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the database
-	// crashes, would give the same number to another.
+	// Slot and Number identify this one taking of a slot: every later write names both, so that a worker that lost the
+	// slot changes nothing. Number is random and not counted: a counter that is taken back with an admission, when the
+	// database crashes, would give the same number to another.
 	Slot   int
 	Number int64
 
@@ -84,7 +84,8 @@ func (q *Queue) claimsOf(ctx context.Context, worker string) ([]Claim, error) {
 
 // canceling lists the claims of a worker's life that it has been asked to stop.
 func (q *Queue) canceling(ctx context.Context, life workerLife) ([]Claim, error) {
-	rows, err := q.db.Pool().Query(ctx, `select number, claim, id::text from slots where worker = $1 and status = 'canceling'
+	rows, err := q.db.Pool().Query(ctx,
+		`select number, claim, id::text from slots where worker = $1 and status = 'canceling'
 		and exists (select from workers where name = $1 and life = $2)`, life.Name, life.ID)
 	if err != nil {
 		return nil, storage.Translate("list executions to cancel", err)

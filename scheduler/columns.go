@@ -72,7 +72,8 @@ func (c *columns) queueFinish(batch *pgx.Batch, worker string, ids *[]string) {
 	})
 }
 
-// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short for null.
+// sparse is a column of which most rows may have nothing: the database takes the rest of an array that is too short
+// for null.
 type sparse[T any] []*T
 
 func (s *sparse[T]) put(at int, value *T) {
@@ -94,7 +95,8 @@ func (o Outcome) documents() (failure, usage, outputs *string, err error) {
 		s := string(b)
 		return &s
 	}
-	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage), text(len(o.Outputs) > 0, o.Outputs)
+	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage),
+		text(len(o.Outputs) > 0, o.Outputs)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("encode outcome: %w", err)
 	}

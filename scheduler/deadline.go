@@ -53,8 +53,8 @@ func (q *Queue) sleepUntil(ctx context.Context, next time.Duration) (passed bool
 	}
 }
 
-// passDeadline takes up executions whose pause is over, ends those that have waited too long, and wakes the workers of this
-// process: a rate limit may have opened, too.
+// passDeadline takes up executions whose pause is over, ends those that have waited too long, and wakes the workers
+// of this process: a rate limit may have opened, too.
 func (q *Queue) passDeadline(ctx context.Context) error {
 	defer q.wakeWorkers()
 	return errors.Join(q.promote(ctx), q.expire(ctx))

@@ -8,13 +8,13 @@
 //
 // Two rules carry the order and the limits; docs/scheduling.md has the argument:
 //
-//   - A ticket is drawn under the queue's advisory lock, which is held until the submission has committed. Within a queue,
-//     the order of tickets is therefore the order of commits.
+//   - A ticket is drawn under the queue's advisory lock, which is held until the submission has committed. Within a
+//     queue, the order of tickets is therefore the order of commits.
 //   - Slots are given only under the admission lock, by a statement whose snapshot is younger than the lock. Everything
 //     else only frees them. So no limit is exceeded, and no head of a queue is passed over.
 //
 // The package must not know how an execution is asked for (api) or how the process is configured (cmd); nor what a
-// sandbox, an image or an object in S3 is: those are for the room behind it that runs an execution.
+// sandbox, an image or an object in S3 is: those are for the room executor behind it.
 //
 // Start reading with the tables in migrations/002_scheduling.sql and with locks.go, then follow an execution:
 // submit.go and enqueue.go, admit.go, worker.go. Policies enter through policy.go and become gates in gate.go; why.go

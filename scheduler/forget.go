@@ -10,9 +10,9 @@ import (
 	"attune/storage"
 )
 
-// Forget ends what a worker held that will not return: it is abandoned, and tried again where its action says so, since only
-// the worker's host knows what had begun. Only a person can know that the host is gone, and with it what ran there.
-// CodeConflict: its lease holds; CodeNotFound.
+// Forget ends what a worker held that will not return: it is abandoned, and tried again where its action says so,
+// since only the worker's host knows what had begun. Only a person can know that the host is gone, and with it what
+// ran there. CodeConflict: its lease holds; CodeNotFound.
 func (q *Queue) Forget(ctx context.Context, worker string) error {
 	if err := q.checkLost(ctx, worker); err != nil {
 		return err
@@ -48,7 +48,8 @@ func (q *Queue) checkLost(ctx context.Context, worker string) error {
 	var lost bool
 	err := q.db.Pool().QueryRow(ctx, `select not (`+storage.Alive+`) from workers where name = $1`, worker).Scan(&lost)
 	if err == nil && !lost {
-		return attune.Errorf(attune.CodeConflict, "worker %q is alive; stop it first, or wait until its lease has run out", worker)
+		return attune.Errorf(attune.CodeConflict, "worker %q is alive; stop it first, or wait until its lease has run out",
+			worker)
 	}
 	return storage.Translate("look at worker", err, attune.Errorf(attune.CodeNotFound, "there is no worker %q", worker))
 }

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// hold takes a claim in hand and runs it. The attempt outlives the worker's wish to end by the drain, which waits for it.
+// hold takes a claim in hand and runs it. The attempt outlives the worker's wish to end by the drain, which waits for
+// it.
 func (w *Worker) hold(ctx context.Context, c *Claim, run func(context.Context, *Claim)) {
 	ctx, stop := context.WithCancelCause(ctx)
 	w.mu.Lock()

@@ -15,8 +15,8 @@ import (
 // program is the code of all attempts of a host. ctx ends when the attempt is to be stopped.
 type program func(ctx context.Context, c Claim) (Outcome, error)
 
-// host is the Executor of tests. It runs functions, remembers which attempts began whatever becomes of the workers on it, and
-// may be shared by many of them.
+// host is the Executor of tests. It runs functions, remembers which attempts began whatever becomes of the workers on
+// it, and may be shared by many of them.
 type host struct {
 	program program
 	retries map[string]*attune.Retry

@@ -54,7 +54,8 @@ func TestKeyStandsForOneRequestOfOneToken(t *testing.T) {
 	q := setup(t, action("a", 1))
 	first := submitOnce(t, q, idempotent("k", "body"), "ops.a")
 	_, err := q.SubmitOnce(t.Context(), idempotent("k", "another"), Submission{Action: "ops.a"})
-	if e := asError(err); e == nil || e.Code != attune.CodeInvalid || len(e.Problems) != 1 || e.Problems[0].Field != "Idempotency-Key" {
+	if e := asError(err); e == nil || e.Code != attune.CodeInvalid || len(e.Problems) != 1 ||
+		e.Problems[0].Field != "Idempotency-Key" {
 		t.Errorf("another body with the key: %v", err)
 	}
 	if e := submitOnce(t, q, idempotent("k2", "body"), "ops.a"); e.ID == first.ID {
@@ -82,7 +83,8 @@ func TestRepetitionReturnsTheExecutionAsItIsNow(t *testing.T) {
 	if e := submitOnce(t, q, idempotent("l", "2"), "ops.a"); e.ID != second.ID || e.Reason != attune.ReasonPackRemoved {
 		t.Errorf("the repetition after the pack's end is %+v", e)
 	}
-	if _, err := q.SubmitOnce(t.Context(), idempotent("m", "3"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeNotFound {
+	if _, err := q.SubmitOnce(t.Context(), idempotent("m", "3"),
+		Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeNotFound {
 		t.Errorf("a new one: %v", err)
 	}
 }
@@ -93,7 +95,8 @@ func TestRejectedRequestMayComeAgain(t *testing.T) {
 	q := setup(t, with("a", maxWaiting(1)))
 	first := submit(t, q, "ops.a")
 	for range 2 {
-		if _, err := q.SubmitOnce(t.Context(), idempotent("k", "b"), Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeRejected {
+		if _, err := q.SubmitOnce(t.Context(), idempotent("k", "b"),
+			Submission{Action: "ops.a"}); attune.CodeOf(err) != attune.CodeRejected {
 			t.Fatalf("submit: %v", err)
 		}
 	}

@@ -9,11 +9,11 @@ import (
 
 func admitAs(t *testing.T, q *Queue, life workerLife, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), life, n)
+	a, err := q.admit(t.Context(), life, n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claims
+	return a.claims
 }
 
 // TestWorkerThatIsLostKeepsItsSlots: it may run what it was given, whatever the database was told of it.
@@ -95,7 +95,8 @@ func TestForget(t *testing.T) {
 	t.Parallel()
 	named := retried("named", 0, 2, attune.ReasonWorkerLost)
 	q := setup(t, action("a", 0), named)
-	begun, stopping, again, held := submit(t, q, "ops.a"), submit(t, q, "ops.a"), submit(t, q, "ops.named"), submit(t, q, "ops.a")
+	begun, stopping, again, held := submit(t, q, "ops.a"), submit(t, q, "ops.a"), submit(t, q, "ops.named"),
+		submit(t, q, "ops.a")
 	claims := wantAdmitted(t, q, 10, begun, stopping, again, held)
 	for _, c := range claims[:3] {
 		begin(t, q, "w", c)
@@ -116,7 +117,8 @@ func TestForget(t *testing.T) {
 	}
 	wantEnd(t, q, begun.ID, attune.StatusAbandoned, attune.ReasonWorkerLost)
 	wantEnd(t, q, stopping.ID, attune.StatusAbandoned, attune.ReasonWorkerLost)
-	if e := get(t, q, again.ID); e.RetryAt == nil || len(e.Attempts) != 1 || e.Attempts[0].Reason != attune.ReasonWorkerLost {
+	if e := get(t, q, again.ID); e.RetryAt == nil || len(e.Attempts) != 1 ||
+		e.Attempts[0].Reason != attune.ReasonWorkerLost {
 		t.Errorf("the one that names the reason is %+v", e)
 	}
 	wantEnd(t, q, held.ID, attune.StatusAbandoned, attune.ReasonWorkerLost) // it may have begun
@@ -201,7 +203,8 @@ func TestForgottenWorkerEnds(t *testing.T) {
 func TestHeartbeatRenewsALeaseThatHasRunOut(t *testing.T) {
 	t.Parallel()
 	q := setup(t)
-	life := workerLife{Name: "w", ID: "00000000-0000-4000-8000-000000000000", Capacity: 4, Labels: map[string]string{"zone": "a"}}
+	life := workerLife{Name: "w", ID: "00000000-0000-4000-8000-000000000000", Capacity: 4,
+		Labels: map[string]string{"zone": "a"}}
 	if err := q.register(t.Context(), life); err != nil {
 		t.Fatal(err)
 	}

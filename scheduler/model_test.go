@@ -81,8 +81,8 @@ func (m *lineModel) open(w waitModel) bool {
 	return w.action != m.keyed || taken < m.perKey
 }
 
-// TestAdmissionIsLikeItsModel: over random submissions, ends, moves of the clock and changes of limits, each admission takes
-// the same as somebody who goes through the whole line and turns away whom a gate has no room for.
+// TestAdmissionIsLikeItsModel: over random submissions, ends, moves of the clock and changes of limits, each
+// admission takes the same as somebody who goes through the whole line and turns away whom a gate has no room for.
 func TestAdmissionIsLikeItsModel(t *testing.T) {
 	t.Parallel()
 	for range 3 {
@@ -97,7 +97,8 @@ func TestAdmissionIsLikeItsModel(t *testing.T) {
 func compareWithModel(t *testing.T, random *rand.Rand) {
 	q := setup(t, keyed("k", 2), action("a", 0), action("b", 0))
 	installedAs(t, q.db, "web", action("a", 0), action("b", 0))
-	m := &lineModel{gates: map[string]gateModel{}, keyed: "ops.k", perKey: 2, starts: map[string][]int{}, held: map[string]waitModel{}}
+	m := &lineModel{gates: map[string]gateModel{}, keyed: "ops.k", perKey: 2, starts: map[string][]int{},
+		held: map[string]waitModel{}}
 	claims := map[string]Claim{}
 	// Every scope has a rate limit from the beginning, so that all starts are known when it changes.
 	for _, scope := range modelScopes {
@@ -122,7 +123,8 @@ func compareWithModel(t *testing.T, random *rand.Rand) {
 			execute(t, q, `update starts set at = at - $1 * interval '1 second'`, forward)
 			m.now += forward
 		case 7:
-			setModel(t, q, m, modelScopes[random.IntN(len(modelScopes))], gateModel{limit: random.IntN(6), rate: 1 + random.IntN(12)})
+			setModel(t, q, m, modelScopes[random.IntN(len(modelScopes))],
+				gateModel{limit: random.IntN(6), rate: 1 + random.IntN(12)})
 		default:
 			n := 1 + random.IntN(8)
 			got := admit(t, q, "w", n)

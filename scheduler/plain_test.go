@@ -41,7 +41,8 @@ func TestAdmissionsGiveTheSame(t *testing.T) {
 		for range random.IntN(3) { // a burst of one action
 			name := []string{"one", "three", "free", "rare", "keyed"}[random.IntN(5)]
 			for range random.IntN(12) {
-				if _, err := q.Submit(t.Context(), Submission{Action: "ops." + name, Parameters: parametersOf(name, random)}); err != nil {
+				if _, err := q.Submit(t.Context(), Submission{Action: "ops." + name,
+					Parameters: parametersOf(name, random)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -50,15 +51,13 @@ func TestAdmissionsGiveTheSame(t *testing.T) {
 		q.layered.Store(true)
 		want := asked(t, q, n)
 		q.layered.Store(false)
-		claims, _, err := q.admit(t.Context(), lifeOf(t, q, "w"), n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		claims := admit(t, q, "w", n)
 		got := ids(claims)
 		slices.Sort(want)
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
-			t.Fatalf("seed %d, round %d: asked for %d, it gave %v, the full admission would have given %v", seed, round, n, got, want)
+			t.Fatalf("seed %d, round %d: asked for %d, it gave %v, the full admission would have given %v", seed, round, n, got,
+				want)
 		}
 		held = append(held, claims...)
 		for len(held) > 12 || len(held) > 0 && random.IntN(3) > 0 {
@@ -79,19 +78,20 @@ func parametersOf(name string, random *rand.Rand) []byte {
 func TestLimitAboveQueuesIsFound(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("free", 0))
-	if _, err := q.SetPolicy(t.Context(), attune.Scope{}, attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}}); err != nil {
+	if _, err := q.SetPolicy(t.Context(), attune.Scope{},
+		attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	first := submit(t, q, "ops.free")
 	submit(t, q, "ops.free")
 	life := lifeOf(t, q, "w")
-	claims, left, layered, err := q.admitWith(t.Context(), admitPlainSQL, life, 5)
-	if err != nil || len(claims) != 0 || left != 2 || !layered {
-		t.Errorf("the plain admission gave %v, left %d and found a limit: %v, %v", ids(claims), left, layered, err)
+	a, err := q.admitWith(t.Context(), admitPlainSQL, life, 5)
+	if err != nil || len(a.claims) != 0 || a.left != 2 || !a.layered {
+		t.Errorf("the plain admission gave %+v, %v", a, err)
 	}
 	q.layered.Store(false)
-	claims, left, err = q.admit(t.Context(), life, 5)
-	if err != nil || len(claims) != 1 || claims[0].ID != first.ID || left != 1 {
-		t.Errorf("admitted %v and left %d, want %s alone: %v", ids(claims), left, first.ID, err)
+	a, err = q.admit(t.Context(), life, 5)
+	if err != nil || len(a.claims) != 1 || a.claims[0].ID != first.ID || a.left != 1 {
+		t.Errorf("admitted %+v, want %s alone: %v", a, first.ID, err)
 	}
 }

@@ -17,7 +17,8 @@ func TestPolicyOfTheOperatorStandsInFront(t *testing.T) {
 			t.Fatalf("in force is %+v, %v; want %v", all, err, want)
 		}
 		for i, limit := range want {
-			if p := all[i]; p.Scope != "global" || p.Origin != attune.OriginOperator || p.Policy.Concurrency.Limit != limit || p.UpdatedAt.IsZero() {
+			if p := all[i]; p.Scope != "global" || p.Origin != attune.OriginOperator || p.Policy.Concurrency.Limit != limit ||
+				p.UpdatedAt.IsZero() {
 				t.Errorf("in force is %+v", p)
 			}
 		}

@@ -13,8 +13,8 @@ import (
 	"attune/storage"
 )
 
-// Queue is the executions in PostgreSQL, from submission to end. Its methods may be called from any number of goroutines and
-// processes.
+// Queue is the executions in PostgreSQL, from submission to end. Its methods may be called from any number of
+// goroutines and processes.
 type Queue struct {
 	db  *storage.DB
 	log *slog.Logger
@@ -32,8 +32,8 @@ type Queue struct {
 	workers map[*subscription]bool
 }
 
-// NewQueue returns the queue of a database. Until Run is called, other processes rely on polling, and what time alone lets
-// happen is left to them.
+// NewQueue returns the queue of a database. Until Run is called, other processes rely on polling, and what time alone
+// lets happen is left to them.
 func NewQueue(db *storage.DB, log *slog.Logger) *Queue {
 	q := &Queue{
 		db: db, log: log,
@@ -51,7 +51,15 @@ func (q *Queue) transact(ctx context.Context, fn func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, q.db.Pool(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
-// admission runs fn under the admission lock.
+// admissionBatch returns a batch whose statements run under the admission lock. It is sent whole and is one
+// transaction: a process that is stopped in the middle of it does not keep the lock.
+func admissionBatch() *pgx.Batch {
+	batch := &pgx.Batch{}
+	batch.Queue(`select pg_advisory_xact_lock($1, 0)`, lockAdmission)
+	return batch
+}
+
+// admission runs fn under the admission lock, where what comes next depends on what a statement returns.
 func (q *Queue) admission(ctx context.Context, fn func(pgx.Tx) error) error {
 	return q.transact(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1, 0)`, lockAdmission); err != nil {

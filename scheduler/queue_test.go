@@ -34,9 +34,9 @@ func TestLimitOneRunsInOrder(t *testing.T) {
 	}
 }
 
-// The slow submitter draws its ticket after the fast one, or the fast one waits for its commit: never does a later ticket
-// commit first. Seen from outside, the positions that submitters are told while nothing leaves are all different, and the
-// start order is theirs.
+// The slow submitter draws its ticket after the fast one, or the fast one waits for its commit: never does a later
+// ticket commit first. Seen from outside, the positions that submitters are told while nothing leaves are all
+// different, and the start order is theirs.
 func TestConcurrentSubmissionsStartInCommitOrder(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("one", 1))
@@ -84,13 +84,13 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 			name := fmt.Sprint("w", w)
 			life := lifeOf(t, q, name)
 			for {
-				claims, _, err := q.admit(t.Context(), life, 2)
+				a, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				mu.Lock()
-				running += len(claims)
+				running += len(a.claims)
 				if running > limit {
 					t.Errorf("%d run at once, the limit is %d", running, limit)
 				}
@@ -99,7 +99,7 @@ func TestSeveralWorkersNeverExceedTheLimit(t *testing.T) {
 				if finished {
 					return
 				}
-				for _, c := range claims {
+				for _, c := range a.claims {
 					// Counted as ended before it ends, so that the count is never too high.
 					mu.Lock()
 					running, done = running-1, done+1
@@ -140,7 +140,8 @@ func TestStatsAtEachStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.Waiting != waiting || s.Running != running || s.Limit == nil || *s.Limit != 1 {
-			t.Errorf("%s: got %d waiting, %d running, limit %v; want %d, %d, 1", step, s.Waiting, s.Running, s.Limit, waiting, running)
+			t.Errorf("%s: got %d waiting, %d running, limit %v; want %d, %d, 1", step, s.Waiting, s.Running, s.Limit, waiting,
+				running)
 		}
 		if waits := s.AvgWaitTimeSeconds != nil && s.OldestWaitSeconds != nil; waits != (waiting > 0) {
 			t.Errorf("%s: wait times are %v and %v", step, s.AvgWaitTimeSeconds, s.OldestWaitSeconds)
@@ -232,8 +233,9 @@ func TestSubmitRefuses(t *testing.T) {
 	}{
 		"unknown action":    {Submission{Action: "ops.nothing"}, attune.CodeNotFound, ""},
 		"missing parameter": {Submission{Action: "ops.strict"}, attune.CodeInvalid, "parameters.n"},
-		"wrong type":        {Submission{Action: "ops.strict", Parameters: json.RawMessage(`{"n":"x"}`)}, attune.CodeInvalid, "parameters.n"},
-		"secret not set":    {Submission{Action: "ops.secretive"}, attune.CodeInvalid, "secrets.api_key"},
+		"wrong type": {Submission{Action: "ops.strict", Parameters: json.RawMessage(`{"n":"x"}`)}, attune.CodeInvalid,
+			"parameters.n"},
+		"secret not set": {Submission{Action: "ops.secretive"}, attune.CodeInvalid, "secrets.api_key"},
 	} {
 		_, err := q.Submit(t.Context(), test.submission)
 		if attune.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.field) {

@@ -38,12 +38,12 @@ func (r *recorder) start(ctx context.Context, c *Claim, begun time.Time) error {
 	return err
 }
 
-// settle ends the attempt of a claim, which frees its slot; its sandbox must be gone. The execution pauses before its next
-// attempt where there is to be one, and is over otherwise. Asked to stop, it ends as cancelled whatever its action made of
-// it, unless its outcome cannot be known.
+// settle ends the attempt of a claim, which frees its slot; its sandbox must be gone. The execution pauses before its
+// next attempt where there is to be one, and is over otherwise. Asked to stop, it ends as cancelled whatever its
+// action made of it, unless its outcome cannot be known.
 //
-// A claim that is not the worker's any more is left alone: somebody else has ended it, and the first end counts. So it may be
-// repeated.
+// A claim that is not the worker's any more is left alone: somebody else has ended it, and the first end counts. So
+// it may be repeated.
 func (r *recorder) settle(ctx context.Context, c *Claim, o Outcome, begun time.Time) error {
 	to := record{c, o, begun}
 	if o.RetryAfter != nil {

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// recover settles what an earlier life of this worker left: what still runs goes on; what certainly has not begun goes back
-// to its position in the queue; the rest has ended, or is abandoned, for started code is never silently run again.
+// recover settles what an earlier life of this worker left: what still runs goes on; what certainly has not begun
+// goes back to its position in the queue; the rest has ended, or is abandoned, for started code is never silently run
+// again.
 func (w *Worker) recover(ctx context.Context) error {
 	if err := w.Queue.register(ctx, w.life); err != nil {
 		return err
@@ -19,33 +20,34 @@ func (w *Worker) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var goOn, ended []*Recovered
 	var keep []int64
-	for _, r := range recovered {
-		if r.Attempt != nil || r.Outcome != nil {
-			keep = append(keep, r.Claim.Number)
+	for i := range recovered {
+		r := &recovered[i]
+		switch {
+		case r.Attempt != nil:
+			goOn, keep = append(goOn, r), append(keep, r.Claim.Number)
+		case r.Outcome != nil:
+			ended, keep = append(ended, r), append(keep, r.Claim.Number)
 		}
 	}
 	if err := w.Queue.release(ctx, w.Name, keep); err != nil {
 		return err
 	}
-	goOn, ended := 0, 0
-	for i := range recovered {
-		r := &recovered[i]
-		switch {
-		case r.Attempt != nil:
-			goOn++
-			w.hold(context.WithoutCancel(ctx), &r.Claim, func(ctx context.Context, c *Claim) {
-				w.run(ctx, c, r.Attempt, time.Now()) // most starts are recorded already
-			})
-		case r.Outcome != nil:
-			ended++
-			if err := w.recorder.settle(ctx, &r.Claim, *r.Outcome, time.Time{}); err != nil {
-				return err
-			}
+	for _, r := range ended {
+		if err := w.recorder.settle(ctx, &r.Claim, *r.Outcome, time.Time{}); err != nil {
+			return err
 		}
 	}
+	// Last, since an error above ends the worker, which waits for none of these.
+	for _, r := range goOn {
+		w.hold(context.WithoutCancel(ctx), &r.Claim, func(ctx context.Context, c *Claim) {
+			w.run(ctx, c, r.Attempt, time.Now()) // most starts are recorded already
+		})
+	}
 	if len(claims) > 0 {
-		w.Log.Warn("settled what an earlier life left", "go_on", goOn, "ended", ended, "released", len(claims)-goOn-ended)
+		w.Log.Warn("settled what an earlier life left",
+			"go_on", len(goOn), "ended", len(ended), "released", len(claims)-len(keep))
 	}
 	return nil
 }

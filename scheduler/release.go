@@ -4,24 +4,25 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"attune/storage"
 )
 
-// release returns to their queues, with their tickets, the executions that a worker was given, but for the claims in keep.
-// The code of those must certainly not have begun: so only the process that runs under the worker's name may call it, or
-// somebody who knows that there is none.
+// release returns to their queues, with their tickets, the executions that a worker was given, but for the claims in
+// keep. The code of those must certainly not have begun: so only the process that runs under the worker's name may
+// call it, or somebody who knows that there is none.
 func (q *Queue) release(ctx context.Context, worker string, keep []int64) error {
 	if keep == nil {
 		keep = []int64{}
 	}
 	var released int64
-	err := q.admission(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, releaseSQL.text, releaseSQL.args(pgx.NamedArgs{"worker": worker, "keep": keep})...)
+	batch := admissionBatch()
+	releaseSQL.queue(batch, pgx.NamedArgs{"worker": worker, "keep": keep}).Exec(func(tag pgconn.CommandTag) error {
 		released = tag.RowsAffected()
-		return err
+		return nil
 	})
-	if err != nil {
+	if err := q.db.Pool().SendBatch(ctx, batch).Close(); err != nil {
 		return storage.Translate("release executions", err)
 	}
 	if released > 0 {

@@ -48,7 +48,8 @@ func backoff(r *attune.Retry, attempt int) time.Duration {
 		pause *= 2
 	}
 	pause = min(pause, r.MaxBackoffSeconds)
-	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second)) //nolint:gosec // nobody gains by guessing it
+	//nolint:gosec // nobody gains by guessing it
+	return time.Duration((pause/2 + rand.Float64()*pause/2) * float64(time.Second))
 }
 
 // promote puts executions whose pause is over at the end of their queues.
@@ -90,14 +91,18 @@ func (q *Queue) promote(ctx context.Context) error {
 // expire ends what has waited longer than its policies allow.
 func (q *Queue) expire(ctx context.Context) error {
 	var over bool
-	if err := q.db.Pool().QueryRow(ctx, `select exists (select from waiting where wait_until <= clock_timestamp())`).Scan(&over); err != nil || !over {
+	if err := q.db.Pool().QueryRow(ctx,
+		`select exists (select from waiting where wait_until <= clock_timestamp())`).Scan(&over); err != nil || !over {
 		return storage.Translate("look for executions that have waited too long", err)
 	}
 	var ids []string
-	err := q.admission(ctx, func(tx pgx.Tx) (err error) {
-		ids, err = leave(ctx, tx, leaveSQL, attune.StatusTimeout, attune.ReasonQueueTimeout, nil)
-		return err
-	})
+	batch := admissionBatch()
+	leaveSQL.queue(batch, leaveArgs(attune.StatusTimeout, attune.ReasonQueueTimeout, nil)).
+		Query(func(rows pgx.Rows) (err error) {
+			ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			return err
+		})
+	err := q.db.Pool().SendBatch(ctx, batch).Close()
 	if err == nil {
 		q.waiters.tell(ids...)
 		q.signal()
@@ -105,9 +110,13 @@ func (q *Queue) expire(ctx context.Context) error {
 	return storage.Translate("end executions that have waited too long", err)
 }
 
+func leaveArgs(s attune.Status, r attune.Reason, ids []string) pgx.NamedArgs {
+	return pgx.NamedArgs{"status": s, "reason": r, "ids": ids}
+}
+
 // leave ends what waits or pauses, and returns what it found.
-func leave(ctx context.Context, tx pgx.Tx, s sqlText, status attune.Status, r attune.Reason, ids []string) ([]string, error) {
-	rows, err := tx.Query(ctx, s.text, s.args(pgx.NamedArgs{"status": status, "reason": r, "ids": ids})...)
+func leave(ctx context.Context, tx pgx.Tx, s sqlText, args pgx.NamedArgs) ([]string, error) {
+	rows, err := tx.Query(ctx, s.text, s.args(args)...)
 	if err != nil {
 		return nil, err
 	}

@@ -18,18 +18,27 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		outcome Outcome
 		want    bool
 	}{
-		"no retry":             {nil, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
-		"by default":           {&attune.Retry{MaxAttempts: 2}, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonException}, true},
-		"deadline":             {&attune.Retry{MaxAttempts: 2}, 1, Outcome{Status: attune.StatusTimeout, Reason: attune.ReasonDeadline}, true},
-		"last attempt":         {&attune.Retry{MaxAttempts: 2}, 2, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
-		"completed":            {&attune.Retry{MaxAttempts: 2}, 1, Outcome{Status: attune.StatusCompleted}, false},
-		"cancelled":            {&attune.Retry{MaxAttempts: 2}, 1, Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested}, false},
-		"worker lost":          {&attune.Retry{MaxAttempts: 2}, 1, lost, false},
-		"worker lost, named":   {&attune.Retry{MaxAttempts: 2, Reasons: []attune.Reason{attune.ReasonWorkerLost}}, 1, lost, true},
-		"another reason named": {&attune.Retry{MaxAttempts: 2, Reasons: []attune.Reason{attune.ReasonDeadline}}, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
-		"that exit code":       {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode, ExitCode: &two}, true},
-		"another exit code":    {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode, ExitCode: &three}, false},
-		"codes and a deadline": {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1, Outcome{Status: attune.StatusTimeout, Reason: attune.ReasonDeadline, ExitCode: &three}, true},
+		"no retry": {nil, 1, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
+		"by default": {&attune.Retry{MaxAttempts: 2}, 1,
+			Outcome{Status: attune.StatusFailed, Reason: attune.ReasonException}, true},
+		"deadline": {&attune.Retry{MaxAttempts: 2}, 1,
+			Outcome{Status: attune.StatusTimeout, Reason: attune.ReasonDeadline}, true},
+		"last attempt": {&attune.Retry{MaxAttempts: 2}, 2,
+			Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
+		"completed": {&attune.Retry{MaxAttempts: 2}, 1, Outcome{Status: attune.StatusCompleted}, false},
+		"cancelled": {&attune.Retry{MaxAttempts: 2}, 1,
+			Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested}, false},
+		"worker lost": {&attune.Retry{MaxAttempts: 2}, 1, lost, false},
+		"worker lost, named": {&attune.Retry{MaxAttempts: 2, Reasons: []attune.Reason{attune.ReasonWorkerLost}}, 1, lost,
+			true},
+		"another reason named": {&attune.Retry{MaxAttempts: 2, Reasons: []attune.Reason{attune.ReasonDeadline}}, 1,
+			Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}, false},
+		"that exit code": {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1,
+			Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode, ExitCode: &two}, true},
+		"another exit code": {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1,
+			Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode, ExitCode: &three}, false},
+		"codes and a deadline": {&attune.Retry{MaxAttempts: 2, ExitCodes: []int{2}}, 1,
+			Outcome{Status: attune.StatusTimeout, Reason: attune.ReasonDeadline, ExitCode: &three}, true},
 	} {
 		if got := retries(test.retry, test.attempt, test.outcome); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
@@ -92,7 +101,8 @@ func TestRetryKeepsRecordsAndGoesToTheEnd(t *testing.T) {
 		t.Fatalf("at the end it is %+v", got)
 	}
 	one, two := got.Attempts[0], got.Attempts[1]
-	if one.Attempt != 1 || *one.ExitCode != 7 || one.Reason != attune.ReasonExitCode || one.Worker != "w" || one.StartedAt == nil ||
+	if one.Attempt != 1 || *one.ExitCode != 7 || one.Reason != attune.ReasonExitCode || one.Worker != "w" ||
+		one.StartedAt == nil ||
 		two.Attempt != 2 || two.Failure == nil || two.Failure.Error != "no" || two.ScheduledAt.Before(one.FinishedAt) {
 		t.Errorf("its attempts were %+v", got.Attempts)
 	}
@@ -149,7 +159,8 @@ func TestCancelledAttemptIsNotTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	settleAs(t, q, c, a.Retry, Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode})
-	if got := wantEnd(t, q, e.ID, attune.StatusCancelled, attune.ReasonCancelRequested); got.Attempt != 2 || len(got.Attempts) != 1 {
+	if got := wantEnd(t, q, e.ID, attune.StatusCancelled, attune.ReasonCancelRequested); got.Attempt != 2 ||
+		len(got.Attempts) != 1 {
 		t.Errorf("it is %+v", got)
 	}
 }
@@ -180,7 +191,8 @@ func TestWorkerTriesAgain(t *testing.T) {
 	b.work(t, func(c *WorkerConfig) { c.PollInterval, c.Capacity = longPoll, 1 })
 	e := submit(t, b.Queue, "ops.a")
 	e = b.await(t, e.ID, over)
-	if e.Status != attune.StatusCompleted || e.Attempt != 3 || len(e.Attempts) != 2 || *e.Attempts[0].ExitCode != 2 || *e.Attempts[1].ExitCode != 1 {
+	if e.Status != attune.StatusCompleted || e.Attempt != 3 || len(e.Attempts) != 2 || *e.Attempts[0].ExitCode != 2 ||
+		*e.Attempts[1].ExitCode != 1 {
 		t.Fatalf("it ended as %+v", e)
 	}
 }
@@ -193,7 +205,8 @@ func TestAttemptThatTheWorkerStoppedIsTriedAgainWhereNamed(t *testing.T) {
 	b.await(t, named.ID, running)
 	b.await(t, other.ID, running)
 	stop()
-	if e := get(t, b.Queue, named.ID); e.RetryAt == nil || len(e.Attempts) != 1 || e.Attempts[0].Reason != attune.ReasonWorkerStopped {
+	if e := get(t, b.Queue, named.ID); e.RetryAt == nil || len(e.Attempts) != 1 ||
+		e.Attempts[0].Reason != attune.ReasonWorkerStopped {
 		t.Errorf("the one that names it is %+v", e)
 	}
 	wantEnd(t, b.Queue, other.ID, attune.StatusAbandoned, attune.ReasonWorkerStopped)

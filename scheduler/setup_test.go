@@ -16,16 +16,42 @@ import (
 	"attune/storage/storagetest"
 )
 
-// installed makes a pack that serves, without building an image: the queue only knows its digest.
+// installed makes the pack ops serve, without building an image: the queue only knows its digest.
 func installed(tb testing.TB, db *storage.DB, actions ...attune.Action) {
 	tb.Helper()
-	manifest := attune.Manifest{Ref: "ops", Version: "1.0.0"}
-	for _, a := range actions {
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = "ops", attune.RunnerShell, "a.sh", 60, attune.NetworkNone
-		a.Resources = attune.Resources{CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes}
-		manifest.Actions = append(manifest.Actions, a)
+	installedAs(tb, db, "ops", actions...)
+}
+
+// installedAs makes a pack of another name serve.
+func installedAs(tb testing.TB, db *storage.DB, pack string, actions ...attune.Action) {
+	tb.Helper()
+	serve(tb, db, attune.Manifest{Ref: pack, Version: "1.0.0", Actions: actions})
+}
+
+// serve makes a version serve. It fills in what the queue does not look at.
+func serve(tb testing.TB, db *storage.DB, m attune.Manifest) {
+	tb.Helper()
+	m.Actions = slices.Clone(m.Actions)
+	for i := range m.Actions {
+		a := &m.Actions[i]
+		a.Ref, a.Pack = m.Ref+"."+a.Name(), m.Ref
+		a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = attune.RunnerShell, "a.sh", 60, attune.NetworkNone
+		a.Resources = attune.Resources{
+			CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes,
+			Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes,
+		}
 	}
-	serve(tb, db, manifest)
+	if _, err := db.Installations.Create(tb.Context(), m, strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
+	claimed, _, err := db.Installations.Claim(tb.Context(), "installer")
+	if err != nil || claimed == nil {
+		tb.Fatalf("claim installation: %v, %v", claimed, err)
+	}
+	q := NewQueue(db, slog.New(slog.DiscardHandler))
+	if err := q.Activate(tb.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // action is one with a concurrency limit; 0 sets none.
@@ -65,11 +91,7 @@ func lifeOf(t *testing.T, q *Queue, worker string) workerLife {
 
 func admit(t *testing.T, q *Queue, worker string, n int) []Claim {
 	t.Helper()
-	claims, _, err := q.admit(t.Context(), lifeOf(t, q, worker), n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claims
+	return admitAs(t, q, lifeOf(t, q, worker), n)
 }
 
 func begin(t *testing.T, q *Queue, worker string, c Claim) {
@@ -231,33 +253,6 @@ func promoteAll(t *testing.T, q *Queue) {
 	execute(t, q, `update delayed set retry_at = clock_timestamp() - interval '1 second'`)
 	if err := q.promote(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// installedAs makes another pack that serves.
-func installedAs(t *testing.T, db *storage.DB, pack string, actions ...attune.Action) {
-	t.Helper()
-	manifest := attune.Manifest{Ref: pack, Version: "1.0.0"}
-	for _, a := range actions {
-		a.Ref = pack + "." + a.Name()
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = pack, attune.RunnerShell, "a.sh", 60, attune.NetworkNone
-		manifest.Actions = append(manifest.Actions, a)
-	}
-	serve(t, db, manifest)
-}
-
-func serve(tb testing.TB, db *storage.DB, m attune.Manifest) {
-	tb.Helper()
-	if _, err := db.Installations.Create(tb.Context(), m, strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
-	}
-	claimed, _, err := db.Installations.Claim(tb.Context(), "installer")
-	if err != nil || claimed == nil {
-		tb.Fatalf("claim installation: %v, %v", claimed, err)
-	}
-	q := NewQueue(db, slog.New(slog.DiscardHandler))
-	if err := q.Activate(tb.Context(), claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64)); err != nil {
-		tb.Fatal(err)
 	}
 }
 

@@ -32,7 +32,8 @@ var (
 // runColumns are what an execution takes along wherever it stands; {{run}} in a statement, {{x.run}} of an alias x.
 var runColumns = []string{"action", "pack", "pack_version", "installation_id", "image_digest", "parameters"}
 
-// claimColumns are the columns of slots that a Claim is read from, in the order of scanClaims; {{claim}} in a statement.
+// claimColumns are the columns of slots that a Claim is read from, in the order of scanClaims; {{claim}} in a
+// statement.
 var claimColumns = []string{"number", "claim", "ticket", "id", "attempt", "action", "pack", "pack_version",
 	"installation_id", "image_digest", "parameters", "created_at"}
 
@@ -48,8 +49,8 @@ type sqlText struct {
 	names []string
 }
 
-// statement reads a file, fills in its placeholders and numbers its arguments, @name in the file. It panics where a file is
-// not as it should be: the binary is broken then.
+// statement reads a file, fills in its placeholders and numbers its arguments, @name in the file. It panics where a
+// file is not as it should be: the binary is broken then.
 func statement(name string) sqlText {
 	text := placeholder.ReplaceAllStringFunc(read(name), func(found string) string {
 		parts := placeholder.FindStringSubmatch(found)

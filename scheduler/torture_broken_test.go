@@ -88,7 +88,8 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 		{"admit", admitSQL, `select queue_id, action, pack, count(*)::integer as slots
     from slots where status <> 'free' group by queue_id, action, pack`,
 			"g.queue_limit - coalesce(t.slots, 0)", "least(q.room, a.room, p.room, g.room))"},
-		{"admit_plain", admitPlainSQL, `select queue_id, count(*)::integer as slots from slots where status <> 'free' group by queue_id`,
+		{"admit_plain", admitPlainSQL,
+			`select queue_id, count(*)::integer as slots from slots where status <> 'free' group by queue_id`,
 			"coalesce(g.queue_limit, g.concurrency_limit) - coalesce(t.slots, 0)", "greatest(0, q.room)"},
 	} {
 		most := fmt.Sprint("$", slices.Index(of.sql.names, "most")+1, "::integer")
@@ -116,7 +117,8 @@ func TestBrokenAdmissionsAreCaught(t *testing.T) {
 }
 
 // try has an admission serve three workers under load until the checker finds something of a rule, or for a while.
-func try(t *testing.T, admit brokenAdmission, rule history.Rule, plain bool) (all []history.Transaction, found []history.Violation) {
+func try(t *testing.T, admit brokenAdmission, rule history.Rule, plain bool) (all []history.Transaction,
+	found []history.Violation) {
 	t.Helper()
 	keyed := action("keyed", 1)
 	keyed.Policy.Concurrency.Key, keyed.Parameters = []string{"customer"}, []byte(customers)

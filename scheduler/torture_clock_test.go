@@ -9,7 +9,8 @@ import (
 	"attune"
 )
 
-// stepClock steps the database's clock: nothing in the database tells it from all times in there being shifted the other way.
+// stepClock steps the database's clock: nothing in the database tells it from all times in there being shifted the
+// other way.
 func stepClock(t *testing.T, q *Queue, by time.Duration) {
 	t.Helper()
 	err := q.admission(t.Context(), func(tx pgx.Tx) error {
@@ -41,9 +42,9 @@ func TestClockIsSetBack(t *testing.T) {
 	q, recorder, _ := setupRecorded(t, rated)
 	first, second := submit(t, q, "ops.rated"), submit(t, q, "ops.rated")
 	life := lifeOf(t, q, "w")
-	held, _, err := q.admit(t.Context(), life, 2)
-	if err != nil || len(held) != 1 {
-		t.Fatalf("admitted %v, %v", held, err)
+	held := admitAs(t, q, life, 2)
+	if len(held) != 1 {
+		t.Fatalf("admitted %v", held)
 	}
 	stepClock(t, q, -time.Hour)
 	// What a worker does every few seconds.
@@ -117,7 +118,8 @@ func TestClockIsSetBackDuringAPause(t *testing.T) {
 	failed := Outcome{Status: attune.StatusFailed, Reason: attune.ReasonExitCode}
 	settleAs(t, q, c, a.Retry, failed)
 	stepClock(t, q, -time.Hour)
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline) && pause(t.Context(), 50*time.Millisecond); {
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline) &&
+		pause(t.Context(), 50*time.Millisecond); {
 		if err := q.maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,8 @@ func TestCrashesOfTheDatabaseUnderLoad(t *testing.T) {
 	server := withOwnServer(t)
 	number, _ := seed(t)
 	r := newRound(t, number, server.URL)
-	r.run(t, max(3*time.Second, long(t)/4), r.cancels, func(ctx context.Context, _ *testing.T, _ *Queue, random *rand.Rand) {
+	r.run(t, max(3*time.Second, long(t)/4), r.cancels, func(ctx context.Context, _ *testing.T, _ *Queue,
+		random *rand.Rand) {
 		for pause(ctx, time.Duration(300+random.IntN(500))*time.Millisecond) {
 			server.Crash()
 		}

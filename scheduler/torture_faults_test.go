@@ -23,7 +23,8 @@ func behind(t *testing.T, databaseURL string, telltale []byte) (*Queue, *swallow
 func work(t *testing.T, q *Queue, h *host, pollInterval time.Duration) (stop func()) {
 	t.Helper()
 	w, err := NewWorker(WorkerConfig{
-		Name: "w", Capacity: 3, DB: q.db, Queue: q, Executor: h, PollInterval: pollInterval, Log: slog.New(slog.DiscardHandler),
+		Name: "w", Capacity: 3, DB: q.db, Queue: q, Executor: h, PollInterval: pollInterval,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

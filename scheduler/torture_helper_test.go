@@ -167,7 +167,8 @@ func startHelper(t *testing.T, databaseURL, starts, point string) *helped {
 		t.Fatal(err)
 	}
 	h := &helped{Cmd: exec.CommandContext(t.Context(), os.Args[0])}
-	h.Env = append(os.Environ(), helperDatabase+"="+databaseURL, helperKey+"="+key, helperStarts+"="+starts, helperPoint+"="+point)
+	h.Env = append(os.Environ(), helperDatabase+"="+databaseURL, helperKey+"="+key, helperStarts+"="+starts,
+		helperPoint+"="+point)
 	h.Stderr = os.Stderr
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -18,7 +18,8 @@ func triedAgain(name string, limit int) attune.Action {
 	return a
 }
 
-// TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything to its end.
+// TestWorkerKilledAtEveryPoint: whatever a worker was about when it was killed, the next life of it brings everything
+// to its end.
 func TestWorkerKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	q, recorder, url := setupRecorded(t, action("once", 1), triedAgain("again", 2))
@@ -42,8 +43,8 @@ func TestWorkerKilledAtEveryPoint(t *testing.T) {
 	expectDrained(t, recorder, all)
 }
 
-// TestWorkerStoppedPastItsLease: a worker that is stopped for longer than its lease, and then goes on, takes what it was
-// given to its end, whatever it had begun of it, and no other begins that meanwhile.
+// TestWorkerStoppedPastItsLease: a worker that is stopped for longer than its lease, and then goes on, takes what it
+// was given to its end, whatever it had begun of it, and no other begins that meanwhile.
 func TestWorkerStoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	for _, point := range []string{pointClaimed, pointStarted} {
@@ -80,7 +81,8 @@ func signal(t *testing.T, h *helped, s syscall.Signal) {
 // loseHelper lets the lease of the helper run out, and does what any other worker does then.
 func loseHelper(t *testing.T, q *Queue) {
 	t.Helper()
-	tag, err := q.db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
+	tag, err := q.db.Pool().Exec(t.Context(),
+		`update workers set lease_expires_at = clock_timestamp() where name = 'helper'`)
 	if err != nil || tag.RowsAffected() != 1 {
 		t.Fatalf("end the lease: %v, %v", tag, err)
 	}

@@ -21,7 +21,8 @@ func (r *round) employ(disturbed, working context.Context, t *testing.T, name st
 	for working.Err() == nil {
 		w, err := NewWorker(WorkerConfig{
 			Name: name, Capacity: 1 + random.IntN(5), DB: q.db, Queue: q, Executor: r.host, PollInterval: 20 * time.Millisecond,
-			DrainTimeout: time.Duration(random.IntN(30)) * time.Millisecond, StopTimeout: time.Second, Log: slog.New(slog.DiscardHandler),
+			DrainTimeout: time.Duration(random.IntN(30)) * time.Millisecond, StopTimeout: time.Second,
+			Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Error(err)
@@ -65,7 +66,8 @@ func (r *round) submitter(ctx context.Context, t *testing.T, q *Queue, random *r
 			}
 			made, err = q.SubmitBatch(t.Context(), nil, all)
 		case 1:
-			made, err = r.submitOnce(t, q, IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()), Digest: sha256.Sum256(nil)}, r.draw(random))
+			made, err = r.submitOnce(t, q, IdempotencyKey{Token: "t", Key: fmt.Sprint(random.Uint64()),
+				Digest: sha256.Sum256(nil)}, r.draw(random))
 		default:
 			var e attune.Execution
 			if e, err = q.Submit(t.Context(), r.draw(random)); err == nil {
@@ -163,7 +165,8 @@ func (r *round) widen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := r.queues[0].db.Pool().Exec(t.Context(), `update workers set lease_expires_at = clock_timestamp() + $1::interval`,
+	_, err := r.queues[0].db.Pool().Exec(t.Context(),
+		`update workers set lease_expires_at = clock_timestamp() + $1::interval`,
 		lease)
 	if err != nil {
 		t.Error(err)

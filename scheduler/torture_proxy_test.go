@@ -76,7 +76,8 @@ func (s *swallower) accept() {
 var idle = []byte("Z\x00\x00\x00\x05I")
 
 func (s *swallower) swallows(message []byte) bool {
-	return s.armed.Load() > 0 && bytes.HasSuffix(message, idle) && bytes.Contains(message, s.telltale) && s.armed.Add(-1) >= 0
+	return s.armed.Load() > 0 && bytes.HasSuffix(message, idle) && bytes.Contains(message, s.telltale) &&
+		s.armed.Add(-1) >= 0
 }
 
 // await returns when everything has been lost that was to be.

@@ -9,8 +9,8 @@ import (
 	"attune"
 )
 
-// TestEndDuringAChangeOfTheKey: the end of an execution waits for a change of the concurrency key, which moves it to a queue that the
-// statement that ends it does not see.
+// TestEndDuringAChangeOfTheKey: the end of an execution waits for a change of the concurrency key, which moves it to
+// a queue that the statement that ends it does not see.
 func TestEndDuringAChangeOfTheKey(t *testing.T) {
 	t.Parallel()
 	a := action("one", 1)
@@ -47,8 +47,8 @@ func TestEndDuringAChangeOfTheKey(t *testing.T) {
 
 var perCustomer = attune.Policy{Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"customer"}}}
 
-// TestPauseDuringAChangeOfTheKey: an attempt ends and is to be tried again while a change of the concurrency key moves what holds
-// a slot, and has moved what pauses.
+// TestPauseDuringAChangeOfTheKey: an attempt ends and is to be tried again while a change of the concurrency key
+// moves what holds a slot, and has moved what pauses.
 func TestPauseDuringAChangeOfTheKey(t *testing.T) {
 	t.Parallel()
 	a := action("one", 1)

@@ -13,7 +13,6 @@ import (
 
 	"attune"
 	"attune/scheduler/history"
-	"attune/storage"
 	"attune/storage/storagetest"
 )
 
@@ -44,19 +43,24 @@ func newRound(t *testing.T, seed uint64, url string) *round {
 	})
 	r := &round{seed: seed, recorder: history.Start(t, url)}
 	other, swallower := behind(t, url, ofAnything)
-	r.queues, r.swallower = []*Queue{NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler)), other}, swallower
+	first := NewQueue(storagetest.ReopenDB(t, url), slog.New(slog.DiscardHandler))
+	r.queues, r.swallower = []*Queue{first, other}, swallower
 	random := r.random()
 	r.plain = random.IntN(2) == 0
 	for _, pack := range []string{"left", "right"} {
 		var actions []attune.Action
 		for i := range 3 {
-			a := attune.Action{Ref: fmt.Sprint(pack, ".a", i), Parameters: json.RawMessage(customers), Policy: r.drawPolicy(random, true)}
+			a := attune.Action{
+				Ref: fmt.Sprint(pack, ".a", i), Parameters: json.RawMessage(customers), Policy: r.drawPolicy(random, true),
+			}
 			if random.IntN(2) == 0 {
 				a.Retry = &attune.Retry{MaxAttempts: 3, BackoffSeconds: 0.05, MaxBackoffSeconds: 0.1}
 			}
 			actions = append(actions, a)
 		}
-		installPack(t, r.queues[0].db, pack, r.drawPolicy(random, false), actions...)
+		serve(t, r.queues[0].db, attune.Manifest{
+			Ref: pack, Version: "1.0.0", Policy: r.drawPolicy(random, false), Actions: actions,
+		})
 		r.actions = append(r.actions, actions...)
 	}
 	r.host = wildHost(r.random(), r.actions...)
@@ -85,7 +89,8 @@ func (r *round) drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
 			}
 		}
 		if ofAction {
-			p.Concurrency.Method = []attune.Method{attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue,
+			p.Concurrency.Method = []attune.Method{attune.MethodEnqueue, attune.MethodEnqueue, attune.MethodEnqueue,
+				attune.MethodEnqueue,
 				attune.MethodCancelOldest, attune.MethodReject}[random.IntN(6)]
 		}
 	}
@@ -112,18 +117,6 @@ func (r *round) drawPolicy(random *rand.Rand, ofAction bool) attune.Policy {
 		}
 	}
 	return p
-}
-
-// installPack makes a pack that serves, without building an image.
-func installPack(t *testing.T, db *storage.DB, ref string, p attune.Policy, actions ...attune.Action) {
-	t.Helper()
-	manifest := attune.Manifest{Ref: ref, Version: "1.0.0", Policy: p}
-	for _, a := range actions {
-		a.Pack, a.RunnerType, a.EntryPoint, a.TimeoutSeconds, a.Network = ref, attune.RunnerShell, "a.sh", 60, attune.NetworkNone
-		a.Resources = attune.Resources{CPU: 1, MemoryBytes: 1 << 28, Pids: 10, TmpBytes: 1 << 20}
-		manifest.Actions = append(manifest.Actions, a)
-	}
-	serve(t, db, manifest)
 }
 
 // disturbance is a party that makes it hard for the others until its context ends.

@@ -47,8 +47,8 @@ func seed(t *testing.T) (number uint64, given bool) {
 	return number, true
 }
 
-// TestRandomHistoriesKeepTheContract lets everything happen at once that the queue must bear, and has every commit judged. A
-// seed fixes the policies and what each party decides, not how the parties' steps interleave.
+// TestRandomHistoriesKeepTheContract lets everything happen at once that the queue must bear, and has every commit
+// judged. A seed fixes the policies and what each party decides, not how the parties' steps interleave.
 func TestRandomHistoriesKeepTheContract(t *testing.T) {
 	t.Parallel()
 	number, given := seed(t)

@@ -73,8 +73,8 @@ func TestTrapTicketsAreNotCommitOrder(t *testing.T) {
 	expectGood(t, recorder)
 }
 
-// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had. In this
-// database, a transaction has one snapshot unless it says otherwise.
+// TestTrapCountOlderThanTheLock: two workers wait for the admission lock at the same time, with one slot to be had.
+// In this database, a transaction has one snapshot unless it says otherwise.
 func TestTrapCountOlderThanTheLock(t *testing.T) {
 	t.Parallel()
 	before, recorder, url := setupRecorded(t, action("one", 1))
@@ -91,13 +91,13 @@ func TestTrapCountOlderThanTheLock(t *testing.T) {
 	err := q.admission(t.Context(), func(pgx.Tx) error {
 		for _, life := range lives {
 			workers.Go(func() {
-				a, _, err := q.admit(t.Context(), life, 2)
+				a, err := q.admit(t.Context(), life, 2)
 				if err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				given = append(given, a...)
+				given = append(given, a.claims...)
 			})
 		}
 		awaitBlockedBy(t, q, 2)
@@ -123,11 +123,11 @@ func TestTrapLockedHeadIsNotSkipped(t *testing.T) {
 			return err
 		}
 		go func() {
-			a, _, err := q.admit(t.Context(), life, 1)
+			a, err := q.admit(t.Context(), life, 1)
 			if err != nil {
 				t.Error(err)
 			}
-			given <- a
+			given <- a.claims
 		}()
 		awaitBlockedBy(t, q, 1)
 		return nil
@@ -146,7 +146,8 @@ func TestTrapLocksEndWithTheirTransaction(t *testing.T) {
 	t.Parallel()
 	q, _, _ := setupRecorded(t, action("one", 1))
 	e := submit(t, q, "ops.one")
-	if _, err := q.SetPolicy(t.Context(), attune.Scope{}, attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}}); err != nil {
+	if _, err := q.SetPolicy(t.Context(), attune.Scope{},
+		attune.Policy{Concurrency: &attune.Concurrency{Limit: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	admit(t, q, "w", 1)
@@ -174,7 +175,8 @@ func TestTrapNotificationsAreFewAndEmpty(t *testing.T) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	// Another process is known by its name, and while there is none nobody is notified.
-	if _, err := conn.Exec(t.Context(), `set application_name = 'listens to `+WakeChannel+`'; listen `+WakeChannel); err != nil {
+	if _, err := conn.Exec(t.Context(),
+		`set application_name = 'listens to `+WakeChannel+`'; listen `+WakeChannel); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -191,7 +193,8 @@ func TestTrapNotificationsAreFewAndEmpty(t *testing.T) {
 		t.Error(err)
 	}
 	// One that is known to come after all of the others.
-	if _, err := storagetest.ReopenDB(t, url).Pool().Exec(t.Context(), "select pg_notify($1, 'last')", WakeChannel); err != nil {
+	if _, err := storagetest.ReopenDB(t, url).Pool().Exec(t.Context(), "select pg_notify($1, 'last')",
+		WakeChannel); err != nil {
 		t.Fatal(err)
 	}
 	for sent := 0; ; sent++ {

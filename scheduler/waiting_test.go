@@ -12,7 +12,8 @@ func maxWait(seconds int) attune.Policy { return attune.Policy{MaxWaitSeconds: &
 // lengthen makes all waits longer than they were.
 func lengthen(t *testing.T, q *Queue, seconds int) {
 	t.Helper()
-	execute(t, q, `update waiting set queued_at = queued_at - $1 * interval '1 second', wait_until = wait_until - $1 * interval '1 second'`, seconds)
+	execute(t, q, `update waiting set queued_at = queued_at - $1 * interval '1 second',
+		wait_until = wait_until - $1 * interval '1 second'`, seconds)
 }
 
 func expire(t *testing.T, q *Queue) {

@@ -60,8 +60,8 @@ func (q *Queue) tellWaiters(ctx context.Context) {
 	}
 }
 
-// notifyOthers sends the wake-ups of this process. They are sent from here and not from the transactions that cause them,
-// since NOTIFY inside a transaction serializes commits; and not at all while no other process listens.
+// notifyOthers sends the wake-ups of this process. They are sent from here and not from the transactions that cause
+// them, since NOTIFY inside a transaction serializes commits; and not at all while no other process listens.
 func (q *Queue) notifyOthers(ctx context.Context, listener *storage.Listener) {
 	poll := time.NewTicker(DefaultPollInterval)
 	defer poll.Stop()

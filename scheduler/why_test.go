@@ -22,13 +22,15 @@ func why(t *testing.T, q *Queue, e attune.Execution) attune.Explanation {
 }
 
 // wantGate checks all of a gate but its times.
-func wantGate(t *testing.T, x attune.Explanation, position int, want attune.Gate, words string, holders ...Claim) attune.Gate {
+func wantGate(t *testing.T, x attune.Explanation, position int, want attune.Gate, words string,
+	holders ...Claim) attune.Gate {
 	t.Helper()
 	if x.Status != attune.StatusQueued || x.Position == nil || *x.Position != position || x.Gate == nil {
 		t.Fatalf("it is %s at %v behind %+v: %s", x.Status, x.Position, x.Gate, x.Summary)
 	}
 	g := *x.Gate
-	if g.Kind != want.Kind || g.Scope != want.Scope || g.Limit != want.Limit || g.Taken != want.Taken || g.WindowSeconds != want.WindowSeconds {
+	if g.Kind != want.Kind || g.Scope != want.Scope || g.Limit != want.Limit || g.Taken != want.Taken ||
+		g.WindowSeconds != want.WindowSeconds {
 		t.Errorf("it waits for %+v, want %+v", g, want)
 	}
 	if !strings.Contains(x.Summary, words) || !strings.Contains(x.Summary, fmt.Sprintf("number %d ", position)) {
@@ -37,7 +39,8 @@ func wantGate(t *testing.T, x attune.Explanation, position int, want attune.Gate
 	var held []string
 	for _, h := range g.Holders {
 		held = append(held, h.Execution)
-		if h.Worker == "" || h.Action == "" || h.ScheduledAt.IsZero() || h.StartedAt == nil == (h.Status == attune.StatusRunning) {
+		if h.Worker == "" || h.Action == "" || h.ScheduledAt.IsZero() ||
+			h.StartedAt == nil == (h.Status == attune.StatusRunning) {
 			t.Errorf("a holder is %+v", h)
 		}
 	}
@@ -135,7 +138,8 @@ func TestWhyBackoff(t *testing.T) {
 	fail(t, q, admit(t, q, "w", 1)[0], a.Retry, 1)
 	x := why(t, q, e)
 	got := get(t, q, e.ID)
-	if g := x.Gate; x.Position != nil || g == nil || g.Kind != attune.GateBackoff || g.Taken != 1 || !g.OpensAt.Equal(*got.RetryAt) ||
+	if g := x.Gate; x.Position != nil || g == nil || g.Kind != attune.GateBackoff || g.Taken != 1 ||
+		!g.OpensAt.Equal(*got.RetryAt) ||
 		!x.ExpectedStartAt.Equal(*got.RetryAt) || !strings.Contains(x.Summary, "once") {
 		t.Errorf("it says %+v, %+v", x, x.Gate)
 	}
@@ -171,19 +175,21 @@ func TestWhyWorkers(t *testing.T) {
 		t.Errorf("with a free worker it says %+v", x.Gate)
 	}
 	submit(t, q, "ops.a")
-	claims, _, err := q.admit(t.Context(), life, 2)
-	if err != nil || len(claims) != 2 {
-		t.Fatalf("admitted %v, %v", ids(claims), err)
+	claims := admitAs(t, q, life, 2)
+	if len(claims) != 2 {
+		t.Fatalf("admitted %v", ids(claims))
 	}
 	next := submit(t, q, "ops.a")
 	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
 		"all 2 slots of the workers that are alive are taken", claims...)
 	withWorker(t, q, "gone", 5, false)
 	submit(t, q, "ops.a")
-	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2}, "all 2 slots", claims...)
+	wantGate(t, why(t, q, next), 1, attune.Gate{Kind: attune.GateWorkers, Scope: "global", Limit: 2, Taken: 2},
+		"all 2 slots", claims...)
 	// The executions on a dead worker say nothing about when there will be another one.
-	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id, image_digest,
-		parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now() from waiting limit 1`)
+	execute(t, q, `insert into finished select gen_random_uuid(), '', 1, action, pack, pack_version, installation_id,
+			image_digest, parameters, 'completed', '', 0, null, null, 'w', now(), now(), now() - interval '1 minute', now()
+		from waiting limit 1`)
 	expireLease(t, q, "w")
 	x := why(t, q, next)
 	wantGate(t, x, 1, none, "no worker is alive")
@@ -205,7 +211,8 @@ func TestWhyExpectsByRecentDurations(t *testing.T) {
 	for _, c := range admit(t, q, "w", 2) {
 		begin(t, q, "w", c)
 	}
-	execute(t, q, `update slots set started_at = clock_timestamp() - number * interval '40 seconds' where status <> 'free'`)
+	execute(t, q, `update slots set started_at = clock_timestamp() - number * interval '40 seconds'
+		where status <> 'free'`)
 	now := time.Now()
 	for i, after := range []time.Duration{20, 60, 120, 160, 220} {
 		x := why(t, q, submit(t, q, "ops.a"))
@@ -224,7 +231,8 @@ func TestWhyWhenNothingHoldsIt(t *testing.T) {
 		x.Summary != "It is number 1 in its queue, and its turn comes at once." {
 		t.Errorf("the first: %+v", x)
 	}
-	if x := why(t, q, second); x.Gate != nil || *x.Position != 2 || x.Summary != "It is number 2 in its queue, and its turn comes at once." {
+	if x := why(t, q, second); x.Gate != nil || *x.Position != 2 ||
+		x.Summary != "It is number 2 in its queue, and its turn comes at once." {
 		t.Errorf("the second: %+v", x)
 	}
 	c := wantAdmitted(t, q, 1, first)[0]

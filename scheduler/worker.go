@@ -51,7 +51,8 @@ const heartbeatInterval = lease / 3
 //
 //	recovering ──► working ──► draining ──► ended
 //
-// Recovering settles what an earlier life left, working admits as much as there are slots for, draining waits for what runs.
+// Recovering settles what an earlier life left, working admits as much as there are slots for, draining waits for
+// what runs.
 type Worker struct {
 	WorkerConfig
 	life     workerLife
@@ -93,9 +94,9 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	}, nil
 }
 
-// Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs gets
-// DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could not begin, or
-// that it was forgotten.
+// Run works until ctx ends, then drains: nothing new is taken, what has not begun goes back to the queue, what runs
+// gets DrainTimeout to end by itself. It returns when no sandbox of the worker is left. An error says that it could
+// not begin, or that it was forgotten.
 func (w *Worker) Run(ctx context.Context) error {
 	life := context.WithoutCancel(ctx)
 	var giveUp context.CancelFunc
@@ -163,23 +164,23 @@ func (w *Worker) admit(ctx context.Context) error {
 		if free < 1 || !w.Executor.Ready() {
 			return nil
 		}
-		claims, left, err := w.Queue.admit(ctx, w.life, free)
+		given, err := w.Queue.admit(ctx, w.life, free)
 		if err != nil {
 			w.unheard = true
 			return err
 		}
-		w.waiting.Store(left > 0)
-		for i := range claims {
-			w.hold(context.WithoutCancel(ctx), &claims[i], w.attempt)
+		w.waiting.Store(given.left > 0)
+		for i := range given.claims {
+			w.hold(context.WithoutCancel(ctx), &given.claims[i], w.attempt)
 		}
-		if left == 0 || len(claims) < min(free, maxAdmission) {
+		if given.left == 0 || len(given.claims) < min(free, maxAdmission) {
 			return nil
 		}
 	}
 }
 
-// stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given without
-// its hearing of it, or in an earlier life, and has not begun: it ends here.
+// stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given
+// without its hearing of it, or in an earlier life, and has not begun: it ends here.
 func (w *Worker) stopCancelled(ctx context.Context) {
 	claims, err := w.Queue.canceling(ctx, w.life)
 	if err != nil && ctx.Err() == nil {

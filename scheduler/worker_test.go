@@ -174,7 +174,8 @@ func TestSlotIsKeptUntilTheSandboxIsGone(t *testing.T) {
 	}, action("one", 1))
 	stop := b.work(t, nil)
 	first, second := submit(t, b.Queue, "ops.one"), submit(t, b.Queue, "ops.one")
-	for len(lost) == 0 && pause(t.Context(), time.Millisecond) {
+	for len(lost) == 0 {
+		pause(t.Context(), time.Millisecond)
 	}
 	stop()
 	if e := get(t, b.Queue, first.ID); e.Status.Terminal() {

@@ -10,8 +10,8 @@ import (
 )
 
 // writesQueue finds a statement that changes a table of the queue.
-var writesQueue = regexp.MustCompile(`(?i)\b(insert\s+into|update|delete\s+from|truncate(\s+table)?|merge\s+into)\s+(only\s+)?` +
-	`(policies|gates|starts|queues|heads|waiting|delayed|slots|workers|finished|attempts|idempotency_keys)\b`)
+var writesQueue = regexp.MustCompile(`(?i)\b(insert\s+into|update|delete\s+from|truncate(\s+table)?|merge\s+into)\s+` +
+	`(only\s+)?(policies|gates|starts|queues|heads|waiting|delayed|slots|workers|finished|attempts|idempotency_keys)\b`)
 
 // TestOnlyTheSchedulerWritesTheQueue: order and limits are argued from the statements in this folder, so there are no
 // others. migrations make the tables; bench is a module of its own that fills databases of its own.

@@ -27,7 +27,7 @@ type DB struct {
 }
 
 // Open connects to a database whose schema is up to date. The URL may set whatever pgxpool and PostgreSQL understand,
-// such as pool_max_conns or statement_timeout, but for the isolation of transactions. The caller closes it.
+// such as pool_max_conns or statement_timeout, except the isolation of transactions. The caller closes it.
 func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -40,10 +40,10 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 		"application_name":                    "attune",
 		"statement_timeout":                   "30s",
 		"idle_in_transaction_session_timeout": "60s",
-		// Compiling a statement takes longer than any of ours, and the planner's guesses at busy tables ask for it.
+		// Compiling a statement takes longer than running it, and the planner's guesses at busy tables ask for it.
 		"jit": "off",
-		// Nor is there time to plan anew each time. The tables of the queue fill and empty within seconds, so one plan must
-		// suit every size: the one that uses the indexes.
+		// Planning each time takes too long as well. The tables of the queue fill and empty within seconds, so one plan
+		// must suit every size: the one that uses the indexes.
 		"plan_cache_mode": "force_generic_plan",
 		"enable_seqscan":  "off",
 	}
@@ -77,9 +77,8 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 	return db, nil
 }
 
-// isolate has each statement take a snapshot of its own: where a lock is taken, what comes after it must see what was
-// committed before. The server's, the database's or the role's default may be meant for others, and gives way; an URL is
-// meant for us, so one that asks for what we cannot do is refused.
+// isolate gives each statement its own snapshot: a statement that follows a lock must see what was committed before it.
+// This overrides the default of the server, the database or the role. A URL that asks for another level is refused.
 func isolate(params map[string]string) error {
 	const name, level = "default_transaction_isolation", "read committed"
 	if asked, set := params[name]; set && !strings.EqualFold(asked, level) {
@@ -89,11 +88,11 @@ func isolate(params map[string]string) error {
 	return nil
 }
 
-// Pool is for the scheduler, which writes its own statements. Others use the nouns.
+// Pool is for the scheduler, which writes its own statements. Other packages use the nouns.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Close waits until every connection has been given back, and closes them.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ping tells whether the database answers.
+// Ping fails unless the database answers.
 func (db *DB) Ping(ctx context.Context) error { return Translate("ping database", db.pool.Ping(ctx)) }

@@ -157,11 +157,13 @@ func TestPoolLimitsItself(t *testing.T) {
 	if got := db.Pool().Config().MaxConns; got != 16 {
 		t.Errorf("%d connections by default", got)
 	}
-	if got := storagetest.ReopenDB(t, withQuery(t, databaseURL, "pool_max_conns", "3")).Pool().Config().MaxConns; got != 3 {
+	few := storagetest.ReopenDB(t, withQuery(t, databaseURL, "pool_max_conns", "3"))
+	if got := few.Pool().Config().MaxConns; got != 3 {
 		t.Errorf("%d connections, 3 were asked for", got)
 	}
 	var name, timeout string
-	if err := db.Pool().QueryRow(t.Context(), `select current_setting('application_name'), current_setting('statement_timeout')`).
+	if err := db.Pool().QueryRow(t.Context(),
+		`select current_setting('application_name'), current_setting('statement_timeout')`).
 		Scan(&name, &timeout); err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +190,10 @@ func TestStatementsHaveTheirOwnSnapshots(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ setting, option string }{
 		"of the database": {setting: `alter database %I set default_transaction_isolation = 'repeatable read'`},
-		"of the role":     {setting: `alter role current_user in database %I set default_transaction_isolation = 'serializable'`},
-		"of the options":  {option: `-c default_transaction_isolation=serializable`},
+		"of the role": {
+			setting: `alter role current_user in database %I set default_transaction_isolation = 'serializable'`,
+		},
+		"of the options": {option: `-c default_transaction_isolation=serializable`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,7 +211,8 @@ func TestStatementsHaveTheirOwnSnapshots(t *testing.T) {
 			}
 			db := storagetest.ReopenDB(t, databaseURL)
 			var level string
-			if err := db.Pool().QueryRow(t.Context(), `show transaction_isolation`).Scan(&level); err != nil || level != "read committed" {
+			err := db.Pool().QueryRow(t.Context(), `show transaction_isolation`).Scan(&level)
+			if err != nil || level != "read committed" {
 				t.Errorf("transactions are %s (%v)", level, err)
 			}
 		})

@@ -14,20 +14,20 @@ import (
 )
 
 // Translate is the one place where a database error becomes an error of ours. No rows turns into the CodeNotFound error
-// among people, a broken unique or foreign key into the CodeConflict one; where the caller gave none, both stay internal.
-// A database that cannot be reached or is too busy is CodeUnavailable. PostgreSQL's words are only ever the cause, for
-// the log. An *attune.Error passes through as it is.
-func Translate(doing string, err error, people ...*attune.Error) error {
+// among public, a broken unique or foreign key into the CodeConflict one; where the caller gave none, both stay
+// internal. A database that cannot be reached or is too busy is CodeUnavailable. PostgreSQL's words are only ever the
+// cause, for the log. An *attune.Error passes through as it is.
+func Translate(doing string, err error, public ...*attune.Error) error {
 	if err == nil || attune.CodeOf(err) != "" {
 		return err
 	}
 	cause := fmt.Errorf("%s: %w", doing, err)
 	code := databaseCode(err)
-	for _, e := range people {
+	for _, e := range public {
 		if e.Code == code {
-			said := *e
-			said.Cause = cause
-			return &said
+			translated := *e
+			translated.Cause = cause
+			return &translated
 		}
 	}
 	if code == attune.CodeUnavailable {
@@ -36,7 +36,7 @@ func Translate(doing string, err error, people ...*attune.Error) error {
 	return cause
 }
 
-// databaseCode is empty for an error that nobody can do anything about.
+// databaseCode is empty for an error that callers can do nothing about.
 func databaseCode(err error) attune.Code {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return attune.CodeNotFound
@@ -60,7 +60,7 @@ func sqlStateCode(state string) attune.Code {
 	switch state {
 	case "23505", "23503": // unique_violation, foreign_key_violation
 		return attune.CodeConflict
-	case "57014", "55P03", "40001", "40P01": // query_canceled by its timeout, lock_not_available, serialization, deadlock
+	case "57014", "55P03", "40001", "40P01": // query_canceled (timeout), lock_not_available, serialization, deadlock
 		return attune.CodeUnavailable
 	}
 	switch state[:min(2, len(state))] {

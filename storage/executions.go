@@ -19,8 +19,8 @@ type Executions struct{ pool *pgxpool.Pool }
 
 // Pages of a listing.
 const (
-	DefaultListLimit = 50
-	MaxListLimit     = 500
+	defaultListLimit = 50
+	maxListLimit     = 500
 )
 
 // ExecutionFilter narrows a listing; its zero value is everything.
@@ -32,20 +32,20 @@ type ExecutionFilter struct {
 	Since time.Time
 	// Allowed, where not empty, limits the listing to these packs, as Token.Packs does.
 	Allowed []string
-	// Cursor is the one that the page before returned.
+	// Cursor is the one that came with the page before.
 	Cursor string
-	// Limit is DefaultListLimit when 0 and at most MaxListLimit.
+	// Limit is defaultListLimit when 0 and at most maxListLimit.
 	Limit int
 }
 
 // executionColumns are what scanExecution reads, of the view executions as e.
-const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason, e.attempt,
-	e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at, e.finished_at, e.retry_at,
-	e.usage, e.outputs,
+const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e.image_digest, e.status, e.reason,
+	e.attempt, e.parameters, e.result, e.failure, e.exit_code, e.worker, e.created_at, e.scheduled_at, e.started_at,
+	e.finished_at, e.retry_at, e.usage, e.outputs,
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
-// listColumns leave out results, which may have a megabyte each, and the files that were left.
+// listColumns leave out results, which may have a megabyte each, and output files.
 var listColumns = strings.NewReplacer("e.result", "null::json", "e.outputs", "null::json").Replace(executionColumns)
 
 // Get returns one execution, with its position while it waits and the attempts that failed.
@@ -62,8 +62,9 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 	if err != nil || e.Attempt == 1 {
 		return e, Translate("get execution", err, noExecution(id))
 	}
-	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `select attempt, status, reason, exit_code, failure, worker,
-		scheduled_at, started_at, finished_at, usage, outputs from attempts where execution_id = $1 order by attempt`, id)
+	e.Attempts, err = list(ctx, db, "list attempts", scanAttempt, `select attempt, status, reason, exit_code, failure,
+		worker, scheduled_at, started_at, finished_at, usage, outputs
+		from attempts where execution_id = $1 order by attempt`, id)
 	return e, err
 }
 
@@ -72,21 +73,22 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Execution, string, error) {
 	limit := f.Limit
 	if limit <= 0 {
-		limit = DefaultListLimit
+		limit = defaultListLimit
 	}
-	limit = min(limit, MaxListLimit)
+	limit = min(limit, maxListLimit)
 	where, args, err := f.conditions()
 	if err != nil {
 		return nil, "", err
 	}
 	from := `executions e where ` + where
-	args = append(args, limit+1) // one more than asked tells whether there is a next page
+	args = append(args, limit+1) // one more shows whether there is a next page
 	newest := fmt.Sprintf(`order by e.id desc limit $%d`, len(args))
 	if packs := f.packs(); len(packs) > 0 && f.Action == "" {
 		args = append(args, packs)
 		from = fmt.Sprintf(ofPacks, where, newest, len(args))
 	}
-	found, err := list(ctx, s.pool, "list executions", scanExecution, `select `+listColumns+` from `+from+` `+newest, args...)
+	found, err := list(ctx, s.pool, "list executions", scanExecution,
+		`select `+listColumns+` from `+from+` `+newest, args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err
 	}
@@ -94,15 +96,15 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 	return found, encodeCursor(found[limit-1]), nil
 }
 
-// ofPacks takes of the history the newest of each action that ever had a queue, and then the newest of these: every end of an
-// execution would pay for an index by pack.
+// ofPacks takes the newest finished executions of each action that ever had a queue, and then the newest of these. An
+// index by pack would cost something at the end of every execution.
 const ofPacks = `(
 	(select * from executions e where e.status in ('queued', 'scheduled', 'running', 'canceling') and %[1]s %[2]s)
 	union all
 	select e.* from (select distinct action from queues where pack = any($%[3]d::text[])) known cross join lateral (
 		select * from executions e where e.action = known.action and e.finished_at is not null and %[1]s %[2]s) e) e`
 
-// packs are those that the listing is limited to, none when it is not.
+// packs are the packs that the listing is limited to; none means all.
 func (f *ExecutionFilter) packs() []string {
 	if f.Pack != "" {
 		return []string{f.Pack}
@@ -110,7 +112,7 @@ func (f *ExecutionFilter) packs() []string {
 	return f.Allowed
 }
 
-// conditions builds only the ones that are asked for, so that each combination can use its index.
+// conditions has only the conditions that are asked for, so that each combination can use its index.
 func (f *ExecutionFilter) conditions() (string, []any, error) {
 	all := []string{"true"}
 	var args []any
@@ -131,7 +133,7 @@ func (f *ExecutionFilter) conditions() (string, []any, error) {
 		add("e.status = any(?::text[])", f.Statuses)
 	}
 	if !f.Since.IsZero() {
-		// The second condition spares the partitions that are older; ids may come from another clock than times.
+		// The second condition skips older partitions. Ids and times may come from different clocks.
 		add("e.created_at >= ? and e.id >= uuid_floor(?::timestamptz - interval '1 hour')", f.Since, f.Since)
 	}
 	if len(f.Allowed) > 0 {
@@ -147,7 +149,7 @@ func (f *ExecutionFilter) conditions() (string, []any, error) {
 	return strings.Join(all, " and "), args, nil
 }
 
-// A cursor is opaque to those who carry it; inside is the id of the page's last row.
+// A cursor is opaque to clients. It holds the id of the page's last row.
 func encodeCursor(last attune.Execution) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(last.ID))
 }
@@ -167,13 +169,13 @@ func noExecution(id string) *attune.Error {
 
 func scanExecution(row pgx.Row) (e attune.Execution, err error) {
 	err = row.Scan(&e.ID, &e.Action, &e.Pack, &e.PackVersion, &e.Key, &e.ImageDigest, &e.Status, &e.Reason, &e.Attempt,
-		&e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt, &e.StartedAt, &e.FinishedAt,
-		&e.RetryAt, &e.Usage, &e.Outputs, &e.Position)
+		&e.Parameters, &e.Result, &e.Failure, &e.ExitCode, &e.Worker, &e.CreatedAt, &e.ScheduledAt, &e.StartedAt,
+		&e.FinishedAt, &e.RetryAt, &e.Usage, &e.Outputs, &e.Position)
 	return e, err
 }
 
 func scanAttempt(row pgx.Row) (a attune.Attempt, err error) {
-	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt, &a.FinishedAt,
-		&a.Usage, &a.Outputs)
+	err = row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Failure, &a.Worker, &a.ScheduledAt, &a.StartedAt,
+		&a.FinishedAt, &a.Usage, &a.Outputs)
 	return a, err
 }

@@ -24,19 +24,21 @@ func insert(t *testing.T, db *storage.DB, pack, action string, status attune.Sta
 		t.Fatal(err)
 	}
 	into := map[attune.Status]string{
-		attune.StatusQueued: `insert into waiting (id, queue_id, ticket, action, pack, pack_version, installation_id, image_digest,
-				parameters, created_at, queued_at)
+		attune.StatusQueued: `insert into waiting (id, queue_id, ticket, action, pack, pack_version, installation_id,
+				image_digest, parameters, created_at, queued_at)
 			select uuid_v7(at), $1, nextval('tickets'), $2, $3, '1.0.0', gen_random_uuid(), 'sha256:' || $2, '{"n": 1}', at, at`,
-		attune.StatusRunning: `insert into slots (worker, number, status, id, queue_id, ticket, attempt, action, pack, pack_version,
-				installation_id, image_digest, parameters, created_at, queued_at, scheduled_at, started_at)
+		attune.StatusRunning: `insert into slots (worker, number, status, id, queue_id, ticket, attempt, action, pack,
+				pack_version, installation_id, image_digest, parameters, created_at, queued_at, scheduled_at, started_at)
 			select 'w', n, 'running', uuid_v7(at), $1, nextval('tickets'), 1, $2, $3, '1.0.0',
 				gen_random_uuid(), 'sha256:' || $2, '{"n": 1}', at, at, at, at`,
-		attune.StatusCompleted: `insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest,
-				parameters, status, result, worker, created_at, scheduled_at, started_at, finished_at)
+		attune.StatusCompleted: `insert into finished (id, queue_key, attempt, action, pack, pack_version,
+				installation_id, image_digest, parameters, status, result, worker, created_at, scheduled_at,
+				started_at, finished_at)
 			select uuid_v7(at), left($1::int::text, 0), 1, $2, $3, '1.0.0', gen_random_uuid(), 'sha256:' || $2,
 				'{"n": 1}', 'completed', 'null', 'w', at, at, at, at`,
 	}[status]
-	rows, err := db.Pool().Query(ctx, into+` from (select n, clock_timestamp() + (n - $4) * interval '1 second' as at from generate_series(1, $4::int) n) times
+	rows, err := db.Pool().Query(ctx, into+` from (select n, clock_timestamp() + (n - $4) * interval '1 second' as at
+			from generate_series(1, $4::int) n) times
 		order by n returning id::text`, queue, action, pack, n)
 	if err != nil {
 		t.Fatal(err)
@@ -65,14 +67,16 @@ func TestExecutionWithItsPosition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Position == nil || *got.Position != 3 || string(got.Parameters) != `{"n": 1}` || got.Result != nil || got.Failure != nil {
+	if got.Position == nil || *got.Position != 3 || string(got.Parameters) != `{"n": 1}` ||
+		got.Result != nil || got.Failure != nil {
 		t.Errorf("execution is %+v", got)
 	}
-	if _, err := db.Pool().Exec(ctx, `with gone as (delete from waiting where id = $1 returning *)
+	_, err = db.Pool().Exec(ctx, `with gone as (delete from waiting where id = $1 returning *)
 		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters,
 			status, exit_code, reason, failure, created_at, finished_at)
 		select id, '', attempt, action, pack, pack_version, installation_id, image_digest, parameters,
-			'failed', 3, 'exception', '{"error": "a \u0000 b", "error_type": "E"}', created_at, now() from gone`, ids[0]); err != nil {
+			'failed', 3, 'exception', '{"error": "a \u0000 b", "error_type": "E"}', created_at, now() from gone`, ids[0])
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err = db.Executions.Get(ctx, ids[2]); err != nil || *got.Position != 2 {
@@ -126,7 +130,9 @@ func TestExecutionListing(t *testing.T) {
 
 func TestExecutionPages(t *testing.T) {
 	t.Parallel()
-	for _, filter := range []storage.ExecutionFilter{{Limit: 3}, {Limit: 3, Pack: "weather"}, {Limit: 3, Allowed: []string{"weather", "traffic"}}} {
+	for _, filter := range []storage.ExecutionFilter{
+		{Limit: 3}, {Limit: 3, Pack: "weather"}, {Limit: 3, Allowed: []string{"weather", "traffic"}},
+	} {
 		db := storagetest.OpenDB(t)
 		insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 4)
 		insert(t, db, "weather", "weather.report", attune.StatusCompleted, 3)
@@ -174,7 +180,8 @@ func TestDigestsOfOpenExecutionsAreKept(t *testing.T) {
 	t.Parallel()
 	db := storagetest.OpenDB(t)
 	pending(t, db, manifest("weather", "1.0.0", "a"))
-	if _, err := db.Pool().Exec(t.Context(), `update packs set version = '1.0.0', image_digest = 'sha256:serves'`); err != nil {
+	const serve = `update packs set version = '1.0.0', image_digest = 'sha256:serves'`
+	if _, err := db.Pool().Exec(t.Context(), serve); err != nil {
 		t.Fatal(err)
 	}
 	insert(t, db, "p", "p.queued", attune.StatusQueued, 2)
@@ -217,8 +224,9 @@ func TestWorkers(t *testing.T) {
 // register makes a worker known, with a lease that holds.
 func register(t *testing.T, db *storage.DB, worker string, capacity int) {
 	t.Helper()
-	if _, err := db.Pool().Exec(t.Context(), `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
-		values ($1, gen_random_uuid(), $2, '{"zone": "a"}', now(), now() + interval '15 seconds')`, worker, capacity); err != nil {
+	_, err := db.Pool().Exec(t.Context(), `insert into workers (name, life, capacity, labels, started_at, lease_expires_at)
+		values ($1, gen_random_uuid(), $2, '{"zone": "a"}', now(), now() + interval '15 seconds')`, worker, capacity)
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -226,7 +234,8 @@ func register(t *testing.T, db *storage.DB, worker string, capacity int) {
 // expire makes a worker's lease run out.
 func expire(t *testing.T, db *storage.DB, worker string) {
 	t.Helper()
-	if _, err := db.Pool().Exec(t.Context(), `update workers set lease_expires_at = now() - interval '1 second' where name = $1`, worker); err != nil {
+	const expired = `update workers set lease_expires_at = now() - interval '1 second' where name = $1`
+	if _, err := db.Pool().Exec(t.Context(), expired, worker); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,9 +21,11 @@ type Installations struct{ pool *pgxpool.Pool }
 const installationColumns = `i.id, i.pack, i.version, i.archive_sha256, i.status, i.phase, i.error, i.image_digest,
 	i.created_at, i.started_at, i.finished_at`
 
-// Create records an archive that lies in the pack bucket as a pending installation, and its pack when that is new. The
+// Create records an archive in the pack bucket as a pending installation, and its pack when that is new. The
 // caller notifies the workers afterwards.
-func (s *Installations) Create(ctx context.Context, m attune.Manifest, archiveSHA256 string) (attune.Installation, error) {
+func (s *Installations) Create(
+	ctx context.Context, m attune.Manifest, archiveSHA256 string,
+) (attune.Installation, error) {
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return attune.Installation{}, Translate("encode manifest", err)
@@ -35,8 +37,9 @@ func (s *Installations) Create(ctx context.Context, m attune.Manifest, archiveSH
 		if err != nil {
 			return err
 		}
-		made, err = scanInstallation(tx.QueryRow(ctx, `insert into installations as i (id, pack, version, archive_sha256, manifest)
-			values ($1, $2, $3, $4, $5) returning `+installationColumns, newID(), m.Ref, m.Version, archiveSHA256, manifest))
+		made, err = scanInstallation(tx.QueryRow(ctx, `insert into installations as i
+			(id, pack, version, archive_sha256, manifest) values ($1, $2, $3, $4, $5) returning `+installationColumns,
+			newID(), m.Ref, m.Version, archiveSHA256, manifest))
 		return err
 	})
 	return made, Translate("create installation", err,
@@ -76,11 +79,14 @@ func (s *Installations) Manifest(ctx context.Context, id string) (attune.Manifes
 	return m, Translate("get manifest", err, noInstallation(id))
 }
 
-// Archive returns the manifest and the archive's digest of the newest installation of a version, or of the newest at
-// all when version is empty; it is what is needed to install again.
-func (s *Installations) Archive(ctx context.Context, pack, version string) (m attune.Manifest, sha256 string, err error) {
+// Archive returns what it takes to install a version again: manifest and archive digest of its newest installation. An
+// empty version takes the newest installation of all.
+func (s *Installations) Archive(
+	ctx context.Context, pack, version string,
+) (m attune.Manifest, sha256 string, err error) {
 	err = s.pool.QueryRow(ctx, `select manifest, archive_sha256 from installations
-		where pack = $1 and ($2 = '' or version = $2) order by created_at desc, id desc limit 1`, pack, version).Scan(&m, &sha256)
+		where pack = $1 and ($2 = '' or version = $2)
+		order by created_at desc, id desc limit 1`, pack, version).Scan(&m, &sha256)
 	return m, sha256, Translate("get archive of pack", err,
 		attune.Errorf(attune.CodeNotFound, "there is no archive of pack %q in that version", pack))
 }
@@ -99,8 +105,7 @@ func (s *Installations) Action(ctx context.Context, installationID, actionRef st
 	return attune.Action{}, noAction(actionRef)
 }
 
-// Digests returns the images that must be kept: those of the versions that serve and those of the executions that are
-// not over.
+// Digests returns the images that must be kept: of the versions that serve, and of the executions that have not ended.
 func (s *Installations) Digests(ctx context.Context) ([]string, error) {
 	return list(ctx, s.pool, "list image digests", scanText, `select image_digest from packs where image_digest <> ''
 		union select image_digest from waiting

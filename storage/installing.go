@@ -10,8 +10,8 @@ import (
 	"attune"
 )
 
-// Claim gives the worker the oldest pending installation of a pack that nobody is installing; nil when there is none.
-// What a worker held whose lease has run out goes back to pending first: a build may safely be done twice, since
+// Claim gives the worker the oldest pending installation of a pack that no worker is installing; nil when there is
+// none. First it releases the installations of workers whose lease has run out. A build may safely be done twice, since
 // activation is guarded by the worker's name.
 func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Installation, attune.Manifest, error) {
 	if _, err := s.pool.Exec(ctx, `update installations i set status = 'pending', worker = '', phase = 'queued'
@@ -33,8 +33,11 @@ func (s *Installations) Claim(ctx context.Context, worker string) (*attune.Insta
 	}
 }
 
-func (s *Installations) claim(ctx context.Context, worker string) (i attune.Installation, m attune.Manifest, err error) {
-	err = s.pool.QueryRow(ctx, `update installations i set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
+func (s *Installations) claim(
+	ctx context.Context, worker string,
+) (i attune.Installation, m attune.Manifest, err error) {
+	err = s.pool.QueryRow(ctx, `update installations i
+		set status = 'installing', phase = 'fetch', worker = $1, started_at = now()
 		where id = (
 			select id from installations p where status = 'pending'
 			and not exists (select from installations o where o.pack = p.pack and o.status = 'installing')
@@ -44,13 +47,14 @@ func (s *Installations) claim(ctx context.Context, worker string) (i attune.Inst
 	return i, m, err
 }
 
-// SetPhase records how far the worker has come with what it claimed.
+// SetPhase records how far the worker has come with an installation that it has claimed.
 func (s *Installations) SetPhase(ctx context.Context, id, worker string, phase attune.InstallationPhase) error {
 	return Translate("set installation phase", change(ctx, s.pool, `update installations set phase = $3
 		where id = $1 and worker = $2 and status = 'installing'`, id, worker, phase), NotHeld(id))
 }
 
-// Fail ends what the worker claimed; message is for people. The version that served before goes on serving.
+// Fail ends an installation that the worker has claimed; message is for people. The version that served before goes on
+// serving.
 func (s *Installations) Fail(ctx context.Context, id, worker, message string) error {
 	// PostgreSQL takes neither broken UTF-8 nor NUL, and a message may quote what a tool printed.
 	message = strings.ReplaceAll(strings.ToValidUTF8(message, "\uFFFD"), "\x00", "\uFFFD")
@@ -59,15 +63,11 @@ func (s *Installations) Fail(ctx context.Context, id, worker, message string) er
 		where id = $1 and worker = $2 and status = 'installing'`, id, worker, message), NotHeld(id))
 }
 
-// ResetLost gives back what the worker claimed and did not finish. Call it only while the worker builds nothing.
+// ResetLost releases what the worker claimed and did not finish. Call it only while the worker builds nothing.
 func (s *Installations) ResetLost(ctx context.Context, worker string) error {
-	return Translate("reset lost installations", resetLost(ctx, s.pool, worker))
-}
-
-func resetLost(ctx context.Context, db execer, worker string) error {
-	_, err := db.Exec(ctx, `update installations set status = 'pending', worker = '', phase = 'queued'
+	_, err := s.pool.Exec(ctx, `update installations set status = 'pending', worker = '', phase = 'queued'
 		where worker = $1 and status = 'installing'`, worker)
-	return err
+	return Translate("reset lost installations", err)
 }
 
 // NotHeld is the error for an installation that the worker does not hold, or no longer.

@@ -6,18 +6,19 @@ import (
 	"attune"
 )
 
-// keyCheckText is what every key must get back; nothing about it is secret.
+// keyCheckText is what every key must get back. It is not secret.
 const keyCheckText = "attune key check"
 
-// CheckKey makes sure that this process seals with the key that everybody else of the database does. The first one to ask
-// decides. A process with another key must not go on: it could not open the others' secrets, nor they its own.
+// CheckKey makes sure that all processes on the database seal with the same key. The first one to ask decides which. A
+// process with another key must not go on: it could not open the secrets of the others, nor they its own.
 func (db *DB) CheckKey(ctx context.Context) error {
 	sealed, err := db.Secrets.sealer.Seal([]byte(keyCheckText), keyCheckText)
 	if err != nil {
 		return err
 	}
 	// The first text stays. Of two that come at once, the second waits for the first.
-	if _, err := db.pool.Exec(ctx, `insert into key_check (sealed) values ($1) on conflict do nothing`, sealed); err != nil {
+	_, err = db.pool.Exec(ctx, `insert into key_check (sealed) values ($1) on conflict do nothing`, sealed)
+	if err != nil {
 		return Translate("check key", err)
 	}
 	if err := db.pool.QueryRow(ctx, `select sealed from key_check`).Scan(&sealed); err != nil {

@@ -14,7 +14,7 @@ import (
 	"attune/internal/retry"
 )
 
-// Notify wakes those who listen on a channel. It carries nothing: a wake-up only says "look again". Call it after the
+// Notify wakes the listeners of a channel. It carries nothing: a wake-up only says "look again". Call it after the
 // commit, never inside the transaction, since PostgreSQL lets transactions that notify commit only one at a time.
 func (db *DB) Notify(ctx context.Context, channel string) error {
 	_, err := db.pool.Exec(ctx, `select pg_notify($1, '')`, channel)
@@ -26,13 +26,13 @@ type Listener struct {
 	signals map[string]chan struct{}
 	done    chan struct{}
 	pool    *pgxpool.Pool
-	// name and kind are how the connection is known to PostgreSQL: kind is that of all who listen to the same.
+	// name is how PostgreSQL knows the connection. It begins with kind, as do those of all listeners to the same channels.
 	kind, name string
 }
 
 // Listen subscribes to channels on a connection of its own and returns at once. Each channel is signaled once whenever
-// the subscription begins, so also after a lost connection, when notifications may have been missed: whoever looks after
-// each signal misses nothing. It ends with ctx; then Wait.
+// the subscription begins, and so after a lost connection, when notifications may have been missed. A caller that looks
+// after each signal misses nothing. It ends with ctx; then Wait.
 //
 // Callers still poll now and then: a wake-up that is never sent cannot be received.
 func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
@@ -54,11 +54,12 @@ func (db *DB) Listen(ctx context.Context, channels ...string) *Listener {
 // C gets a signal after one or more notifications on a channel that was given to Listen.
 func (l *Listener) C(channel string) <-chan struct{} { return l.signals[channel] }
 
-// Others tells whether another process listens to the same channels.
+// Others reports whether another process listens to the same channels.
 func (l *Listener) Others(ctx context.Context) (others bool, err error) {
 	err = l.pool.QueryRow(ctx, `select exists (select from pg_stat_activity
-		where datname = current_database() and starts_with(application_name, $1) and application_name <> $2)`, l.kind, l.name).Scan(&others)
-	return others, Translate("look who listens", err)
+		where datname = current_database() and starts_with(application_name, $1) and application_name <> $2)`,
+		l.kind, l.name).Scan(&others)
+	return others, Translate("look for listeners", err)
 }
 
 // Wait returns when the listener has ended and its connection is closed.

@@ -31,6 +31,7 @@ func noPack(ref string) *attune.Error {
 }
 
 func scanPack(row pgx.Row) (p attune.Pack, err error) {
-	err = row.Scan(&p.Ref, &p.Label, &p.Description, &p.Author, &p.Version, &p.Tags, &p.ImageDigest, &p.CreatedAt, &p.UpdatedAt)
+	err = row.Scan(&p.Ref, &p.Label, &p.Description, &p.Author, &p.Version, &p.Tags, &p.ImageDigest, &p.CreatedAt,
+		&p.UpdatedAt)
 	return p, err
 }

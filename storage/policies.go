@@ -11,7 +11,7 @@ import (
 	"attune"
 )
 
-// Policies are what bounds executions, as the packs and the operator set it.
+// Policies reads the bounds of executions, as packs and operators set them.
 type Policies struct{ pool *pgxpool.Pool }
 
 // ScopeName is how people and programs name the column scope.
@@ -29,14 +29,14 @@ func ScopeName(text string) string {
 const inForce = `select distinct on (scope) scope, origin, policy, updated_at from policies
 	where %s order by scope, origin = 'operator' desc`
 
-// List returns what is in force, by scope. allowed, where not empty, leaves only these packs and the global scope.
+// List returns the policies in force, by scope. allowed, where not empty, leaves only these packs and the global scope.
 func (s *Policies) List(ctx context.Context, allowed []string) ([]attune.ScopedPolicy, error) {
 	return list(ctx, s.pool, "list policies", scanPolicy, strings.Replace(inForce, "%s",
 		`scope = '' or cardinality($1::text[]) = 0 or split_part(scope, '.', 1) = any($1)`, 1), array(allowed))
 }
 
-// GetPolicy returns what is in force for a scope, given as the column scope names it; pgx.ErrNoRows: nothing is. db is
-// a pool or a transaction.
+// GetPolicy returns the policy in force for a scope, given as in the column scope, or pgx.ErrNoRows. db is a pool or a
+// transaction.
 func GetPolicy(ctx context.Context, db Querier, scope string) (attune.ScopedPolicy, error) {
 	return scanPolicy(db.QueryRow(ctx, strings.Replace(inForce, "%s", "scope = $1", 1), scope))
 }
@@ -47,7 +47,7 @@ func scanPolicy(row pgx.Row) (p attune.ScopedPolicy, err error) {
 	return p, err
 }
 
-// Key names the parameters whose values part an action's executions into queues; none where it has no concurrency key.
+// Key names the parameters whose values divide an action's executions into queues; none without a concurrency key.
 func (s *Policies) Key(ctx context.Context, action string) ([]string, error) {
 	key, err := ConcurrencyKey(ctx, s.pool, action)
 	return key, Translate("read concurrency key", err)

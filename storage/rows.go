@@ -5,11 +5,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // list runs a query and scans all of its rows. Its result is never nil, so that it becomes [] in JSON.
-func list[T any](ctx context.Context, db Querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any) ([]T, error) {
+func list[T any](
+	ctx context.Context, db Querier, doing string, scan func(pgx.Row) (T, error), sql string, args ...any,
+) ([]T, error) {
 	rows, err := db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, Translate(doing, err)
@@ -24,14 +26,9 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// execer is a pool, a connection or a transaction.
-type execer interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-}
-
 // change runs a statement that must touch a row; none is pgx.ErrNoRows.
-func change(ctx context.Context, db execer, sql string, args ...any) error {
-	tag, err := db.Exec(ctx, sql, args...)
+func change(ctx context.Context, pool *pgxpool.Pool, sql string, args ...any) error {
+	tag, err := pool.Exec(ctx, sql, args...)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = pgx.ErrNoRows
 	}
@@ -46,7 +43,7 @@ func array(s []string) []string {
 	return s
 }
 
-// validID tells whether s is a UUID; PostgreSQL fails a statement that compares one with anything else.
+// validID reports whether s is a UUID. PostgreSQL fails a statement that compares one with anything else.
 func validID(s string) bool { return uuid.Validate(s) == nil }
 
 // newID makes a UUID that sorts by the time it was made.

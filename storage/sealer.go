@@ -43,12 +43,12 @@ func CreateKeyFile(path string) (err error) {
 	}
 	// A link, unlike a rename, fails where another process was faster.
 	if err := os.Link(file.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("place key file: %w", err)
+		return fmt.Errorf("put key file in place: %w", err)
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-// NewSealer reads a key file, which nobody but its owner may be able to read.
+// NewSealer reads a key file, which only its owner may be able to read.
 func NewSealer(keyFile string) (*Sealer, error) {
 	info, err := os.Stat(keyFile)
 	if err != nil {

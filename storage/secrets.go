@@ -27,7 +27,7 @@ type SecretFilter struct {
 	Allowed []string
 }
 
-// Set stores a value in a scope, over the one that was there. The pack or action need not be installed yet.
+// Set stores a value in a scope and replaces an earlier one. The pack or action need not be installed yet.
 func (s *Secrets) Set(ctx context.Context, name string, scope attune.Scope, value []byte) error {
 	if err := checkSecret(name, scope, value); err != nil {
 		return err
@@ -37,7 +37,8 @@ func (s *Secrets) Set(ctx context.Context, name string, scope attune.Scope, valu
 		return err
 	}
 	_, err = s.pool.Exec(ctx, `insert into secrets (name, pack, action, sealed) values ($1, $2, $3, $4)
-		on conflict (name, pack, action) do update set sealed = $4, updated_at = now()`, name, scope.Pack, scope.Action, sealed)
+		on conflict (name, pack, action) do update set sealed = $4, updated_at = now()`,
+		name, scope.Pack, scope.Action, sealed)
 	return Translate("set secret", err)
 }
 
@@ -51,13 +52,17 @@ func (s *Secrets) List(ctx context.Context, f SecretFilter) ([]attune.Secret, er
 
 // Delete removes a secret from its scope.
 func (s *Secrets) Delete(ctx context.Context, name string, scope attune.Scope) error {
-	return Translate("delete secret", change(ctx, s.pool, `delete from secrets where name = $1 and pack = $2 and action = $3`,
-		name, scope.Pack, scope.Action), attune.Errorf(attune.CodeNotFound, "there is no secret %q in %s", name, scopeText(scope)))
+	err := change(ctx, s.pool, `delete from secrets where name = $1 and pack = $2 and action = $3`,
+		name, scope.Pack, scope.Action)
+	return Translate("delete secret", err,
+		attune.Errorf(attune.CodeNotFound, "there is no secret %q in %s", name, scopeText(scope)))
 }
 
 // Resolve opens the named secrets for an action: its own value first, then its pack's, then the global one. missing are
-// the names that nobody set, in the order given.
-func (s *Secrets) Resolve(ctx context.Context, actionRef string, names []string) (values map[string]string, missing []string, err error) {
+// the names without a value, in the order given.
+func (s *Secrets) Resolve(
+	ctx context.Context, actionRef string, names []string,
+) (values map[string]string, missing []string, err error) {
 	found, missing, err := s.find(ctx, actionRef, names)
 	if err != nil {
 		return nil, nil, err
@@ -73,7 +78,7 @@ func (s *Secrets) Resolve(ctx context.Context, actionRef string, names []string)
 	return values, missing, nil
 }
 
-// Missing returns the names that nobody set for an action, without opening any.
+// Missing returns the names without a value for an action, without opening any.
 func (s *Secrets) Missing(ctx context.Context, actionRef string, names []string) ([]string, error) {
 	_, missing, err := s.find(ctx, actionRef, names)
 	return missing, err
@@ -86,13 +91,15 @@ type sealedSecret struct {
 }
 
 // find returns the most specific secret of each name.
-func (s *Secrets) find(ctx context.Context, actionRef string, names []string) (found []sealedSecret, missing []string, err error) {
+func (s *Secrets) find(
+	ctx context.Context, actionRef string, names []string,
+) (found []sealedSecret, missing []string, err error) {
 	if len(names) == 0 {
 		return nil, nil, nil
 	}
 	pack, _, _ := attune.SplitActionRef(actionRef)
-	found, err = list(ctx, s.pool, "resolve secrets", scanSealed, `select distinct on (name) name, pack, action, sealed from secrets
-		where name = any($1::text[]) and (pack, action) in (($2, ''), ('', $3), ('', ''))
+	found, err = list(ctx, s.pool, "resolve secrets", scanSealed, `select distinct on (name) name, pack, action, sealed
+		from secrets where name = any($1::text[]) and (pack, action) in (($2, ''), ('', $3), ('', ''))
 		order by name, action desc, pack desc`, names, pack, actionRef)
 	if err != nil {
 		return nil, nil, err
@@ -129,7 +136,7 @@ func checkSecret(name string, scope attune.Scope, value []byte) error {
 	if len(value) > attune.MaxSecretBytes {
 		add("value", fmt.Sprintf("must have at most %d bytes", attune.MaxSecretBytes))
 	}
-	// The value travels in a JSON document, which would bend other bytes without a word.
+	// The value travels in a JSON document, which would change other bytes silently.
 	if !utf8.Valid(value) {
 		add("value", "must be UTF-8 text; encode binary values, for example as base64")
 	}
@@ -139,7 +146,7 @@ func checkSecret(name string, scope attune.Scope, value []byte) error {
 	return nil
 }
 
-// secretLabel binds a sealed value to its place: moved to another row, it does not open.
+// secretLabel binds a sealed value to its row: moved to another one, it does not open.
 func secretLabel(name string, scope attune.Scope) string {
 	return "secret/" + scope.Pack + "/" + scope.Action + "/" + name
 }

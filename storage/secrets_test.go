@@ -45,14 +45,16 @@ func TestMostSpecificSecretWins(t *testing.T) {
 		t.Errorf("missing are %v, %v", missing, err)
 	}
 	set(t, db, "key", attune.Scope{}, "changed")
-	if values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"key"}); err != nil || values["key"] != "changed" {
+	values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"key"})
+	if err != nil || values["key"] != "changed" {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 	if err := db.Secrets.Delete(ctx, "key", attune.Scope{Action: "weather.forecast"}); err != nil {
 		t.Fatal(err)
 	}
 	code(t, db.Secrets.Delete(ctx, "key", attune.Scope{Action: "weather.forecast"}), attune.CodeNotFound)
-	if values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"key"}); err != nil || values["key"] != "pack" {
+	values, _, err = db.Secrets.Resolve(ctx, "weather.forecast", []string{"key"})
+	if err != nil || values["key"] != "pack" {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 }
@@ -89,20 +91,23 @@ func TestSealedSecretIsBoundToItsPlace(t *testing.T) {
 	set(t, db, "mine", attune.Scope{Pack: "weather"}, canary)
 	set(t, db, "theirs", attune.Scope{Pack: "traffic"}, "x")
 	var dump string
-	if err := db.Pool().QueryRow(ctx, `select string_agg(encode(sealed, 'escape'), ' ') from secrets`).Scan(&dump); err != nil {
+	const all = `select string_agg(encode(sealed, 'escape'), ' ') from secrets`
+	if err := db.Pool().QueryRow(ctx, all).Scan(&dump); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(dump, canary) {
 		t.Error("the value is in the database")
 	}
-	// Somebody who can write to the database moves the value to a place that he can read.
-	if _, err := db.Pool().Exec(ctx, `update secrets set sealed = (select sealed from secrets where name = 'mine')`); err != nil {
+	// An attacker who can write to the database moves the value to a row that he can read.
+	const move = `update secrets set sealed = (select sealed from secrets where name = 'mine')`
+	if _, err := db.Pool().Exec(ctx, move); err != nil {
 		t.Fatal(err)
 	}
 	if values, _, err := db.Secrets.Resolve(ctx, "traffic.jam", []string{"theirs"}); err == nil {
 		t.Errorf("resolved %v", values)
 	}
-	if values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"mine"}); err != nil || values["mine"] != canary {
+	values, _, err := db.Secrets.Resolve(ctx, "weather.forecast", []string{"mine"})
+	if err != nil || values["mine"] != canary {
 		t.Errorf("resolved %v, %v", values, err)
 	}
 }

@@ -23,16 +23,26 @@ type Tokens struct{ pool *pgxpool.Pool }
 
 const tokenColumns = `id, name, role, packs, created_at, expires_at, last_used_at`
 
-// Create makes a token and returns it beside what is kept of it. expires is nil for a token without end.
-func (s *Tokens) Create(ctx context.Context, name string, role attune.Role, packs []string, expires *time.Time) (string, attune.Token, error) {
+// Create makes a token and returns it with what is kept of it. expires is nil for a token without end.
+func (s *Tokens) Create(
+	ctx context.Context, name string, role attune.Role, packs []string, expires *time.Time,
+) (string, attune.Token, error) {
 	if err := checkToken(name, role, packs, expires); err != nil {
 		return "", attune.Token{}, err
 	}
-	return create(ctx, s.pool, name, role, packs, expires)
+	secret, prefix := newToken()
+	hash := sha256.Sum256([]byte(secret))
+	token, err := scanToken(s.pool.QueryRow(ctx, `insert into tokens (id, name, prefix, sha256, role, packs, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7) returning `+tokenColumns,
+		newID(), name, prefix, hash[:], role, array(packs), expires))
+	if err != nil {
+		return "", attune.Token{}, Translate("create token", err)
+	}
+	return secret, token, nil
 }
 
-// EnsureAdmin returns known when it still is an admin's token, and makes a new one otherwise. It is for whoever owns the
-// data folder.
+// EnsureAdmin returns known when it still is an admin's token, and makes a new one otherwise. It is for the owner of
+// the data folder.
 func (s *Tokens) EnsureAdmin(ctx context.Context, known string) (string, error) {
 	if known != "" {
 		token, err := s.Authenticate(ctx, known)
@@ -75,7 +85,7 @@ func (s *Tokens) Authenticate(ctx context.Context, secret string) (attune.Token,
 	return token, nil
 }
 
-// touch is a courtesy to those who look for unused tokens: it must not fail a request.
+// touch records the use of a token, so that unused ones can be found. It must not fail a request.
 func (s *Tokens) touch(ctx context.Context, id string) {
 	_, err := s.pool.Exec(ctx, `update tokens set last_used_at = now()
 		where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`, id)
@@ -99,18 +109,8 @@ func (s *Tokens) Delete(ctx context.Context, id string) error {
 	return Translate("delete token", change(ctx, s.pool, `delete from tokens where id = $1`, id), missing)
 }
 
-func create(ctx context.Context, db Querier, name string, role attune.Role, packs []string, expires *time.Time) (string, attune.Token, error) {
-	secret, prefix := newToken()
-	hash := sha256.Sum256([]byte(secret))
-	token, err := scanToken(db.QueryRow(ctx, `insert into tokens (id, name, prefix, sha256, role, packs, expires_at)
-		values ($1, $2, $3, $4, $5, $6, $7) returning `+tokenColumns, newID(), name, prefix, hash[:], role, array(packs), expires))
-	if err != nil {
-		return "", attune.Token{}, Translate("create token", err)
-	}
-	return secret, token, nil
-}
-
-// newToken makes "att_<prefix>_<256 random bits>". The prefix finds the row and is no secret; the whole is what is hashed.
+// newToken makes "att_<prefix>_<256 random bits>". The prefix finds the row and is no secret; the whole token is
+// hashed.
 func newToken() (secret, prefix string) {
 	random := make([]byte, 6+32)
 	_, _ = rand.Read(random) // never fails: it ends the process instead

@@ -41,7 +41,9 @@ func TestTokenAuthenticates(t *testing.T) {
 	}
 	other, _ := token(t, db, attune.RoleAdmin, nil)
 	mixed := secret[:len("att_")+12] + other[len("att_")+12:] // one's prefix, the other's bits
-	for _, bad := range []string{"", "att_", "att__", secret + "x", secret[:len(secret)-1], mixed, "att_\x00_x", strings.ToUpper(secret)} {
+	for _, bad := range []string{
+		"", "att_", "att__", secret + "x", secret[:len(secret)-1], mixed, "att_\x00_x", strings.ToUpper(secret),
+	} {
 		_, err := db.Tokens.Authenticate(ctx, bad)
 		code(t, err, attune.CodeUnauthenticated)
 	}

@@ -31,8 +31,8 @@ func ProcessTime(pid int) (time.Duration, error) {
 	return time.Duration(used.Nano()), nil
 }
 
-// TreeTime is the processor time of a process and of all processes below it. What those that have ended used is known to
-// their parent, in clock ticks.
+// TreeTime is the processor time of a process and of all processes below it. What those that have ended used is known
+// to their parent, in clock ticks.
 func TreeTime(pid int) (time.Duration, error) {
 	own, ownErr := ProcessTime(pid)
 	ended, endedErr := endedChildren(pid)

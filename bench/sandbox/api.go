@@ -21,6 +21,11 @@ type execution struct {
 	}
 }
 
+// processorTime is what its sandbox has used, from its making to its end.
+func (e execution) processorTime() time.Duration {
+	return time.Duration(e.Usage.CPUSeconds * float64(time.Second))
+}
+
 // run submits an execution and returns when the API shows its result.
 func (s *service) run(ctx context.Context, action string) (e execution, err error) {
 	id, err := s.submit(ctx, action)

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"sync"
+	"errors"
+	"os"
 	"syscall"
 	"time"
 
@@ -32,22 +32,17 @@ func (s *split) add(suffix string, used time.Duration, executions int) {
 	s.parts[suffix] = append(s.parts[suffix], milliseconds(used)/float64(executions))
 }
 
-// figures leaves out the first run, which is slow.
 func (s *split) figures() (figures []figure) {
 	for _, part := range splitOrder {
 		figures = append(figures,
-			figure{processorLine + part.suffix, "processor time of a run: " + part.title, s.parts[part.suffix][1:], "ms", nil})
+			figure{processorLine + part.suffix, "processor time of a run: " + part.title, s.parts[part.suffix], "ms", nil})
 	}
 	return figures
 }
 
-// countOwn notes the processor time that a run of n executions takes, with all that is made and removed for them. What
-// the sandboxes use once they have their document is the action's: what an execution is reported to have used, less
-// what a sandbox that waits has used.
-func (b *bench) countOwn(s *split, l language, n int, reported *cpuSum, run side) side {
+// countOwn notes the processor time that a run of n executions takes, with all that is made and removed for them.
+func (b *bench) countOwn(s *split, n int, action time.Duration, run side) side {
 	return func(ctx context.Context, clock *measure.Clock) error {
-		begun := time.Now()
-		reported.take()
 		before, err := b.own.processorTime()
 		if err != nil {
 			return err
@@ -62,18 +57,12 @@ func (b *bench) countOwn(s *split, l language, n int, reported *cpuSum, run side
 		if err != nil {
 			return err
 		}
-		idle, err := b.startTime(ctx, l, begun)
-		if err != nil {
-			return err
-		}
-		action := reported.take() - time.Duration(n)*idle
 		var total time.Duration
 		for account, used := range after {
 			used -= before[account]
 			total += used
 			if account == sandboxAccount {
-				s.add("_action", action, n)
-				used -= action
+				used -= time.Duration(n) * action
 			}
 			s.add(account, used, n)
 		}
@@ -82,31 +71,57 @@ func (b *bench) countOwn(s *split, l language, n int, reported *cpuSum, run side
 	}
 }
 
-// startTime is the processor time that a sandbox uses until it waits for its document, of those made since a time.
-func (b *bench) startTime(ctx context.Context, l language, since time.Time) (time.Duration, error) {
+// actionTimes are the processor times that sandboxes use for an execution, one after the other: what the API reports,
+// which is all that the sandbox's control group used, less what that group had used while the sandbox waited.
+func (b *bench) actionTimes(ctx context.Context, l language) (taken []time.Duration, err error) {
+	if err := b.rest(ctx); err != nil {
+		return nil, err
+	}
+	for range each {
+		waiting, err := b.waitingTimes(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		e, err := b.own.run(ctx, l.warm())
+		if err != nil {
+			return nil, err
+		}
+		if err := b.rest(ctx); err != nil {
+			return nil, err
+		}
+		var gone []time.Duration
+		for group, used := range waiting {
+			if _, err := groupProcessorTime(group); errors.Is(err, os.ErrNotExist) {
+				gone = append(gone, used)
+			}
+		}
+		if len(gone) == 1 { // Otherwise, another one was replaced for its age.
+			taken = append(taken, e.processorTime()-gone[0])
+		}
+	}
+	if len(taken) == 0 {
+		err = errors.New("no execution was alone in using a sandbox")
+	}
+	return taken, err
+}
+
+// waitingTimes are the processor times of the sandboxes that wait, by control group.
+func (b *bench) waitingTimes(ctx context.Context, l language) (map[string]time.Duration, error) {
 	found, err := b.peer.waiting(ctx, l.file)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	var used []time.Duration
+	used := make(map[string]time.Duration)
 	for _, c := range found {
-		if c.CreatedAt.Before(since) {
-			continue
-		}
 		spec, err := specOf(c)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		cpu, err := groupProcessorTime(spec.Linux.CgroupsPath)
-		if err != nil {
-			return 0, err
+		if used[spec.Linux.CgroupsPath], err = groupProcessorTime(spec.Linux.CgroupsPath); err != nil {
+			return nil, err
 		}
-		used = append(used, cpu)
 	}
-	if len(used) == 0 {
-		return 0, fmt.Errorf("no sandbox was made for the next execution of %s", l.file)
-	}
-	return measure.Median(used), nil
+	return used, nil
 }
 
 // countRunc notes the processor time of a run of n runc.
@@ -128,25 +143,4 @@ func countRunc(s *split, n int, run side) side {
 		s.add("_runc", after-before, n)
 		return err
 	}
-}
-
-// cpuSum adds up what executions used, and may be told by several clients at a time.
-type cpuSum struct {
-	mu   sync.Mutex
-	used time.Duration
-}
-
-func (c *cpuSum) add(used time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.used += used
-}
-
-// take returns the sum and begins a new one.
-func (c *cpuSum) take() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	used := c.used
-	c.used = 0
-	return used
 }

@@ -36,19 +36,19 @@ func inTurn(n int, operation func(context.Context) (time.Duration, error)) side 
 func atOnce(n int, operation func(ctx context.Context, i int) error) side {
 	return func(ctx context.Context, clock *measure.Clock) error {
 		times := make([]time.Duration, n)
-		var lined sync.WaitGroup
+		var gathered sync.WaitGroup
 		begin := make(chan struct{})
 		group, ctx := errgroup.WithContext(ctx)
-		lined.Add(n)
+		gathered.Add(n)
 		for i := range n {
 			group.Go(func() (err error) {
-				lined.Done()
+				gathered.Done()
 				<-begin
 				times[i], err = timeOf(func() error { return operation(ctx, i) })
 				return err
 			})
 		}
-		lined.Wait()
+		gathered.Wait()
 		err := clock.Start()
 		close(begin)
 		if err := errors.Join(err, group.Wait()); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"attune/bench/measure"
 )
@@ -27,21 +26,24 @@ func (b *bench) sustainedPart() part {
 		if err != nil {
 			return err
 		}
-		var reported cpuSum
-		own := inParallel(clients, clientEach, func(ctx context.Context, _ int) error {
-			e, err := b.own.run(ctx, l.used())
-			reported.add(time.Duration(e.Usage.CPUSeconds * float64(time.Second)))
+		actions, err := b.actionTimes(ctx, l)
+		if err != nil {
 			return err
-		})
-		runc := inParallel(clients, clientEach, func(ctx context.Context, client int) error {
-			return bundles[client].run(ctx)
-		})
+		}
 		s := &split{parts: make(map[string][]float64)}
+		for _, used := range actions {
+			s.add("_action", used, 1)
+		}
+		n := clients * clientEach
+		own := b.countOwn(s, n, measure.Median(actions), inParallel(clients, clientEach,
+			func(ctx context.Context, _ int) error { return b.own.complete(ctx, l.used()) }))
+		runc := countRunc(s, n, inParallel(clients, clientEach,
+			func(ctx context.Context, client int) error { return bundles[client].run(ctx) }))
 		_, err = b.compare(ctx, measure.Comparison{
 			Name: sustainedLine, Title: fmt.Sprintf("%d clients that wait, Attune ÷ runc", clients), Pairs: b.pairs,
 			Target: &measure.Target{Must: 0.8, Goal: 2},
-			A:      measure.Side{Name: "Attune", Run: after(b.rest, b.countOwn(s, l, clients*clientEach, &reported, own))},
-			B:      measure.Side{Name: "runc run", Run: after(b.rest, countRunc(s, clients*clientEach, runc))},
+			A:      measure.Side{Name: "Attune", Run: after(b.rest, own)},
+			B:      measure.Side{Name: "runc run", Run: after(b.rest, runc)},
 		})
 		if err != nil {
 			return err

@@ -20,14 +20,14 @@ type bench struct {
 	server *measure.Postgres
 	clock  *measure.Clock
 	log    io.Writer
-	// settings say which configuration each side was measured in.
+	// settings are the configurations that were measured, for the report.
 	settings []string
 
 	river *riverQueue
 	// own has 100 actions with limit 16, single has one with limit 1.
 	own, single *ownQueue
 	sealer      *storage.Sealer
-	// closers are called at the end, the last first.
+	// closers are called at the end, in reverse order.
 	closers []func()
 }
 
@@ -59,7 +59,7 @@ func (b *bench) openOwn(ctx context.Context, actions, limit int, history bool) (
 	return q, err
 }
 
-// newSealer makes a key that nothing is ever sealed with: a storage.DB needs one.
+// newSealer makes a key, which a storage.DB needs; nothing is sealed with it.
 func (b *bench) newSealer() (*storage.Sealer, error) {
 	dir, err := os.MkdirTemp("", "attune-bench-key-")
 	if err != nil {
@@ -73,7 +73,7 @@ func (b *bench) newSealer() (*storage.Sealer, error) {
 	return storage.NewSealer(keyFile)
 }
 
-// What our side is measured with: order kept in 100 queues of limit 16.
+// Our side has 100 queues of limit 16.
 const (
 	ownActions = 100
 	ownLimit   = 16
@@ -85,11 +85,12 @@ func (b *bench) close() {
 	}
 }
 
-// head says what is measured and on what.
+// head prints what is measured, and on which host.
 func (b *bench) head(ctx context.Context) (string, error) {
 	machine, machineErr := measure.Machine()
 	settings, settingsErr := b.server.Settings(ctx)
-	return fmt.Sprintf("Machine: %s\nDatabase: %s\nAttune: this checkout, %d actions of limit %d, pool of %d connections, one worker of capacity %d\n"+
+	return fmt.Sprintf("Machine: %s\nDatabase: %s\nAttune: this checkout, %d actions of limit %d, pool of %d "+
+		"connections, one worker of capacity %d\n"+
 		"River: %s, riverpgxv5, pool of %d connections, InsertManyFast, no job timeout\n",
 		machine, settings, ownActions, ownLimit, poolSize, ownActions*ownLimit,
 		measure.ModuleVersion("github.com/riverqueue/river"), poolSize), errors.Join(machineErr, settingsErr)
@@ -112,14 +113,14 @@ func (b *bench) measure(ctx context.Context) ([]measure.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(b.log, "%s: %.2f (%.2f – %.2f), control %.2f and %.2f; took %s\n", l.name, result.Median(), result.Min(), result.Max(),
-			result.ControlA, result.ControlB, time.Since(begin).Round(time.Second))
+		fmt.Fprintf(b.log, "%s: %.2f (%.2f – %.2f), control %.2f and %.2f; took %s\n", l.name, result.Median(), result.Min(),
+			result.Max(), result.ControlA, result.ControlB, time.Since(begin).Round(time.Second))
 		results = append(results, result)
 	}
 	return results, nil
 }
 
-// note keeps a configuration for the report.
+// note adds a configuration to the report.
 func (b *bench) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	b.settings = append(b.settings, text)

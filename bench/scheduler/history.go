@@ -10,10 +10,10 @@ import (
 	"attune/bench/measure"
 )
 
-// historyDays is how long executions are kept unless the operator says otherwise.
+// historyDays is the default retention of executions.
 const historyDays = 30
 
-// historyLine compares a queue with a long history with one whose history begins with each run.
+// historyLine compares a queue with a long history and one whose history is empty before each run.
 func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 	begin := time.Now()
 	long, err := b.openOwn(ctx, ownActions, ownLimit, true)
@@ -24,10 +24,12 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 		return measure.Comparison{}, err
 	}
 	var size string
-	if err := long.connections().QueryRow(ctx, `select pg_size_pretty(pg_database_size(current_database()))`).Scan(&size); err != nil {
+	if err := long.connections().QueryRow(ctx,
+		`select pg_size_pretty(pg_database_size(current_database()))`).Scan(&size); err != nil {
 		return measure.Comparison{}, err
 	}
-	b.note("History: %d executions of %d days, %s, made in %s", b.history, historyDays, size, time.Since(begin).Round(time.Second))
+	b.note("History: %d executions of %d days, %s, made in %s", b.history, historyDays, size,
+		time.Since(begin).Round(time.Second))
 	return measure.Comparison{
 		Pairs: b.pairs,
 		A:     measure.Side{Name: "long", Run: burndown(long, burndownJobs)},
@@ -35,8 +37,8 @@ func (b *bench) historyLine(ctx context.Context) (measure.Comparison, error) {
 	}, nil
 }
 
-// fillHistory stores executions that ended during the last historyDays, as many each day, and leaves the tables as autovacuum
-// and checkpoints would have, so that none of that is left for the time that counts.
+// fillHistory inserts executions that finished during the last historyDays, the same number each day. It also vacuums
+// the tables and writes a checkpoint, so that neither happens while the clock runs.
 func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
 	if _, err := q.connections().Exec(ctx, `select ensure_history((now() at time zone 'UTC')::date - ago)
 		from generate_series(0, $1) ago`, historyDays-1); err != nil {
@@ -68,10 +70,11 @@ func (q *ownQueue) fillHistory(ctx context.Context, rows int) error {
 	return err
 }
 
-// fillDay stores rows as finish.sql does, at even distances.
+// fillDay inserts rows like those of finish.sql, at regular intervals.
 func (q *ownQueue) fillDay(ctx context.Context, begins time.Time, lasts time.Duration, rows int) error {
 	_, err := q.connections().Exec(ctx, `
-		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters, status,
+		insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest,
+		parameters, status,
 			worker, created_at, scheduled_at, started_at, finished_at)
 		select uuid_v7(at), '', 1, a.ref, a.pack, i.version, i.id, i.image_digest, json_build_object('n', n), 'completed',
 			$1, at, at + interval '1 millisecond', at + interval '1 millisecond', at + interval '2 milliseconds'

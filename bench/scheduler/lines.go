@@ -7,11 +7,11 @@ import (
 	"attune/bench/measure"
 )
 
-// line is one of the numbers that are printed.
+// line is one line of the report.
 type line struct {
 	name, title string
 	target      *measure.Target
-	// prepare makes all but what stands above.
+	// prepare makes the comparison that the line measures.
 	prepare func(*bench, context.Context) (measure.Comparison, error)
 }
 
@@ -30,20 +30,20 @@ var lines = []line{
 		(*bench).workersLine,
 	},
 	{
-		"burndown_old_snapshot_over_none", "burn-down, beside an old snapshot ÷ alone", &measure.Target{Must: 0.8, Goal: 0.95},
-		(*bench).snapshotLine,
+		"burndown_old_snapshot_over_none", "burn-down, beside an old snapshot ÷ alone",
+		&measure.Target{Must: 0.8, Goal: 0.95}, (*bench).snapshotLine,
 	},
 	{
-		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River", &measure.Target{Must: 2, Goal: 4},
-		(*bench).clientsLine,
+		"submit_complete_16_clients_ratio_vs_river", "16 clients that wait, Attune ÷ River",
+		&measure.Target{Must: 2, Goal: 4}, (*bench).clientsLine,
 	},
 	{
 		"submit_stream_16_clients_ratio_vs_river", "16 clients that do not wait, Attune ÷ River", nil,
 		(*bench).streamLine,
 	},
 	{
-		"idle_submit_to_complete_over_one_insert", "idle submit to completed ÷ one insert", &measure.Target{Must: 8, Goal: 4, AtMost: true},
-		(*bench).idleLine,
+		"idle_submit_to_complete_over_one_insert", "idle submit to completed ÷ one insert",
+		&measure.Target{Must: 8, Goal: 4, AtMost: true}, (*bench).idleLine,
 	},
 	{
 		"fifo_limits_over_unordered", "burn-down, in order with limits ÷ unordered", &measure.Target{Must: 0.8, Goal: 0.95},
@@ -69,8 +69,8 @@ const (
 	idleJobs     = 25
 )
 
-// How long a run of each kind of clients takes. What River's completer saves up at the end of a stream, for 250 ms, must
-// not decide the line.
+// How long a run of each kind of clients takes. A stream is long enough that the last batch of River's completer, which
+// takes up to 250 ms, does not decide the ratio.
 const (
 	clientsRunTime = 500 * time.Millisecond
 	streamRunTime  = 2 * time.Second
@@ -84,7 +84,7 @@ func (b *bench) burndownLine(ctx context.Context) (measure.Comparison, error) {
 	return b.versus(b.pairs, burndown(b.own, burndownJobs), burndown(peer, burndownJobs)), nil
 }
 
-// defaultCapacity is the number of slots of a worker on two processors that was told nothing else.
+// defaultCapacity is the default number of slots of a worker on two processors.
 const defaultCapacity = 8
 
 func (b *bench) defaultCapacityLine(context.Context) (measure.Comparison, error) {
@@ -101,8 +101,8 @@ func (b *bench) workersLine(context.Context) (measure.Comparison, error) {
 	}, nil
 }
 
-// snapshotLine has another connection hold a snapshot open for the whole of one side's runs, so that nothing that the run
-// writes can be cleaned up.
+// snapshotLine holds a snapshot open on another connection during the runs of one side, so that vacuum can remove
+// none of their dead rows.
 func (b *bench) snapshotLine(context.Context) (measure.Comparison, error) {
 	return measure.Comparison{
 		Pairs: b.pairs,
@@ -112,7 +112,8 @@ func (b *bench) snapshotLine(context.Context) (measure.Comparison, error) {
 }
 
 func (b *bench) versus(pairs int, own, peer run) measure.Comparison {
-	return measure.Comparison{Pairs: pairs, A: measure.Side{Name: "Attune", Run: own}, B: measure.Side{Name: "River", Run: peer}}
+	return measure.Comparison{Pairs: pairs, A: measure.Side{Name: "Attune", Run: own},
+		B: measure.Side{Name: "River", Run: peer}}
 }
 
 func (b *bench) clientsLine(ctx context.Context) (measure.Comparison, error) {
@@ -123,10 +124,12 @@ func (b *bench) streamLine(ctx context.Context) (measure.Comparison, error) {
 	return b.withClients(ctx, "16 clients that do not wait", b.longPairs(), 100*clientNumber, streamRunTime, stream)
 }
 
-// withClients tries with so many jobs, and then gives both sides as many as they end in runTime.
-func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration, scenario func(queue, int, int) run,
+// withClients first runs tryJobs, and then as many jobs on each side as it completes in runTime.
+func (b *bench) withClients(ctx context.Context, what string, pairs, tryJobs int, runTime time.Duration,
+	scenario func(queue, int, int) run,
 ) (measure.Comparison, error) {
-	peer, each, err := b.best(ctx, what, clientCandidates(), func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
+	peer, each, err := b.best(ctx, what, clientCandidates(),
+		func(q *riverQueue) run { return scenario(q, clientNumber, tryJobs) })
 	if err != nil {
 		return measure.Comparison{}, err
 	}

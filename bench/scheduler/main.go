@@ -1,5 +1,5 @@
 // Command scheduler compares Attune's queue with River, side by side on one PostgreSQL, and with itself under other
-// circumstances. docs/benchmarks.md says what each line means and how it is measured.
+// conditions. docs/benchmarks.md says what each line means and how it is measured.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"attune/bench/measure"
 )
 
-// poolSize is how many connections each side may have.
+// poolSize is the number of connections of each side.
 const poolSize = 16
 
 // options are the command's flags.
@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-// run measures all lines that are wanted. What people read on the way goes to stderr, the results to stdout.
+// run measures the selected lines. Progress goes to stderr, the results to stdout.
 func (o options) run(ctx context.Context) (err error) {
 	server, err := measure.StartPostgres(ctx)
 	if err != nil {

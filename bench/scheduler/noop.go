@@ -7,10 +7,10 @@ import (
 	"attune/scheduler"
 )
 
-// noop is an executor whose attempts call it and do nothing else.
+// noop is an executor whose attempts call the function and do nothing else.
 type noop func()
 
-// Recover gives everything back: nothing has begun.
+// Recover releases all claims, since nothing has begun.
 func (noop) Recover(_ context.Context, held []scheduler.Claim) ([]scheduler.Recovered, error) {
 	recovered := make([]scheduler.Recovered, len(held))
 	for i, c := range held {
@@ -19,20 +19,20 @@ func (noop) Recover(_ context.Context, held []scheduler.Claim) ([]scheduler.Reco
 	return recovered, nil
 }
 
-// Maintain has nothing to do.
+// Maintain does nothing.
 func (noop) Maintain(context.Context) {}
 
-// Ready is always.
+// Ready reports true.
 func (noop) Ready() bool { return true }
 
-// Prepare needs nothing.
+// Prepare returns the attempt at once.
 func (ran noop) Prepare(context.Context, scheduler.Claim) (scheduler.Attempt, error) { return ran, nil }
 
-// Run is the attempt.
+// Run calls the function.
 func (ran noop) Run(context.Context) (scheduler.Outcome, error) {
 	ran()
 	return scheduler.Outcome{Status: attune.StatusCompleted}, nil
 }
 
-// Close has no log.
+// Close does nothing, since there is no log.
 func (noop) Close(context.Context) {}

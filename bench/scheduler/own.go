@@ -23,16 +23,16 @@ import (
 // ownQueue is Attune's scheduler with a database of its own.
 type ownQueue struct {
 	db *storage.DB
-	// actions are how many there are, each with a queue of its own, and limit is that of each.
+	// actions is the number of actions, each with a queue of its own; limit is the concurrency limit of each.
 	actions, limit int
-	// workers are how many there are, each with capacity slots.
+	// workers is the number of workers, each with capacity slots.
 	workers, capacity int
-	// history is kept by reset.
+	// history is set if reset keeps finished executions.
 	history bool
 
 	queue *scheduler.Queue
 	next  atomic.Int64
-	// mark is less than the id of every execution of the present run, and not less than that of any earlier one.
+	// mark separates runs: it is less than every id of the present run, and not less than any earlier one.
 	mark string
 }
 
@@ -40,9 +40,11 @@ const packRef = "bench"
 
 func (q *ownQueue) actionRef(i int) string { return fmt.Sprintf("%s.a%d", packRef, i%q.actions) }
 
-// openOwn makes a database and installs a pack with so many actions, without building an image: the queue only knows its
+// openOwn makes a database and installs a pack with that many actions. No image is built, since the queue only needs a
 // digest.
-func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Sealer, actions, limit int, history bool) (*ownQueue, error) {
+func openOwn(ctx context.Context, server *measure.Postgres, sealer *storage.Sealer, actions, limit int,
+	history bool,
+) (*ownQueue, error) {
 	databaseURL, err := server.CreateDatabase(ctx, fmt.Sprintf("attune_%d_%d_%t", actions, limit, history))
 	if err != nil {
 		return nil, err
@@ -71,7 +73,8 @@ func (q *ownQueue) install(ctx context.Context) error {
 			Network:    attune.NetworkNone,
 			Parameters: json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer"}}}`),
 			Resources: attune.Resources{
-				CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids, TmpBytes: attune.DefaultTmpBytes,
+				CPU: attune.DefaultCPU, MemoryBytes: attune.DefaultMemoryBytes, Pids: attune.DefaultPids,
+				TmpBytes: attune.DefaultTmpBytes,
 			},
 			Policy: attune.Policy{Concurrency: &attune.Concurrency{Limit: q.limit}},
 		})
@@ -86,10 +89,11 @@ func (q *ownQueue) install(ctx context.Context) error {
 	return q.queue.Activate(ctx, claimed.ID, "installer", "sha256:"+strings.Repeat("0", 64))
 }
 
-// with is the same queue and database with other workers.
+// with returns the same queue and database with other workers.
 func (q *ownQueue) with(workers, capacity int) *ownQueue {
 	return &ownQueue{
-		db: q.db, actions: q.actions, limit: q.limit, workers: workers, capacity: capacity, history: q.history, queue: q.queue,
+		db: q.db, actions: q.actions, limit: q.limit, workers: workers, capacity: capacity, history: q.history,
+		queue: q.queue,
 	}
 }
 
@@ -104,7 +108,7 @@ func (q *ownQueue) statements() statements {
 	}
 }
 
-// reset takes the workers away with their slots, too: a run may have others.
+// reset also removes the workers and their slots, since a run may have others.
 func (q *ownQueue) reset(ctx context.Context) error {
 	tables := "waiting, delayed"
 	if !q.history {
@@ -121,12 +125,12 @@ func (q *ownQueue) reset(ctx context.Context) error {
 				return err
 			}
 		}
-		// Ids of one instant are random below the millisecond.
+		// Ids of the same millisecond are in random order.
 		return tx.QueryRow(ctx, `select uuid_floor(clock_timestamp() - interval '1 millisecond')::text`).Scan(&q.mark)
 	})
 }
 
-// submitBatch is how many executions a batch has.
+// submitBatch is the number of executions in a batch.
 const submitBatch = 1000
 
 func (q *ownQueue) enqueue(ctx context.Context, jobs int) error {
@@ -146,7 +150,7 @@ func parameters(n int) json.RawMessage { return fmt.Appendf(nil, `{"n":%d}`, n) 
 
 const workerName = "bench"
 
-// work runs the workers, with as many slots together as the side was opened with.
+// work runs the workers.
 func (q *ownQueue) work(ctx context.Context, ran func()) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)

@@ -11,36 +11,36 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// queue is what both sides can do. The scenarios know nothing else of them, so that both are measured alike.
+// queue is one side. The scenarios use nothing else, so that both sides are measured alike.
 type queue interface {
-	// reset removes all jobs. Nobody works meanwhile.
+	// reset removes all jobs. No worker may run meanwhile.
 	reset(context.Context) error
 	// enqueue adds many jobs at once, as fast as the side can.
 	enqueue(ctx context.Context, jobs int) error
-	// work begins to run jobs and returns when it has begun; each job that runs calls ran, and does nothing else.
+	// work starts the workers and returns when they run; each job calls ran and does nothing else.
 	work(ctx context.Context, ran func()) (stop func() error, err error)
 	// submit adds one job and returns when it is durable. wait returns when its completion is recorded in the database.
 	submit(context.Context) (wait func(context.Context) error, err error)
-	// connections is the pool of the side.
+	// connections is the side's connection pool.
 	connections() *pgxpool.Pool
-	// statements are about the side's tables.
+	// statements are those for the side's tables.
 	statements() statements
 }
 
-// statements are the questions that the harness asks.
+// statements are the SQL statements of the harness.
 type statements struct {
 	// analyze brings the planner's statistics up to date.
 	analyze string
-	// unfinished tells whether a job is left whose completion is not recorded; completed counts those whose is.
+	// unfinished reports whether the completion of a job is not recorded; completed counts the recorded ones.
 	unfinished, completed string
 }
 
-// payload is what every job carries, on both sides.
+// payload is the argument of every job, on both sides.
 type payload struct {
 	N int `json:"n"`
 }
 
-// countdown is done when it has been called n times.
+// countdown closes done when ran has been called n times.
 type countdown struct {
 	left atomic.Int64
 	done chan struct{}
@@ -58,7 +58,7 @@ func (c *countdown) ran() {
 	}
 }
 
-// recordPoll is how often the database is asked whether all completions are recorded, once all jobs have run.
+// recordPoll is the pause between two looks for completions that are not recorded, once all jobs have run.
 const recordPoll = time.Millisecond
 
 // awaitRecorded returns when all jobs have run and no completion is missing in the database.
@@ -78,7 +78,7 @@ func awaitRecorded(ctx context.Context, q queue, c *countdown) error {
 	}
 }
 
-// checkCompleted fails a run that lost a job or ended it otherwise.
+// checkCompleted fails a run in which a job was lost or did not complete.
 func checkCompleted(ctx context.Context, q queue, want int) error {
 	var got int
 	if err := q.connections().QueryRow(ctx, q.statements().completed).Scan(&got); err != nil {
@@ -90,7 +90,7 @@ func checkCompleted(ctx context.Context, q queue, want int) error {
 	return nil
 }
 
-// inParallel calls fn in so many goroutines and returns their errors.
+// inParallel calls fn in n goroutines and returns their errors.
 func inParallel(n int, fn func() error) error {
 	var group sync.WaitGroup
 	errs := make([]error, n)

@@ -14,13 +14,13 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// riverSettings are what makes River faster or slower. The rest is the same in all runs: the pool, LISTEN and NOTIFY, the
-// batch completer, no timeout of jobs (which saves River a timer a job).
+// riverSettings are the settings that affect River's speed. All runs have the same pool, LISTEN and NOTIFY, the batch
+// completer, and no job timeout (which saves River a timer per job).
 type riverSettings struct {
 	maxWorkers    int
 	fetchCooldown time.Duration
-	// completeInJob makes each job record its completion itself, by river.JobCompleteTx. Without it, the completer does for
-	// many jobs at once, every 50 ms or later.
+	// completeInJob makes each job record its completion itself, by river.JobCompleteTx. Otherwise the completer records
+	// many at once, every 50 ms or later.
 	completeInJob bool
 }
 
@@ -32,7 +32,8 @@ func (s riverSettings) String() string {
 	if s.completeInJob {
 		completion = "JobCompleteTx"
 	}
-	return fmt.Sprintf("MaxWorkers %d, FetchCooldown %s, FetchPollInterval %s, %s", s.maxWorkers, s.fetchCooldown, riverPoll, completion)
+	return fmt.Sprintf("MaxWorkers %d, FetchCooldown %s, FetchPollInterval %s, %s", s.maxWorkers, s.fetchCooldown,
+		riverPoll, completion)
 }
 
 // riverQueue is River.
@@ -40,16 +41,16 @@ type riverQueue struct {
 	riverSettings
 	db     *pgxpool.Pool
 	client *river.Client[pgx.Tx]
-	// subscription is made when the first job is submitted: only there does somebody wait, and events cost time.
+	// subscription is made when the first job is submitted. Other scenarios wait for no events, which cost time.
 	subscription sync.Once
 
 	mu sync.Mutex
-	// recorded holds the completions that are in the database, waiting those that somebody waits for.
+	// recorded has the completions that are in the database, waiting those that a client waits for.
 	recorded map[int64]bool
 	waiting  map[int64]chan struct{}
 }
 
-// openRiver brings the database to River's newest schema.
+// openRiver makes a database with River's newest schema.
 func openRiver(ctx context.Context, databaseURL string) (*riverQueue, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
@@ -90,10 +91,10 @@ func (q *riverQueue) reset(ctx context.Context) error {
 	return err
 }
 
-// insertBatch is how many jobs River is given at once; its own benchmark does the same.
+// insertBatch is the number of jobs per insert, as in River's own benchmark.
 const insertBatch = 5000
 
-// enqueue uses a client that works on nothing. InsertManyFast is a COPY.
+// enqueue uses a client without workers. InsertManyFast is a COPY.
 func (q *riverQueue) enqueue(ctx context.Context, jobs int) error {
 	client, err := river.NewClient(riverpgxv5.New(q.db), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -133,7 +134,7 @@ func (q *riverQueue) work(ctx context.Context, ran func()) (func() error, error)
 	return func() error { return q.client.Stop(context.WithoutCancel(ctx)) }, q.client.Start(ctx)
 }
 
-// subscribe begins to listen for completions. It ends with the client.
+// subscribe subscribes to completions, until the client stops.
 func (q *riverQueue) subscribe() {
 	events, _ := q.client.SubscribeConfig(&river.SubscribeConfig{
 		ChanSize: riverEvents, Kinds: []river.EventKind{river.EventKindJobCompleted},

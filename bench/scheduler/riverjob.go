@@ -18,7 +18,7 @@ type riverWorker struct {
 	ran   func()
 }
 
-// Work is the job.
+// Work runs the job.
 func (w *riverWorker) Work(ctx context.Context, job *river.Job[payload]) error {
 	if w.queue.completeInJob {
 		err := pgx.BeginFunc(ctx, w.queue.db, func(tx pgx.Tx) error {
@@ -45,7 +45,7 @@ func (q *riverQueue) submit(ctx context.Context) (func(context.Context) error, e
 	return func(ctx context.Context) error { return q.await(ctx, inserted.Job.ID) }, nil
 }
 
-// complete is told of every completion that is in the database.
+// complete is called for every completion that is recorded in the database.
 func (q *riverQueue) complete(id int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -16,8 +16,8 @@ type run = func(context.Context, *measure.Clock) error
 // runLimit ends a run that hangs.
 const runLimit = 2 * time.Minute
 
-// burndown measures how fast workers end jobs that were all there before the clock starts. It stops when every completion
-// is recorded in the database.
+// burndown measures how fast workers complete jobs that were all submitted before the clock starts. The clock stops
+// when every completion is recorded in the database.
 func burndown(q queue, jobs int) run {
 	return func(ctx context.Context, clock *measure.Clock) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, runLimit)
@@ -44,7 +44,7 @@ func burndown(q queue, jobs int) run {
 	}
 }
 
-// clients measures how fast some clients get jobs through that each submit one, wait until its completion is recorded, and
+// clients measures the throughput of clients that each submit a job, wait until its completion is recorded, and
 // submit the next.
 func clients(q queue, number, jobs int) run {
 	return withClients(q, number, jobs, func(ctx context.Context) error {
@@ -56,8 +56,8 @@ func clients(q queue, number, jobs int) run {
 	})
 }
 
-// stream is clients who do not wait: each submits the next job when the one before is durable. The clock stops when the last
-// completion is recorded.
+// stream measures clients that do not wait: each submits the next job when the one before is durable. The clock stops
+// when the last completion is recorded.
 func stream(q queue, number, jobs int) run {
 	return withClients(q, number, jobs, func(ctx context.Context) error {
 		_, err := q.submit(ctx)
@@ -117,7 +117,7 @@ func idle(q queue, jobs int) run {
 	}
 }
 
-// timeEach times so many calls, one after the other.
+// timeEach times each of the calls, one after the other.
 func timeEach(clock *measure.Clock, calls int, fn func() error) error {
 	if err := clock.Start(); err != nil {
 		return err
@@ -133,11 +133,10 @@ func timeEach(clock *measure.Clock, calls int, fn func() error) error {
 	return clock.StopAt(times)
 }
 
-// warmUp is how many jobs go through before the clock starts where workers are there before the jobs, so that connections
-// stand and statements are prepared.
+// warmUp is the number of jobs that run before the clock starts, so that connections are open and statements prepared.
 const warmUp = 32
 
-// warm removes all jobs, begins to work, and lets the first jobs through.
+// warm removes all jobs, starts the workers, and runs the first jobs.
 func warm(ctx context.Context, q queue, ran func()) (stop func() error, err error) {
 	if err := q.reset(ctx); err != nil {
 		return nil, err
@@ -159,7 +158,7 @@ func warm(ctx context.Context, q queue, ran func()) (stop func() error, err erro
 	return stop, nil
 }
 
-// besideSnapshot holds a snapshot open while something runs.
+// besideSnapshot holds a snapshot open during a run.
 func besideSnapshot(q queue, other run) run {
 	return func(ctx context.Context, clock *measure.Clock) error {
 		conn, err := pgx.ConnectConfig(ctx, q.connections().Config().ConnConfig)

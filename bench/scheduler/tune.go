@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// candidates are what River is tried with, from the fastest that its documentation and its own benchmark name.
+// candidates are the settings that River is tried with, based on its documentation and its own benchmark.
 func candidates() []riverSettings {
 	var all []riverSettings
 	for _, workers := range []int{100, 200, 500, 1000, 2000} {
@@ -16,8 +16,7 @@ func candidates() []riverSettings {
 	return all
 }
 
-// clientCandidates are for jobs that somebody waits for, or that come one by one. Less frequent fetches and wake-ups may
-// be faster there.
+// clientCandidates are for jobs that a client waits for or that come one by one, where fewer fetches may be faster.
 func clientCandidates() []riverSettings {
 	var all []riverSettings
 	for _, cooldown := range []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
@@ -28,11 +27,13 @@ func clientCandidates() []riverSettings {
 	return all
 }
 
-// tuneRuns is how often each candidate is tried.
+// tuneRuns is the number of runs of each candidate.
 const tuneRuns = 3
 
-// best tries the candidates in one scenario and returns the fastest by its median, with its time for a job.
-func (b *bench) best(ctx context.Context, what string, all []riverSettings, scenario func(*riverQueue) run) (*riverQueue, time.Duration, error) {
+// best runs the candidates in one scenario and returns the one with the fastest median, with its time per job.
+func (b *bench) best(ctx context.Context, what string, all []riverSettings,
+	scenario func(*riverQueue) run,
+) (*riverQueue, time.Duration, error) {
 	var chosen *riverQueue
 	var fastest time.Duration
 	for _, settings := range all {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// unordered is a queue without order and limits on the same tables: it takes whatever it finds with `for update skip locked`,
-// as most queues in PostgreSQL do, and writes the same rows with as many commits. So the ratio is about the price of
-// contract 4. Submissions still count the entries of each queue, but not while the clock runs.
+// unordered is a queue without order and limits on the same tables. Like most queues in PostgreSQL, it takes any rows
+// with `for update skip locked`; it writes the same rows with as many commits. So the ratio is the price of contract
+// 4. Submissions still count the entries of each queue, but before the clock starts.
 type unordered struct{ *ownQueue }
 
 var (
@@ -21,7 +21,7 @@ var (
 	finishSQL string
 )
 
-// unorderedFinish is how many ends one statement records at most, as in the scheduler.
+// unorderedFinish is the largest number of completions that one statement records, as in the scheduler.
 const unorderedFinish = 1000
 
 // taken is a slot with an execution in it.
@@ -30,9 +30,10 @@ type taken struct {
 	claim int64
 }
 
-// work has one goroutine that takes and runs, and one that records ends, so that both statements overlap.
+// work runs jobs in one goroutine and records completions in another, so that the statements of both overlap.
 func (q unordered) work(ctx context.Context, ran func()) (func() error, error) {
-	_, err := q.connections().Exec(ctx, `insert into slots (worker, number) select $1, generate_series(1, $2)`, workerName, q.capacity)
+	_, err := q.connections().Exec(ctx, `insert into slots (worker, number) select $1, generate_series(1, $2)`, workerName,
+		q.capacity)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (q unordered) work(ctx context.Context, ran func()) (func() error, error) {
 	}, nil
 }
 
-// take fills the slots that are free.
+// take fills the free slots.
 func (q unordered) take(ctx context.Context, ran func(), ended chan<- taken, freed <-chan int) error {
 	free := 0
 	for {
@@ -81,7 +82,7 @@ func (q unordered) take(ctx context.Context, ran func(), ended chan<- taken, fre
 	}
 }
 
-// finish records ends, all that there are with one statement.
+// finish records all completions that are ready with one statement.
 func (q unordered) finish(ctx context.Context, ended <-chan taken, freed chan<- int) error {
 	for {
 		var slots []int

@@ -18,12 +18,14 @@ const tokenVariable = "ATTUNE_TOKEN"
 // setting is one line of connections.env.
 type setting struct{ name, value string }
 
-// privateMark begins the line that names the addresses of the data folder's own daemons.
+// privateMark begins the line that names the addresses of the private daemons.
 const privateMark = "# private: "
 
 // announce makes sure that there is an administrator's token, and writes connections.env into the data folder. private
 // names the settings that lead to daemons of the folder's own.
-func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, containerd string, private ...string) error {
+func (f storeFlags) announce(
+	ctx context.Context, st *stores, a addresses, url, containerd string, private ...string,
+) error {
 	path := filepath.Join(f.DataDir, "connections.env")
 	kept, err := readSetting(path, tokenVariable)
 	if err != nil {
@@ -45,7 +47,8 @@ func (f storeFlags) announce(ctx context.Context, st *stores, a addresses, url, 
 	})
 }
 
-// writeConnections writes the file that a shell can source. It is replaced as a whole, so that nobody reads half of it.
+// writeConnections writes the file that a shell can source. It replaces the whole file, so that no reader sees half of
+// it.
 func writeConnections(path string, private []string, settings []setting) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s%s\n", privateMark, strings.Join(private, " "))
@@ -81,8 +84,8 @@ func unquote(s string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(s, "'"), "'"), `'\''`, "'")
 }
 
-// isPrivate tells whether a value is the address of a daemon of the data folder's own: a shell that has sourced the
-// folder's connections.env passes it back to us, and it is no configuration then.
+// isPrivate reports whether a value is the address of a private daemon of this data folder. A shell that has sourced
+// the folder's connections.env passes it back to us; that is no configuration.
 func (f storeFlags) isPrivate(name, value string) (bool, error) {
 	path := filepath.Join(f.DataDir, "connections.env")
 	kept, err := readSetting(path, name)

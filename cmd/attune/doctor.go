@@ -10,14 +10,21 @@ import (
 
 // doctorCommand looks at this host as a worker would. It asks no service and changes nothing.
 type doctorCommand struct {
-	ContainerdAddress string `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to ask; with none, the one that \"up\" would run is looked at."`
-	BinDir            string `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons."`
-	DataDir           string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder whose disk is looked at."`
+	ContainerdAddress string `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to check; without it, the one that \"up\" would run."`
+	BinDir            string `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, CNI plugins and private daemons."`
+	DataDir           string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder whose disk to check."`
 }
 
 // Help is the long text of `attune doctor --help`.
 func (*doctorCommand) Help() string {
-	return `Each point is ok, degraded (sandboxes run, with less between them and the host, or some of them cannot), missing (no sandbox runs), or absent (only those who ask for it miss it). The exit status is 1 when no execution could run here.
+	return `Run it as root on a worker's host. It changes nothing. Each point is
+
+    ok        nothing to do
+    degraded  sandboxes run, but less isolated, or some cannot run
+    missing   no sandbox runs
+    absent    only actions that ask for it cannot run
+
+and every point but ok comes with what to do. The exit status is 1 when no execution can run here.
 
 Examples:
 
@@ -57,7 +64,7 @@ func (s *session) printReport(report hostcheck.Report) error {
 	return nil
 }
 
-// printChecks gives people the mends in a table of their own, for they are long; programs get a line for each point.
+// printChecks gives people the remedies in a second table, since they are long; programs get one line for each point.
 func (s *session) printChecks(checks []hostcheck.Check) {
 	points := table{header: []string{"POINT", "STATE", "FOUND"}}
 	mends := table{header: []string{"POINT", "TO MEND IT"}}

@@ -24,10 +24,10 @@ const (
 	exitInterrupted = 130
 )
 
-// connectionHint tells how a client command finds its service.
+// connectionHint says how a client command finds its service.
 const connectionHint = "start one with `attune up` and `source DIR/connections.env`, or set ATTUNE_URL and ATTUNE_TOKEN"
 
-// exitStatus ends a command whose outcome has been told already.
+// exitStatus ends a command that has already reported its outcome.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
@@ -40,7 +40,7 @@ type userError struct {
 
 func (e *userError) Error() string { return e.message }
 
-// hintedError adds to an error of the service what the command knows about mending it.
+// hintedError adds a hint to an error of the service.
 type hintedError struct {
 	error
 	hint string
@@ -53,7 +53,7 @@ func usagef(format string, args ...any) error {
 	return &userError{message: fmt.Sprintf(format, args...), status: exitUsage}
 }
 
-// parseFailure adds to an error of the argument parser where to read on.
+// parseFailure adds the command to read on with to an error of the argument parser.
 func parseFailure(err error) error {
 	hint := "attune --help"
 	if failed, ok := errors.AsType[*kong.ParseError](err); ok && failed.Context != nil {
@@ -64,8 +64,8 @@ func parseFailure(err error) error {
 	return &userError{message: err.Error(), hint: "see `" + hint + "`", status: exitUsage}
 }
 
-// report tells the person what went wrong, if anything did, and returns the exit status: a line that says what
-// happened, a line for each wrong place, and the hint what to do.
+// report prints what went wrong, if anything did, and returns the exit status. It prints a line that says what
+// happened, a line for each problem, and a hint what to do.
 func (s *session) report(err error) int {
 	if err == nil {
 		return exitDone
@@ -96,7 +96,7 @@ func (s *session) report(err error) int {
 	return status
 }
 
-// hintFor knows what to do about an error of the service, where it is not in the error.
+// hintFor says what to do about an error of the service that does not say so itself.
 func hintFor(err *attune.Error) string {
 	switch {
 	case errors.Is(err.Cause, client.ErrUnreachable):
@@ -106,7 +106,7 @@ func hintFor(err *attune.Error) string {
 	case err.Code == attune.CodeUnauthenticated:
 		return "set ATTUNE_TOKEN or --token-file; `source DIR/connections.env` sets the token of `attune up`"
 	case err.Code == attune.CodeForbidden:
-		return "it takes another token: set ATTUNE_TOKEN or --token-file"
+		return "use a token that may do this: set ATTUNE_TOKEN or --token-file"
 	default:
 		return ""
 	}

@@ -14,13 +14,14 @@ func TestUsage(t *testing.T) {
 		args   []string
 		stderr string
 	}{
-		"unknown flag":         {[]string{"run", "a.b", "--fast"}, "unknown flag --fast"},
-		"missing command":      {[]string{"pack"}, "see `attune pack --help`"},
-		"missing argument":     {[]string{"run"}, "attune run --help"},
-		"token as a flag":      {[]string{"pack", "list", "--token", "att_x"}, "unknown flag --token"},
-		"both ways to wait":    {[]string{"run", "a.b", "--wait", "--follow"}, "can't be used together"},
-		"not an address":       {[]string{"pack", "list", "--url", "localhost"}, `"localhost" is not the address`},
-		"unreadable token":     {[]string{"pack", "list", "--url", "http://127.0.0.1:1", "--token-file", "/nonexistent"}, "read the token"},
+		"unknown flag":      {[]string{"run", "a.b", "--fast"}, "unknown flag --fast"},
+		"missing command":   {[]string{"pack"}, "see `attune pack --help`"},
+		"missing argument":  {[]string{"run"}, "attune run --help"},
+		"token as a flag":   {[]string{"pack", "list", "--token", "att_x"}, "unknown flag --token"},
+		"both ways to wait": {[]string{"run", "a.b", "--wait", "--follow"}, "can't be used together"},
+		"not an address":    {[]string{"pack", "list", "--url", "localhost"}, `"localhost" is not the address`},
+		"unreadable token": {[]string{"pack", "list", "--url", "http://127.0.0.1:1", "--token-file", "/nonexistent"},
+			"read the token"},
 		"unknown state":        {[]string{"execution", "list", "--status", "done"}, `must be one of`},
 		"negative limit":       {[]string{"execution", "list", "--limit=-1"}, "--limit is 0 or more"},
 		"two scopes":           {[]string{"secret", "list", "--pack", "a", "--action", "a.b"}, "unknown flag --pack"},
@@ -57,7 +58,8 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	got := invocation{}.call(t, "pack", "list", "--url", "http://127.0.0.1:1")
 	got.want(t, exitOther, "")
-	got.wantStderr(t, "attune: cannot reach http://127.0.0.1:1: connect: connection refused\n", "hint: ", "ATTUNE_URL", "attune up")
+	got.wantStderr(t, "attune: cannot reach http://127.0.0.1:1: connect: connection refused\n", "hint: ", "ATTUNE_URL",
+		"attune up")
 }
 
 func TestErrorsOfTheService(t *testing.T) {
@@ -67,20 +69,24 @@ func TestErrorsOfTheService(t *testing.T) {
 		stderr string
 	}{
 		"places": {
-			problem(422, `{"title": "Unprocessable Entity", "status": 422, "detail": "the pack has 2 problems", "code": "invalid",
-				"errors": [{"file": "pack.yaml", "line": 3, "field": "version", "message": "is missing"}, {"file": "a", "message": "is a link"}]}`),
+			problem(422, `{"title": "Unprocessable Entity", "status": 422, "detail": "the pack has 2 problems",
+				"code": "invalid",
+				"errors": [{"file": "pack.yaml", "line": 3, "field": "version", "message": "is missing"}, {"file": "a",
+				"message": "is a link"}]}`),
 			"attune: the pack has 2 problems\n  pack.yaml:3: version: is missing\n  a: is a link\n",
 		},
 		"token": {
 			problem(401, `{"detail": "a token is needed", "code": "unauthenticated"}`),
-			"attune: a token is needed\n  hint: set ATTUNE_TOKEN or --token-file; `source DIR/connections.env` sets the token of `attune up`\n",
+			"attune: a token is needed\n  hint: set ATTUNE_TOKEN or --token-file; `source DIR/connections.env` sets the token " +
+				"of `attune up`\n",
 		},
 		"role": {
 			problem(403, `{"detail": "not yours", "code": "forbidden"}`),
-			"attune: not yours\n  hint: it takes another token: set ATTUNE_TOKEN or --token-file\n",
+			"attune: not yours\n  hint: use a token that may do this: set ATTUNE_TOKEN or --token-file\n",
 		},
 		"internal": {
-			problem(500, `{"title": "Internal Server Error", "code": "internal", "detail": "the service failed", "request_id": "r-1"}`),
+			problem(500, `{"title": "Internal Server Error", "code": "internal", "detail": "the service failed", `+
+				`"request_id": "r-1"}`),
 			"attune: the service failed (request r-1)\n",
 		},
 		"controls of the terminal": {

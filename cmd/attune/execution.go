@@ -18,16 +18,16 @@ import (
 type executionCommands struct {
 	List   executionListCommand   `cmd:"" help:"List executions, newest first."`
 	Show   executionShowCommand   `cmd:"" help:"Describe an execution."`
-	Why    executionWhyCommand    `cmd:"" help:"Explain why an execution has not started, and when it is expected to."`
-	Cancel executionCancelCommand `cmd:"" help:"End an execution, whether it waits or runs."`
+	Why    executionWhyCommand    `cmd:"" help:"Explain why an execution waits, and estimate when it starts."`
+	Cancel executionCancelCommand `cmd:"" help:"End an execution that waits or runs."`
 }
 
 type executionListCommand struct {
-	Action string        `placeholder:"PACK.ACTION" help:"Only those of this action."`
-	Pack   string        `help:"Only those of this pack."`
-	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned" default:"" help:"Only those in this state."`
-	Since  time.Duration `placeholder:"DURATION" help:"Only those submitted in the last 90s, 15m, 24h, …."`
-	Limit  int           `default:"20" help:"How many at most; 0 is all."`
+	Action string        `placeholder:"PACK.ACTION" help:"Only executions of this action."`
+	Pack   string        `help:"Only executions of this pack's actions."`
+	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned" default:"" help:"Only executions in this state: queued, scheduled, running, canceling, completed, failed, timeout, cancelled or abandoned."`
+	Since  time.Duration `placeholder:"DURATION" help:"Only executions submitted in the last 90s, 15m, 24h, …."`
+	Limit  int           `default:"20" help:"The most executions to list; 0 lists all."`
 }
 
 // Help is the long text of `attune execution list --help`.
@@ -107,7 +107,8 @@ func (s *session) printExecution(e attune.Execution) {
 	}
 	fields := []field{
 		{"execution", e.ID}, {"action", e.Action}, {"key", e.Key}, {"pack version", e.PackVersion}, {"image", e.ImageDigest},
-		{"status", string(e.Status)}, {"reason", string(e.Reason)}, {"position", number(e.Position)}, {"exit status", number(e.ExitCode)},
+		{"status", string(e.Status)}, {"reason", string(e.Reason)}, {"position", number(e.Position)},
+		{"exit status", number(e.ExitCode)},
 		{"attempt", strconv.Itoa(e.Attempt)}, {"retry at", s.when(e.RetryAt)}, {"worker", e.Worker},
 		{"created", s.when(&e.CreatedAt)}, {"started", s.when(e.StartedAt)}, {"finished", s.when(e.FinishedAt)},
 		{"took", took(e)}, {"parameters", compact(e.Parameters)}, {"result", compact(e.Result)},
@@ -120,11 +121,12 @@ func (s *session) printExecution(e attune.Execution) {
 	s.printFields(fields)
 }
 
-// describeUsage is what a run took and left, as lines of a description.
+// describeUsage is what an execution used and left, as fields of a description.
 func describeUsage(e attune.Execution) []field {
 	var fields []field
 	if u := e.Usage; u != nil {
-		fields = append(fields, field{"cpu time", fmt.Sprintf("%.3fs", u.CPUSeconds)}, field{"throttled", fmt.Sprintf("%.3fs", u.ThrottledSeconds)},
+		fields = append(fields, field{"cpu time", fmt.Sprintf("%.3fs", u.CPUSeconds)},
+			field{"throttled", fmt.Sprintf("%.3fs", u.ThrottledSeconds)},
 			field{"peak memory", size.About(u.PeakMemoryBytes)}, field{"isolation", u.Isolation})
 	}
 	if n := len(e.Outputs); n > 0 {
@@ -133,9 +135,10 @@ func describeUsage(e attune.Execution) []field {
 	return fields
 }
 
-// describeAttempt is how one that was tried again ended: failed (exit status 7) on host-1 after 1.500s.
+// describeAttempt is how an earlier attempt ended: failed (exit status 7) on host-1 after 1.500s.
 func describeAttempt(a attune.Attempt) string {
-	text := describeEnd(attune.Execution{Status: a.Status, Reason: a.Reason, ExitCode: a.ExitCode, Failure: a.Failure}) + " on " + a.Worker
+	end := attune.Execution{Status: a.Status, Reason: a.Reason, ExitCode: a.ExitCode, Failure: a.Failure}
+	text := describeEnd(end) + " on " + a.Worker
 	if ran := took(attune.Execution{StartedAt: a.StartedAt, FinishedAt: &a.FinishedAt}); ran != "" {
 		text += " after " + ran
 	}
@@ -165,7 +168,7 @@ func (e *executionCancelCommand) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-// took is how long the action ran, empty when it has not ended or never started.
+// took is how long the action ran; empty when it has not ended or never started.
 func took(e attune.Execution) string {
 	if e.StartedAt == nil || e.FinishedAt == nil {
 		return ""

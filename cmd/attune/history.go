@@ -7,10 +7,10 @@ import (
 	"attune/scheduler/retention"
 )
 
-// historyFlags say how long executions stay on record.
+// historyFlags say how long executions that are over are kept.
 type historyFlags struct {
-	HistoryAge   historyAge `group:"service" env:"ATTUNE_HISTORY_AGE" default:"30d" help:"How long executions are kept after their submission, with their logs: 30d, 12h; 0 keeps them for good."`
-	HistoryCount int        `group:"service" env:"ATTUNE_HISTORY_COUNT" default:"0" help:"Drop days that are not needed to keep the newest N executions, whatever their age; 0 sets no bound."`
+	HistoryAge   historyAge `group:"service" env:"ATTUNE_HISTORY_AGE" default:"30d" help:"How long executions and their logs are kept after submission: 30d, 12h; 0 keeps them for good."`
+	HistoryCount int        `group:"service" env:"ATTUNE_HISTORY_COUNT" default:"0" help:"Also remove whole days that are not needed to keep the newest N executions; 0 sets no bound."`
 }
 
 // Validate is called by the parser.

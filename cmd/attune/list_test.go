@@ -34,10 +34,11 @@ func TestExecutionList(t *testing.T) {
 		stdout string
 		asked  string
 	}{
-		"all":      {[]string{"--limit", "0"}, one + two + three, " cursor=more"},
-		"default":  {nil, one + two + three, "limit=20 cursor=more&limit=18"},
-		"one":      {[]string{"--limit", "1"}, one, "limit=1"},
-		"filtered": {[]string{"--limit", "1", "--pack", "a", "--status", "failed", "--action", "a.b"}, one, "action=a.b&limit=1&pack=a&status=failed"},
+		"all":     {[]string{"--limit", "0"}, one + two + three, " cursor=more"},
+		"default": {nil, one + two + three, "limit=20 cursor=more&limit=18"},
+		"one":     {[]string{"--limit", "1"}, one, "limit=1"},
+		"filtered": {[]string{"--limit", "1", "--pack", "a", "--status", "failed", "--action", "a.b"}, one,
+			"action=a.b&limit=1&pack=a&status=failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +64,8 @@ func TestListJSONJoinsThePages(t *testing.T) {
 
 func TestTableOnATerminal(t *testing.T) {
 	t.Parallel()
-	packs := data(`[{"ref": "weather", "version": "1.0.0", "label": "Wetter für \u001b[2Jalle"}, {"ref": "a-rather-long-name", "version": ""}]`)
+	packs := data(`[{"ref": "weather", "version": "1.0.0", "label": "Wetter für \u001b[2Jalle"}, ` +
+		`{"ref": "a-rather-long-name", "version": ""}]`)
 	plain := invocation{api: packs, terminal: true, env: map[string]string{"NO_COLOR": "1"}}.call(t, "pack", "list")
 	plain.want(t, exitDone, ""+
 		"PACK                VERSION  UPDATED  LABEL\n"+
@@ -78,7 +80,8 @@ func TestTableOnATerminal(t *testing.T) {
 func TestExecutionShowAndCancel(t *testing.T) {
 	t.Parallel()
 	api := routes(t, map[string]http.HandlerFunc{
-		"GET /api/v1/executions/e-1": data(execution("failed", `, "reason": "exception", "exit_code": 1, "parameters": {"a": [1, 2]},
+		"GET /api/v1/executions/e-1": data(execution("failed", `, "reason": "exception", "exit_code": 1,
+			"parameters": {"a": [1, 2]},
 			"failure": {"error": "no", "error_type": "ValueError", "traceback": "…"}`)),
 		"POST /api/v1/executions/e-1/cancel": data(execution("canceling", "")),
 	})
@@ -91,10 +94,13 @@ func TestExecutionShowAndCancel(t *testing.T) {
 func TestExecutionShowTellsWhatItTook(t *testing.T) {
 	t.Parallel()
 	for usage, want := range map[string]string{
-		`{"cpu_seconds": 0.4205, "peak_memory_bytes": 32505856, "throttled_seconds": 0, "isolation": "runc"}`: "cpu time\t0.420s\nthrottled\t0.000s\npeak memory\t31 MiB\nisolation\trunc\noutput files\t2\n",
-		`{"cpu_seconds": 70, "peak_memory_bytes": 1610612736, "throttled_seconds": 1.5}`:                      "cpu time\t70.000s\nthrottled\t1.500s\npeak memory\t1.5 GiB\noutput files\t2\n",
+		`{"cpu_seconds": 0.4205, "peak_memory_bytes": 32505856, "throttled_seconds": 0, "isolation": "runc"}`: "" +
+			"cpu time\t0.420s\nthrottled\t0.000s\npeak memory\t31 MiB\nisolation\trunc\noutput files\t2\n",
+		`{"cpu_seconds": 70, "peak_memory_bytes": 1610612736, "throttled_seconds": 1.5}`: "" +
+			"cpu time\t70.000s\nthrottled\t1.500s\npeak memory\t1.5 GiB\noutput files\t2\n",
 	} {
-		api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/executions/e-1": data(execution("completed", `, "usage": `+usage+`,
+		api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/executions/e-1": data(execution("completed", `, "usage": `+
+			usage+`,
 			"outputs": [{"name": "a", "size": 1, "sha256": "…"}, {"name": "b", "size": 2, "sha256": "…"}]`))})
 		invocation{api: api}.call(t, "execution", "show", "e-1").want(t, exitDone, "execution\te-1\naction\tweather.report\n"+
 			"status\tcompleted\nattempt\t1\ncreated\t2026-01-15T12:00:00Z\n"+want)
@@ -104,9 +110,12 @@ func TestExecutionShowTellsWhatItTook(t *testing.T) {
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ stats, stdout string }{
-		"idle":  {`{"waiting": 0, "running": 0, "limit": null, "avg_wait_time_seconds": null, "oldest_wait_seconds": null}`, "waiting\t0\nrunning\t0\nlimit\tnone\n"},
-		"going": {`{"waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2}`, "waiting\t3\nrunning\t1\nlimit\t1\naverage wait\t1.2s\noldest wait\t2.0s\n"},
-		"keys": {`{"waiting": 1, "running": 1, "limit": null, "keys": [{"key": "{\"city\":\"Oslo\"}", "waiting": 1, "running": 1, "limit": 1, "avg_wait_time_seconds": 2, "oldest_wait_seconds": 2}]}`,
+		"idle": {`{"waiting": 0, "running": 0, "limit": null, "avg_wait_time_seconds": null, "oldest_wait_seconds": null}`,
+			"waiting\t0\nrunning\t0\nlimit\tnone\n"},
+		"going": {`{"waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2}`,
+			"waiting\t3\nrunning\t1\nlimit\t1\naverage wait\t1.2s\noldest wait\t2.0s\n"},
+		"keys": {`{"waiting": 1, "running": 1, "limit": null, "keys": [{"key": "{\"city\":\"Oslo\"}", "waiting": 1, ` +
+			`"running": 1, "limit": 1, "avg_wait_time_seconds": 2, "oldest_wait_seconds": 2}]}`,
 			"waiting\t1\nrunning\t1\nlimit\tnone\n{\"city\":\"Oslo\"}\t1\t1\t1\t2.0s\t2.0s\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,8 +130,10 @@ func TestQueue(t *testing.T) {
 func TestQueueList(t *testing.T) {
 	t.Parallel()
 	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/queues": data(`[
-		{"action": "a.b", "key": "{\"city\":\"Oslo\"}", "waiting": 3, "running": 1, "limit": 1, "avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2},
-		{"action": "c.d", "waiting": 0, "running": 1, "limit": null, "avg_wait_time_seconds": null, "oldest_wait_seconds": null}]`)})
+		{"action": "a.b", "key": "{\"city\":\"Oslo\"}", "waiting": 3, "running": 1, "limit": 1,
+		"avg_wait_time_seconds": 1.25, "oldest_wait_seconds": 2},
+		{"action": "c.d", "waiting": 0, "running": 1, "limit": null, "avg_wait_time_seconds": null,
+		"oldest_wait_seconds": null}]`)})
 	invocation{api: api}.call(t, "queue", "list").want(t, exitDone, ""+
 		"a.b\t{\"city\":\"Oslo\"}\t3\t1\t1\t1.2s\t2.0s\n"+
 		"c.d\t-\t0\t1\t-\t-\t-\n")

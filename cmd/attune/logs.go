@@ -9,17 +9,17 @@ import (
 
 // logsCommand prints the streams of an execution.
 type logsCommand struct {
-	ID      string `arg:"" name:"id" help:"Execution."`
-	Follow  bool   `short:"f" help:"Stay until the execution has ended, and print the output as it lands."`
-	Stream  string `enum:"both,stdout,stderr" default:"both" help:"What to print: ${enum}."`
-	Attempt int    `placeholder:"N" help:"What this attempt wrote, counted from 1; without it, the last one."`
+	ID      string `arg:"" name:"id" help:"Execution whose output to print."`
+	Follow  bool   `short:"f" help:"Print the output as it arrives, until the execution ends."`
+	Stream  string `enum:"both,stdout,stderr" default:"both" help:"Stream to print: ${enum}."`
+	Attempt int    `placeholder:"N" help:"Attempt, counted from 1; without it, the last one."`
 }
 
 // Help is the long text of `attune logs --help`.
 func (*logsCommand) Help() string {
-	return `What the action wrote to stdout is printed to stdout, what it wrote to stderr to stderr.
+	return `The action's stdout is printed to stdout, its stderr to stderr.
 
-With --json each page of the log is printed as the API returns it; that needs one --stream and does not follow.
+--json prints each page of the log as the API returns it. It needs one --stream, and does not go with --follow.
 
 Examples:
 

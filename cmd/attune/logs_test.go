@@ -57,7 +57,8 @@ func TestLogsOfAnAttempt(t *testing.T) {
 	if got.stderr != "two\n" {
 		t.Errorf("stderr %q", got.stderr)
 	}
-	if got := (invocation{api: api}).call(t, "logs", "e-1", "--attempt", "2", "--stream", "stdout", "--json"); got.status != exitDone {
+	if got := (invocation{api: api}).call(t, "logs", "e-1", "--attempt", "2", "--stream", "stdout",
+		"--json"); got.status != exitDone {
 		t.Errorf("status %d, stderr %q", got.status, got.stderr)
 	}
 	for _, wrong := range [][]string{{"--attempt", "-1"}, {"--attempt", "1", "--follow"}, {"--attempt", "x"}} {

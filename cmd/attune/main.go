@@ -1,4 +1,3 @@
-// Command attune is the whole of Attune in one binary: the service, its workers, and the client that talks to them.
 package main
 
 import (
@@ -14,22 +13,22 @@ import (
 	"attune/storage/logs"
 )
 
-// commands is the command line: what stands here is what `attune --help` shows, in this order.
+// commands is the command line, in the order in which `attune --help` shows it.
 type commands struct {
 	connection
 
-	Up      upCommand      `cmd:"" group:"service" help:"Run everything on this host: API, worker, and the daemons that are not configured."`
+	Up      upCommand      `cmd:"" group:"service" help:"Run everything on this host: API, worker, and a private daemon for each service that is not configured."`
 	Server  serverCommand  `cmd:"" group:"service" help:"Run the REST API."`
 	Worker  workerCommands `cmd:"" group:"service" help:"Run executions and build images on this host; list and forget workers."`
 	Migrate migrateCommand `cmd:"" group:"service" help:"Bring the database schema up to date."`
-	Doctor  doctorCommand  `cmd:"" group:"service" help:"Say what this host can do for sandboxes, and what it lacks."`
+	Doctor  doctorCommand  `cmd:"" group:"service" help:"Check what this host can do for sandboxes, and what it lacks."`
 
 	Pack      packCommands      `cmd:"" group:"client" help:"Install, inspect and remove packs."`
 	Run       runCommand        `cmd:"" group:"client" help:"Run an action."`
 	Logs      logsCommand       `cmd:"" group:"client" help:"Print what an execution wrote."`
 	Execution executionCommands `cmd:"" group:"client" help:"List, inspect, explain and cancel executions."`
 	Secret    secretCommands    `cmd:"" group:"client" help:"Set, list and delete secrets."`
-	Queue     queueCommands     `cmd:"" group:"client" help:"List queues, and show how an action's stands."`
+	Queue     queueCommands     `cmd:"" group:"client" help:"List queues, and show the queue of an action."`
 	Policy    policyCommands    `cmd:"" group:"client" help:"List, set and delete limits, rates and quotas."`
 	Token     tokenCommands     `cmd:"" group:"client" help:"Create, list and delete API tokens."`
 	Version   versionCommand    `cmd:"" group:"client" help:"Print the version of this binary."`
@@ -38,14 +37,14 @@ type commands struct {
 // description opens `attune --help`.
 const description = `Attune runs automation packs in sandboxes: upload a pack, run its actions, read what they wrote.
 
-The client commands find the service by ATTUNE_URL and show ATTUNE_TOKEN; "attune up" writes both into a file to source:
+The client commands read ATTUNE_URL and ATTUNE_TOKEN. "attune up" writes both to a file to source:
 
     source DIR/connections.env
 `
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// Once the first signal has been seen, a second one ends the process the hard way.
+	// After the first signal, a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	s := &session{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
@@ -57,7 +56,7 @@ func main() {
 	os.Exit(run(ctx, s, os.Args[1:]))
 }
 
-// run is main without the process: it takes the arguments behind the program's name and returns the exit status.
+// run is main without the process: it takes the arguments after the program's name and returns the exit status.
 func run(ctx context.Context, s *session, args []string) int {
 	var cli commands
 	helped := false
@@ -84,7 +83,7 @@ func run(ctx context.Context, s *session, args []string) int {
 	}
 	kctx, err := parser.Parse(args)
 	switch {
-	case helped: // Whatever else is wrong with the arguments does not matter then.
+	case helped: // Other errors in the arguments do not matter then.
 		return exitDone
 	case err != nil:
 		return s.report(parseFailure(err))

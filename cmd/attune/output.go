@@ -12,7 +12,7 @@ import (
 )
 
 // writef prints to one of the session's streams. A reader that went away, as in `attune … | head`, ends the process by
-// SIGPIPE; there is nobody to tell about any other failure.
+// SIGPIPE; other failures cannot be reported anywhere.
 func writef(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(w, format, args...)
 }
@@ -86,7 +86,7 @@ func (s *session) printRow(row []string, widths []int, paint func(string) string
 	writef(s.stdout, "%s\n", line.String())
 }
 
-// field is a line of a description: one thing and what is known about it.
+// field is one line of a description.
 type field struct{ name, value string }
 
 // printFields prints what is known; fields without a value are left out.

@@ -15,10 +15,10 @@ type packCommands struct {
 	Install packInstallCommand `cmd:"" help:"Upload a pack and build its image."`
 	List    packListCommand    `cmd:"" help:"List packs."`
 	Show    packShowCommand    `cmd:"" help:"Describe a pack and its actions."`
-	Status  packStatusCommand  `cmd:"" help:"Show where a pack's newest installation stands."`
+	Status  packStatusCommand  `cmd:"" help:"Show status and progress of a pack's newest installation."`
 	Log     packLogCommand     `cmd:"" help:"Print the log of a pack's newest installation."`
-	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its executions stay on record."`
-	Schema  packSchemaCommand  `cmd:"" help:"Print the JSON Schema of a pack's file, for editors."`
+	Remove  packRemoveCommand  `cmd:"" help:"Uninstall a pack; its history is kept."`
+	Schema  packSchemaCommand  `cmd:"" help:"Print the JSON Schema of a kind of pack file, for editors."`
 }
 
 type packListCommand struct{}
@@ -117,7 +117,7 @@ func (p *packStatusCommand) Run(ctx context.Context, s *session) error {
 }
 
 type packLogCommand struct {
-	Pack string `arg:"" help:"Pack whose newest installation to read about."`
+	Pack string `arg:"" help:"Pack whose newest installation's log to print."`
 }
 
 // Run does what the command's help says.

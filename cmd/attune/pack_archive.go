@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// leftOut names what grows in a pack's folder beside its source, and has no place in an archive.
+// leftOut names the folders that tools make beside a pack's source; they stay out of an archive.
 var leftOut = []string{".git", ".venv", "node_modules", "__pycache__"}
 
 // leftOutText is leftOut in words, with the pattern that packFiles adds.
@@ -46,8 +46,8 @@ func packFiles(folder string) ([]string, error) {
 	return files, nil
 }
 
-// writePack writes the files as a tar.gz. Of each file's metadata only the executable bit goes along: neither owners
-// nor times of this host are anybody's business.
+// writePack writes the files as a tar.gz. Of each file's metadata it keeps only the executable bit: owners and times of
+// this host stay private.
 func writePack(w io.Writer, folder string, files []string) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {

@@ -11,19 +11,21 @@ import (
 	"attune/cmd/attune/internal/client"
 )
 
-// packInstallCommand uploads a pack and, where asked to, stays until its image stands.
+// packInstallCommand uploads a pack and, with --wait, stays until its image is built.
 type packInstallCommand struct {
 	Source string `arg:"" name:"dir|archive" type:"path" help:"Folder with a pack.yaml, or an archive of one: .zip, .tar.gz, .tgz or .tar.zst."`
-	Wait   bool   `short:"w" help:"Wait until the pack is installed, and show how far it is."`
+	Wait   bool   `short:"w" help:"Wait until the pack is installed, and show the progress."`
 }
 
 // Help is the long text of `attune pack install --help`.
 func (*packInstallCommand) Help() string {
 	return `A folder is packed on the way, without ` + leftOutText + `.
 
-The service checks the archive, answers, and builds the image in the background. The version that serves now goes on serving until the new one stands, and when the new one fails.
+The service checks the archive, answers, and builds the image in the background. The version that serves now goes on
+serving until the new one is installed, and also if that fails.
 
-With --wait the exit status is 0 when the pack is installed and 1 when the installation failed; the end of its log is printed then.
+With --wait the exit status is 0 when the pack is installed, and 1 when the installation failed: then the end of its log
+is printed.
 
 Examples:
 
@@ -112,7 +114,8 @@ func (s *session) reportFailedInstallation(
 			return err
 		}
 	}
-	if end, err := logEnd(ctx, c, logSource{path: client.Path("packs", installation.Pack, "installation-log")}); err != nil {
+	source := logSource{path: client.Path("packs", installation.Pack, "installation-log")}
+	if end, err := logEnd(ctx, c, source); err != nil {
 		s.notef("the log cannot be read: %v", err)
 	} else if end != "" {
 		writef(s.stderr, "%s", end)

@@ -12,7 +12,7 @@ import (
 	"attune/cmd/attune/internal/client"
 )
 
-// awaitInstallation stays until the installation is over and shows its way: a bar on a terminal, else a line
+// awaitInstallation waits until the installation is over and shows its progress: a bar on a terminal, else a line
 // "<phase> <percent>" for each phase.
 func (s *session) awaitInstallation(
 	ctx context.Context, c *client.Client, started attune.Installation,
@@ -32,7 +32,7 @@ func (s *session) awaitInstallation(
 		}
 		if now.ID != started.ID {
 			return false, false, &userError{
-				message: "somebody installed " + started.Pack + " again meanwhile, as installation " + now.ID,
+				message: started.Pack + " was installed again meanwhile, as installation " + now.ID,
 				hint:    "`attune pack status " + started.Pack + "` shows that one", status: exitOther,
 			}
 		}
@@ -44,7 +44,7 @@ func (s *session) awaitInstallation(
 	return installation, document, err
 }
 
-// progress shows the way of an installation.
+// progress shows how far an installation is.
 type progress interface {
 	at(attune.Installation)
 	// end gives the terminal back.

@@ -3,7 +3,7 @@ package main
 import "attune/imagebuilder/pack"
 
 type packSchemaCommand struct {
-	File string `arg:"" enum:"pack,action,policy" help:"pack for pack.yaml; action or policy for a file below actions/ or policies/."`
+	File string `arg:"" enum:"pack,action,policy" help:"Kind of file: pack (pack.yaml), action or policy (in actions/, policies/)."`
 }
 
 // Run does what the command's help says.

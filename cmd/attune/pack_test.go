@@ -69,24 +69,25 @@ func TestPackInstallFolder(t *testing.T) {
 	t.Parallel()
 	folder := packFolder(t, "pack.yaml", "actions/report.py", "actions/build.sh", "actions/__pycache__/report.pyc",
 		"stale.pyc", ".git/HEAD", ".venv/bin/python", "node_modules/x/index.js", "package.json")
-	api := routes(t, map[string]http.HandlerFunc{"POST /api/v1/packs/upload": func(w http.ResponseWriter, r *http.Request) {
-		file, header, err := r.FormFile("file")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if header.Filename != "weather.tar.gz" {
-			t.Errorf("file name %q", header.Filename)
-		}
-		want := []string{
-			"755 actions/build.sh actions/build.sh", "644 actions/report.py actions/report.py",
-			"644 pack.yaml pack.yaml", "644 package.json package.json",
-		}
-		if diff := cmp.Diff(want, readTar(t, file)); diff != "" {
-			t.Error(diff)
-		}
-		data(accepted)(w, r)
-	}})
+	api := routes(t, map[string]http.HandlerFunc{
+		"POST /api/v1/packs/upload": func(w http.ResponseWriter, r *http.Request) {
+			file, header, err := r.FormFile("file")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if header.Filename != "weather.tar.gz" {
+				t.Errorf("file name %q", header.Filename)
+			}
+			want := []string{
+				"755 actions/build.sh actions/build.sh", "644 actions/report.py actions/report.py",
+				"644 pack.yaml pack.yaml", "644 package.json package.json",
+			}
+			if diff := cmp.Diff(want, readTar(t, file)); diff != "" {
+				t.Error(diff)
+			}
+			data(accepted)(w, r)
+		}})
 	invocation{api: api}.call(t, "pack", "install", folder).want(t, exitDone, "weather 1.0.0 pending, installation i-1\n")
 }
 
@@ -114,17 +115,18 @@ func TestPackInstallArchive(t *testing.T) {
 	if err := os.WriteFile(archive, []byte("archive"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	api := routes(t, map[string]http.HandlerFunc{"POST /api/v1/packs/upload": func(w http.ResponseWriter, r *http.Request) {
-		file, header, err := r.FormFile("file")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if content, _ := io.ReadAll(file); header.Filename != "weather-1.0.0.zip" || string(content) != "archive" {
-			t.Errorf("file %q with %q", header.Filename, content)
-		}
-		data(accepted)(w, r)
-	}})
+	api := routes(t, map[string]http.HandlerFunc{
+		"POST /api/v1/packs/upload": func(w http.ResponseWriter, r *http.Request) {
+			file, header, err := r.FormFile("file")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if content, _ := io.ReadAll(file); header.Filename != "weather-1.0.0.zip" || string(content) != "archive" {
+				t.Errorf("file %q with %q", header.Filename, content)
+			}
+			data(accepted)(w, r)
+		}})
 	invocation{api: api}.call(t, "pack", "install", archive).want(t, exitDone, "weather 1.0.0 pending, installation i-1\n")
 }
 
@@ -154,7 +156,8 @@ func TestPackInstallAnswerBeforeTheEnd(t *testing.T) {
 	if err := os.WriteFile(archive, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := invocation{api: problem(401, `{"detail": "a token is needed", "code": "unauthenticated"}`)}.call(t, "pack", "install", archive)
+	got := invocation{api: problem(401, `{"detail": "a token is needed", "code": "unauthenticated"}`)}.call(t, "pack",
+		"install", archive)
 	got.want(t, exitOther, "")
 	got.wantStderr(t, "attune: a token is needed\n")
 }
@@ -200,7 +203,8 @@ func TestPackInstallInterrupted(t *testing.T) {
 				data(installation("installing", "dependencies", 30))(w, r)
 			},
 		})
-		got := invocation{ctx: ctx, api: api, progress: progress}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
+		got := invocation{ctx: ctx, api: api, progress: progress}.call(t, "pack", "install", packFolder(t, "pack.yaml"),
+			"--wait")
 		got.want(t, exitInterrupted, "")
 		got.wantStderr(t, "the installation goes on")
 	}
@@ -216,7 +220,8 @@ func TestPackInstallFails(t *testing.T) {
 				data(`{"content": "f", "offset": 0, "next_offset": 1, "total_size": 10000}`)(w, r)
 				return
 			}
-			data(`{"content": "half a line\nno matching distribution", "offset": 5904, "next_offset": 10000, "total_size": 10000}`)(w, r)
+			data(`{"content": "half a line\nno matching distribution", "offset": 5904, "next_offset": 10000, `+
+				`"total_size": 10000}`)(w, r)
 		},
 	})
 	got := invocation{api: api}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
@@ -237,7 +242,7 @@ func TestPackInstallOvertaken(t *testing.T) {
 	})
 	got := invocation{api: api}.call(t, "pack", "install", packFolder(t, "pack.yaml"), "--wait")
 	got.want(t, exitOther, "")
-	got.wantStderr(t, "somebody installed weather again meanwhile, as installation i-2")
+	got.wantStderr(t, "weather was installed again meanwhile, as installation i-2")
 }
 
 func TestPackShow(t *testing.T) {
@@ -249,18 +254,21 @@ func TestPackShow(t *testing.T) {
 			if r.URL.RawQuery != "pack=weather" {
 				t.Errorf("query %q", r.URL.RawQuery)
 			}
-			data(`[{"ref": "weather.report", "runner_type": "python", "secrets": ["k"], "policy": {"concurrency": {"limit": 2}}}]`)(w, r)
+			data(`[{"ref": "weather.report", "runner_type": "python", "secrets": ["k"], `+
+				`"policy": {"concurrency": {"limit": 2}}}]`)(w, r)
 		},
 	})
-	invocation{api: api}.call(t, "pack", "show", "weather").want(t, exitDone, "pack\tweather\nversion\t1.0.0\ntags\ta, b\n"+
-		"created\t2026-01-15T12:00:00Z\nupdated\t2026-01-15T12:00:00Z\n\nweather.report\tpython\t2\tk\t\n")
+	invocation{api: api}.call(t, "pack", "show", "weather").want(t, exitDone,
+		"pack\tweather\nversion\t1.0.0\ntags\ta, b\n"+
+			"created\t2026-01-15T12:00:00Z\nupdated\t2026-01-15T12:00:00Z\n\nweather.report\tpython\t2\tk\t\n")
 }
 
 func TestPackRemove(t *testing.T) {
 	t.Parallel()
-	api := routes(t, map[string]http.HandlerFunc{"DELETE /api/v1/packs/weather": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNoContent)
-	}})
+	api := routes(t, map[string]http.HandlerFunc{
+		"DELETE /api/v1/packs/weather": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}})
 	invocation{api: api}.call(t, "pack", "remove", "weather").want(t, exitDone, "pack weather removed\n")
 	invocation{api: api}.call(t, "pack", "remove", "weather", "--json").want(t, exitDone, "")
 }

@@ -13,11 +13,11 @@ import (
 type policyCommands struct {
 	List   policyListCommand   `cmd:"" help:"List the policies in force."`
 	Show   policyShowCommand   `cmd:"" help:"Describe the policy in force for a scope."`
-	Set    policySetCommand    `cmd:"" help:"Set the policy of a scope, in place of the one in force."`
-	Delete policyDeleteCommand `cmd:"" help:"Take back a policy that was set; the pack's own is in force again."`
+	Set    policySetCommand    `cmd:"" help:"Set the policy of a scope; it replaces the one in force."`
+	Delete policyDeleteCommand `cmd:"" help:"Delete a policy that was set; the pack's own is in force again."`
 }
 
-// scopeArgument says whom a policy is for.
+// scopeArgument is the scope of a policy.
 type scopeArgument struct {
 	Scope string `arg:"" help:"\"global\", a pack, or PACK.ACTION."`
 }
@@ -62,7 +62,9 @@ func (*policyListCommand) Run(ctx context.Context, s *session) error {
 	if s.JSON {
 		return s.printJSONList(raw)
 	}
-	t := table{header: []string{"SCOPE", "SET BY", "LIMIT", "KEY", "TOTAL", "METHOD", "RATE", "QUOTA", "MAX WAITING", "MAX WAIT"}}
+	t := table{header: []string{
+		"SCOPE", "SET BY", "LIMIT", "KEY", "TOTAL", "METHOD", "RATE", "QUOTA", "MAX WAITING", "MAX WAIT",
+	}}
 	for _, p := range policies {
 		row := []string{p.Scope, string(p.Origin)}
 		for _, bound := range boundsOf(p.Policy) {
@@ -107,8 +109,8 @@ func (p *policyShowCommand) Run(ctx context.Context, s *session) error {
 }
 
 func (s *session) printPolicy(p attune.ScopedPolicy) {
-	fields := append([]field{{"scope", p.Scope}, {"set by", string(p.Origin)}, {"updated", s.when(&p.UpdatedAt)}}, boundsOf(p.Policy)...)
-	s.printFields(fields)
+	fields := []field{{"scope", p.Scope}, {"set by", string(p.Origin)}, {"updated", s.when(&p.UpdatedAt)}}
+	s.printFields(append(fields, boundsOf(p.Policy)...))
 }
 
 // boundsOf names every bound in the words of the flags that set it; those that are not set have no value.

@@ -21,26 +21,27 @@ import (
 type policySetCommand struct {
 	scopeArgument
 	policyFlags
-	File string `placeholder:"FILE" help:"Read the whole policy from a YAML or JSON file, - for stdin, in place of the flags."`
+	File string `placeholder:"FILE" help:"Read the whole policy from a YAML or JSON file instead of the flags; - is stdin."`
 }
 
 // policyFlags are the members of a policy.
 type policyFlags struct {
-	Limit      *int          `placeholder:"N" help:"How many may hold a slot at one instant."`
-	Key        []string      `placeholder:"PARAM" help:"For an action: each value of these parameters has a queue of its own, with --limit slots."`
-	Total      *int          `placeholder:"N" help:"With --key: the slots over all its values."`
-	Method     attune.Method `enum:",enqueue,cancel_oldest,reject" default:"" placeholder:"METHOD" help:"What becomes of a submission that finds no free slot: enqueue, cancel_oldest or reject."`
-	Rate       string        `placeholder:"N/TIME" help:"How many may start within any span of this length: 100/1h."`
-	Quota      string        `placeholder:"N/TIME" help:"How many may be submitted within a period, counted from midnight UTC: 10000/1d."`
-	MaxWaiting *int          `placeholder:"N" help:"How many may wait; a submission beyond it is refused."`
-	MaxWait    string        `placeholder:"TIME" help:"What has waited longer ends as timeout."`
+	Limit      *int          `placeholder:"N" help:"Executions that hold a slot at one instant."`
+	Key        []string      `placeholder:"PARAM" help:"For an action: each value of these parameters has its own queue, with --limit slots."`
+	Total      *int          `placeholder:"N" help:"With --key: the slots of all its values together."`
+	Method     attune.Method `enum:",enqueue,cancel_oldest,reject" default:"" placeholder:"METHOD" help:"What happens to a submission that finds no free slot: enqueue, cancel_oldest or reject."`
+	Rate       string        `placeholder:"N/TIME" help:"Starts within any span of this length: 100/1h."`
+	Quota      string        `placeholder:"N/TIME" help:"Submissions within a period, counted from midnight UTC: 10000/1d."`
+	MaxWaiting *int          `placeholder:"N" help:"Executions that wait; a submission beyond it is refused."`
+	MaxWait    string        `placeholder:"TIME" help:"Longest wait; an execution that waits longer ends as timeout."`
 }
 
 // Help is the long text of `attune policy set --help`.
 func (*policySetCommand) Help() string {
-	return `The policy takes the place of the one in force as a whole: what is not given is not bounded. A file with {} lifts every bound. It counts from the next start and the next submission on; what runs goes on, and what waits keeps its place.
+	return `The whole policy is replaced: what you leave out is not bounded, and a file with {} lifts every bound. It holds
+from the next start and the next submission on. Executions that run go on, and those that wait keep their position.
 
-Global, pack and action policies hold at the same time. A TIME is a number with its unit: 90s, 10m, 1h, 1d.
+Global, pack and action policies all hold at the same time. A TIME is a number with its unit: 90s, 10m, 1h, 1d.
 
 Examples:
 

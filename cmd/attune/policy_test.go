@@ -10,15 +10,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const reportPolicy = `{"scope": "actions/weather.report", "origin": "operator", "updated_at": "2026-01-15T12:00:00Z", "policy": {
-	"concurrency": {"limit": 1, "key": ["city", "unit"], "total": 4, "method": "reject"}, "rate_limit": {"max_executions": 100, "window_seconds": 3600},
+const reportPolicy = `{"scope": "actions/weather.report", "origin": "operator",
+	"updated_at": "2026-01-15T12:00:00Z", "policy": {
+	"concurrency": {"limit": 1, "key": ["city", "unit"], "total": 4, "method": "reject"},
+	"rate_limit": {"max_executions": 100, "window_seconds": 3600},
 	"quota": {"max_executions": 10, "period_seconds": 172800}, "max_waiting": 50, "max_wait_seconds": 90}}`
 
-const globalPolicy = `{"scope": "global", "origin": "operator", "updated_at": "2026-01-15T12:00:00Z", "policy": {"concurrency": {"limit": 64}}}`
+const globalPolicy = `{"scope": "global", "origin": "operator", "updated_at": "2026-01-15T12:00:00Z", ` +
+	`"policy": {"concurrency": {"limit": 64}}}`
 
 func TestPolicyList(t *testing.T) {
 	t.Parallel()
-	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/policies": data("[" + globalPolicy + "," + reportPolicy + "]")})
+	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/policies": data(
+		"[" + globalPolicy + "," + reportPolicy + "]")})
 	invocation{api: api}.call(t, "policy", "list").want(t, exitDone, ""+
 		"global\toperator\t64\t-\t-\t-\t-\t-\t-\t-\n"+
 		"actions/weather.report\toperator\t1\tcity,unit\t4\treject\t100/1h\t10/2d\t50\t90s\n")
@@ -26,7 +30,8 @@ func TestPolicyList(t *testing.T) {
 
 func TestPolicyShow(t *testing.T) {
 	t.Parallel()
-	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/policies": data("[" + globalPolicy + "," + reportPolicy + "]")})
+	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/policies": data(
+		"[" + globalPolicy + "," + reportPolicy + "]")})
 	const described = "scope\tactions/weather.report\nset by\toperator\nupdated\t2026-01-15T12:00:00Z\n" +
 		"limit\t1\nkey\tcity,unit\ntotal\t4\nmethod\treject\nrate\t100/1h\nquota\t10/2d\nmax waiting\t50\nmax wait\t90s\n"
 	invocation{api: api}.call(t, "policy", "show", "weather.report").want(t, exitDone, described)
@@ -52,30 +57,34 @@ func TestPolicySet(t *testing.T) {
 		path  string
 		body  map[string]any
 	}{
-		"limit": {[]string{"global", "--limit", "64"}, "", "global", map[string]any{"concurrency": map[string]any{"limit": 64.0}}},
-		"pack":  {[]string{"weather", "--max-waiting", "9"}, "", "packs/weather", map[string]any{"max_waiting": 9.0}},
+		"limit": {[]string{"global", "--limit", "64"}, "", "global",
+			map[string]any{"concurrency": map[string]any{"limit": 64.0}}},
+		"pack": {[]string{"weather", "--max-waiting", "9"}, "", "packs/weather", map[string]any{"max_waiting": 9.0}},
 		"all": {[]string{
-			"weather.report", "--limit", "1", "--key", "city,unit", "--total", "4", "--method", "cancel_oldest", "--rate", "100/60s", "--quota", "10/1d",
-			"--max-waiting", "50", "--max-wait", "1h30m",
+			"weather.report", "--limit", "1", "--key", "city,unit", "--total", "4", "--method", "cancel_oldest", "--rate",
+			"100/60s", "--quota", "10/1d", "--max-waiting", "50", "--max-wait", "1h30m",
 		}, "", "actions/weather.report", map[string]any{
 			"concurrency": map[string]any{"limit": 1.0, "key": []any{"city", "unit"}, "total": 4.0, "method": "cancel_oldest"},
 			"rate_limit":  map[string]any{"max_executions": 100.0, "window_seconds": 60.0},
 			"quota":       map[string]any{"max_executions": 10.0, "period_seconds": 86400.0},
 			"max_waiting": 50.0, "max_wait_seconds": 5400.0,
 		}},
-		"file":     {[]string{"weather.report", "--file", file}, "", "actions/weather.report", map[string]any{"concurrency": map[string]any{"limit": 2.0, "key": []any{"city"}}}},
-		"stdin":    {[]string{"packs/global", "--file", "-"}, `{"quota": {"max_executions": 1, "period_seconds": 60}}`, "packs/global", map[string]any{"quota": map[string]any{"max_executions": 1.0, "period_seconds": 60.0}}},
+		"file": {[]string{"weather.report", "--file", file}, "", "actions/weather.report",
+			map[string]any{"concurrency": map[string]any{"limit": 2.0, "key": []any{"city"}}}},
+		"stdin": {[]string{"packs/global", "--file", "-"}, `{"quota": {"max_executions": 1, "period_seconds": 60}}`,
+			"packs/global", map[string]any{"quota": map[string]any{"max_executions": 1.0, "period_seconds": 60.0}}},
 		"lifted":   {[]string{"global", "--file", "-"}, "{}", "global", map[string]any{}},
 		"as it is": {[]string{"global", "--file", "-"}, "limt: 1", "global", map[string]any{"limt": 1.0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := routes(t, map[string]http.HandlerFunc{"PUT /api/v1/policies/" + test.path: func(w http.ResponseWriter, r *http.Request) {
-				if diff := cmp.Diff(test.body, bodyOf(t, r)); diff != "" {
-					t.Error(diff)
-				}
-				data(globalPolicy)(w, r)
-			}})
+			api := routes(t, map[string]http.HandlerFunc{
+				"PUT /api/v1/policies/" + test.path: func(w http.ResponseWriter, r *http.Request) {
+					if diff := cmp.Diff(test.body, bodyOf(t, r)); diff != "" {
+						t.Error(diff)
+					}
+					data(globalPolicy)(w, r)
+				}})
 			got := invocation{api: api, stdin: test.stdin}.call(t, append([]string{"policy", "set"}, test.args...)...)
 			got.want(t, exitDone, "scope\tglobal\nset by\toperator\nupdated\t2026-01-15T12:00:00Z\nlimit\t64\n")
 		})
@@ -112,7 +121,8 @@ func TestPolicySetRefused(t *testing.T) {
 			got.wantStderr(t, test.stderr)
 		})
 	}
-	refusal := problem(422, `{"detail": "the request has wrong values", "code": "invalid", "errors": [{"field": "concurrency.limit", "message": "expected number >= 1"}]}`)
+	refusal := problem(422, `{"detail": "the request has wrong values", "code": "invalid", `+
+		`"errors": [{"field": "concurrency.limit", "message": "expected number >= 1"}]}`)
 	got := invocation{api: refusal}.call(t, "policy", "set", "global", "--limit", "0")
 	got.want(t, exitOther, "")
 	got.wantStderr(t, "  concurrency.limit: expected number >= 1\n")
@@ -120,8 +130,9 @@ func TestPolicySetRefused(t *testing.T) {
 
 func TestPolicyDelete(t *testing.T) {
 	t.Parallel()
-	api := routes(t, map[string]http.HandlerFunc{"DELETE /api/v1/policies/packs/weather": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNoContent)
-	}})
+	api := routes(t, map[string]http.HandlerFunc{
+		"DELETE /api/v1/policies/packs/weather": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}})
 	invocation{api: api}.call(t, "policy", "delete", "weather").want(t, exitDone, "policy of packs/weather removed\n")
 }

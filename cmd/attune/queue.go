@@ -11,7 +11,7 @@ import (
 
 type queueCommands struct {
 	List queueListCommand `cmd:"" help:"List the queues with executions that wait or run, longest first."`
-	Show queueShowCommand `cmd:"" default:"withargs" help:"Show how an action's queue stands; \"attune queue PACK.ACTION\" does, too."`
+	Show queueShowCommand `cmd:"" default:"withargs" help:"Show the queue of an action; the same as \"attune queue PACK.ACTION\"."`
 }
 
 type queueListCommand struct{}

@@ -14,22 +14,23 @@ import (
 	"attune/cmd/attune/internal/client"
 )
 
-// runCommand starts an execution and, where asked to, stays until it has ended.
+// runCommand submits an execution and, with --wait or --follow, stays until it ends.
 type runCommand struct {
 	Action     string   `arg:"" name:"pack.action" help:"Action to run."`
-	Parameters []string `name:"parameter" short:"p" sep:"none" placeholder:"NAME=VALUE" help:"A parameter: name=value is a string, name:=json any JSON, name:=@file JSON from a file. Repeatable."`
-	Key        string   `name:"idempotency-key" placeholder:"KEY" help:"Makes the command repeatable for 24 hours: with the same key and parameters it starts nothing more, and means the execution of the first time."`
-	Wait       bool     `short:"w" xor:"wait" help:"Wait for the end and print the result."`
-	Follow     bool     `short:"f" xor:"wait" help:"Wait, and print the output as it lands."`
+	Parameters []string `name:"parameter" short:"p" sep:"none" placeholder:"NAME=VALUE" help:"Parameter: name=value is a string, name:=json any JSON, name:=@file JSON from a file. Repeatable."`
+	Key        string   `name:"idempotency-key" placeholder:"KEY" help:"For 24 hours, the same key and parameters mean the same execution, and nothing is queued twice."`
+	Wait       bool     `short:"w" xor:"wait" help:"Wait until the execution ends, and print the result."`
+	Follow     bool     `short:"f" xor:"wait" help:"Wait, and print the output as it arrives."`
 }
 
 // Help is the long text of `attune run --help`.
 func (*runCommand) Help() string {
-	return `The execution takes its place in the action's queue. Without --wait or --follow its id is printed and the command ends.
+	return `The execution joins the action's queue. Without --wait or --follow, the command prints its id and ends.
 
-Exit status with --wait and --follow: 0 completed, 1 failed, 3 timeout, 4 cancelled, 5 anything else, 130 interrupted by Ctrl-C (the execution goes on). Without them: 0 queued, 5 refused. Always 2 for a wrong command line.
+Exit status with --wait or --follow: 0 completed, 1 failed, 3 timeout, 4 cancelled, 5 anything else, 130 interrupted by
+Ctrl-C (the execution goes on). Without them: 0 queued, 5 refused. Always 2 for a wrong command line.
 
-With --json the execution itself is printed rather than its result; with --follow its output then goes to stderr.
+--json prints the execution instead of its result. With --follow, the output then goes to stderr.
 
 Examples:
 
@@ -102,7 +103,7 @@ func (r *runCommand) stay(ctx context.Context, s *session, c *client.Client, id 
 		return exitStatus(exitInterrupted)
 	}
 	if err != nil {
-		s.notef("execution %s goes on without being watched", id)
+		s.notef("execution %s goes on; this command no longer watches it", id)
 		return err
 	}
 	if len(w.streams) > 0 && w.streams[0].midLine && s.stdoutTerminal {
@@ -119,11 +120,11 @@ func (r *runCommand) stay(ctx context.Context, s *session, c *client.Client, id 
 	return s.reportEnd(execution)
 }
 
-// reportEnd tells of an end that is not a good one, and turns every end into an exit status.
+// reportEnd explains an end other than completed, and turns every end into an exit status.
 func (s *session) reportEnd(execution attune.Execution) error {
 	if execution.Status == attune.StatusCompleted {
 		if execution.Result == nil && s.stderrTerminal {
-			s.notef("%s completed without a result, or with one above %d MiB: then it is result.json in the log bucket",
+			s.notef("%s completed without a result, or with one above %d MiB, which is result.json in the log bucket",
 				execution.Action, attune.MaxResultBytes>>20)
 		}
 		return nil
@@ -157,7 +158,7 @@ func describeEnd(execution attune.Execution) string {
 	return text
 }
 
-// hintForEnd is what to do about an end that is not a good one.
+// hintForEnd is what to do about an end other than completed.
 func hintForEnd(execution attune.Execution) string {
 	wrote := fmt.Sprintf("`attune logs %s` prints what it wrote", execution.ID)
 	switch execution.Reason {
@@ -170,7 +171,8 @@ func hintForEnd(execution attune.Execution) string {
 	case attune.ReasonDeadline:
 		return wrote + "; if it needs longer, raise timeout in the action's YAML file"
 	case attune.ReasonQueueTimeout:
-		return fmt.Sprintf("it waited longer than the policies allow; `attune queue show %s` tells how long the queue is", execution.Action)
+		return fmt.Sprintf("it waited longer than the policies allow; `attune queue show %s` shows the queue",
+			execution.Action)
 	case attune.ReasonSuperseded:
 		return "a newer execution took its place, as the action's policy says (method cancel_oldest)"
 	case attune.ReasonSecretMissing:
@@ -178,7 +180,7 @@ func hintForEnd(execution attune.Execution) string {
 	case attune.ReasonImageMissing:
 		return "the worker does not have the pack's image: install the pack again"
 	case attune.ReasonUnsupported:
-		return "the worker has not got the runtime or the network that the action asks for; `attune doctor` on its host says why"
+		return "the worker lacks the runtime or the network that the action needs; `attune doctor` on its host says why"
 	case attune.ReasonPackRemoved:
 		return "the pack was removed while it waited: install it, and run the action again"
 	case attune.ReasonSandboxFailed:
@@ -190,7 +192,7 @@ func hintForEnd(execution attune.Execution) string {
 	}
 }
 
-// withParameterHint reminds of := when a parameter given as a string was refused.
+// withParameterHint mentions := when a parameter given as a string was refused.
 func withParameterHint(err error, flags []string) error {
 	told, ok := errors.AsType[*attune.Error](err)
 	if !ok || told.Code != attune.CodeInvalid {
@@ -206,10 +208,11 @@ func withParameterHint(err error, flags []string) error {
 	if !aboutParameter || !asString {
 		return err
 	}
-	return &hintedError{error: err, hint: "name=value passes a string; write name:=json for numbers, booleans, lists and objects"}
+	return &hintedError{error: err,
+		hint: "name=value passes a string; write name:=json for numbers, booleans, lists and objects"}
 }
 
-// elapsed is how long an execution has been in the state that matters to a person who waits.
+// elapsed is how long an execution has been running, or waiting if it does not run yet.
 func elapsed(execution attune.Execution) time.Duration {
 	since := execution.CreatedAt
 	if execution.StartedAt != nil {

@@ -12,7 +12,8 @@ import (
 
 // execution is the document of one in a state; more is put at its end.
 func execution(status, more string) string {
-	return fmt.Sprintf(`{"id": "e-1", "action": "weather.report", "status": %q, "attempt": 1, "created_at": "2026-01-15T12:00:00Z"%s}`,
+	return fmt.Sprintf(`{"id": "e-1", "action": "weather.report", "status": %q, "attempt": 1, `+
+		`"created_at": "2026-01-15T12:00:00Z"%s}`,
 		status, more)
 }
 
@@ -47,7 +48,8 @@ func TestRunUnderAKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"", "order-7"} {
 		api := routes(t, map[string]http.HandlerFunc{"POST /api/v1/executions": func(w http.ResponseWriter, r *http.Request) {
-			if got, given := r.Header.Get("Idempotency-Key"), len(r.Header["Idempotency-Key"]); got != key || (given > 0) != (key != "") {
+			if got, given := r.Header.Get("Idempotency-Key"), len(r.Header["Idempotency-Key"]); got != key ||
+				(given > 0) != (key != "") {
 				t.Errorf("Idempotency-Key %q, %d times", got, given)
 			}
 			data(execution("queued", ""))(w, r)
@@ -68,18 +70,30 @@ func TestRunWait(t *testing.T) {
 		stdout string
 		stderr []string
 	}{
-		"completed":       {execution("completed", `, "result": {"b": 1, "a": "<"}`), exitDone, "{\n  \"b\": 1,\n  \"a\": \"<\"\n}\n", nil},
-		"no result":       {execution("completed", ""), exitDone, "", nil},
-		"exception":       {execution("failed", `, "reason": "exception", "failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "", []string{"attune: weather.report failed (exception): ValueError: no such city\n", "attune logs e-1"}},
-		"exit status":     {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "", []string{"failed (exit status 7)"}},
-		"out of memory":   {execution("failed", `, "reason": "oom"`), exitFailed, "", []string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
-		"out of pids":     {execution("failed", `, "reason": "pids"`), exitFailed, "", []string{"failed (pids)", "raise resources.pids"}},
-		"disk is full":    {execution("failed", `, "reason": "disk", "failure": {"error": "no space", "error_type": "OSError"}`), exitFailed, "", []string{"failed (disk): OSError: no space", "raise resources.tmp"}},
-		"timeout":         {execution("timeout", `, "reason": "deadline"`), exitTimeout, "", []string{"timeout (deadline)", "raise timeout"}},
-		"waited too long": {execution("timeout", `, "reason": "queue_timeout"`), exitTimeout, "", []string{"timeout (queue_timeout)", "attune queue show weather.report"}},
-		"superseded":      {execution("cancelled", `, "reason": "superseded"`), exitCancelled, "", []string{"cancelled (superseded)", "a newer execution took its place"}},
-		"cancelled":       {execution("cancelled", ""), exitCancelled, "", []string{"weather.report cancelled\n"}},
-		"abandoned":       {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "", []string{"abandoned (worker_lost)", "may have done a part"}},
+		"completed": {execution("completed", `, "result": {"b": 1, "a": "<"}`), exitDone,
+			"{\n  \"b\": 1,\n  \"a\": \"<\"\n}\n", nil},
+		"no result": {execution("completed", ""), exitDone, "", nil},
+		"exception": {execution("failed",
+			`, "reason": "exception", "failure": {"error": "no such city", "error_type": "ValueError"}`), exitFailed, "",
+			[]string{"attune: weather.report failed (exception): ValueError: no such city\n", "attune logs e-1"}},
+		"exit status": {execution("failed", `, "reason": "exit_code", "exit_code": 7`), exitFailed, "",
+			[]string{"failed (exit status 7)"}},
+		"out of memory": {execution("failed", `, "reason": "oom"`), exitFailed, "",
+			[]string{"failed (oom)", "attune logs e-1", "raise resources.memory"}},
+		"out of pids": {execution("failed", `, "reason": "pids"`), exitFailed, "",
+			[]string{"failed (pids)", "raise resources.pids"}},
+		"disk is full": {execution("failed",
+			`, "reason": "disk", "failure": {"error": "no space", "error_type": "OSError"}`), exitFailed, "",
+			[]string{"failed (disk): OSError: no space", "raise resources.tmp"}},
+		"timeout": {execution("timeout", `, "reason": "deadline"`), exitTimeout, "",
+			[]string{"timeout (deadline)", "raise timeout"}},
+		"waited too long": {execution("timeout", `, "reason": "queue_timeout"`), exitTimeout, "",
+			[]string{"timeout (queue_timeout)", "attune queue show weather.report"}},
+		"superseded": {execution("cancelled", `, "reason": "superseded"`), exitCancelled, "",
+			[]string{"cancelled (superseded)", "a newer execution took its place"}},
+		"cancelled": {execution("cancelled", ""), exitCancelled, "", []string{"weather.report cancelled\n"}},
+		"abandoned": {execution("abandoned", `, "reason": "worker_lost"`), exitOther, "",
+			[]string{"abandoned (worker_lost)", "may have done a part"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,7 +174,8 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestRunWaitShowsWhereItStands(t *testing.T) {
 	t.Parallel()
-	api := submitting(t, inTurn(data(execution("queued", `, "position": 4`)), data(execution("completed", `, "result": 1`))), nil)
+	api := submitting(t, inTurn(data(execution("queued", `, "position": 4`)),
+		data(execution("completed", `, "result": 1`))), nil)
 	got := invocation{api: api, progress: true}.call(t, "run", "weather.report", "--wait")
 	got.want(t, exitDone, "1\n")
 	got.wantStderr(t, clearLine+"weather.report queued, position 4 (")

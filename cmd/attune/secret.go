@@ -19,10 +19,10 @@ type secretCommands struct {
 	Delete secretDeleteCommand `cmd:"" help:"Delete a secret."`
 }
 
-// scopeFlags say whom a secret is for.
+// scopeFlags are the scope of a secret.
 type scopeFlags struct {
-	Pack   string `xor:"scope" help:"The secret is for the actions of this pack."`
-	Action string `xor:"scope" placeholder:"PACK.ACTION" help:"The secret is for this action."`
+	Pack   string `xor:"scope" help:"Pack whose actions read the secret; without --pack and --action, all read it."`
+	Action string `xor:"scope" placeholder:"PACK.ACTION" help:"Action that reads the secret."`
 }
 
 func (f scopeFlags) query() url.Values {
@@ -55,7 +55,9 @@ type secretSetCommand struct {
 
 // Help is the long text of `attune secret set --help`.
 func (*secretSetCommand) Help() string {
-	return `The value is read from stdin: a prompt that does not show it on a terminal, all bytes up to the end otherwise. One newline at the end is cut off. There is no flag for the value, because arguments are seen by everybody on the host and stay in the shell's history.
+	return `The value is read from stdin: at a prompt that does not show it, or from a pipe up to its end. One newline at
+the end is cut off. There is no flag for the value: all users of the host can read arguments, and the shell's history
+keeps them.
 
 An action gets the secret of its own scope, else its pack's, else the global one.
 
@@ -78,7 +80,8 @@ func (c *secretSetCommand) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	answer, err := service.Send(ctx, http.MethodPut, client.Path("secrets", c.Name), c.query(), map[string]string{"value": value})
+	body := map[string]string{"value": value}
+	answer, err := service.Send(ctx, http.MethodPut, client.Path("secrets", c.Name), c.query(), body)
 	if err != nil || s.JSON {
 		return orPrint(err, s, answer)
 	}

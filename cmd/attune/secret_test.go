@@ -16,20 +16,24 @@ func TestSecretSet(t *testing.T) {
 		args         []string
 		query, scope string
 	}{
-		"one newline":  {"s3cret\n", "s3cret", nil, "", "global"},
-		"CRLF":         {"s3cret\r\n", "s3cret", nil, "", "global"},
-		"no newline":   {"s3cret", "s3cret", []string{"--pack", "weather"}, "pack=weather", "pack weather"},
-		"two newlines": {"a\nb\n\n", "a\nb\n", []string{"--action", "weather.report"}, "action=weather.report", "action weather.report"},
-		"largest":      {strings.Repeat("x", attune.MaxSecretBytes) + "\r\n", strings.Repeat("x", attune.MaxSecretBytes), nil, "", "global"},
+		"one newline": {"s3cret\n", "s3cret", nil, "", "global"},
+		"CRLF":        {"s3cret\r\n", "s3cret", nil, "", "global"},
+		"no newline":  {"s3cret", "s3cret", []string{"--pack", "weather"}, "pack=weather", "pack weather"},
+		"two newlines": {"a\nb\n\n", "a\nb\n", []string{"--action", "weather.report"}, "action=weather.report",
+			"action weather.report"},
+		"largest": {strings.Repeat("x", attune.MaxSecretBytes) + "\r\n", strings.Repeat("x", attune.MaxSecretBytes), nil,
+			"", "global"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := routes(t, map[string]http.HandlerFunc{"PUT /api/v1/secrets/key": func(w http.ResponseWriter, r *http.Request) {
-				if got := bodyOf(t, r)["value"]; got != test.value || r.URL.RawQuery != test.query {
-					t.Errorf("value of %d bytes, query %q; want %d bytes, %q", len(got.(string)), r.URL.RawQuery, len(test.value), test.query)
-				}
-				w.WriteHeader(http.StatusNoContent)
-			}})
+			api := routes(t, map[string]http.HandlerFunc{
+				"PUT /api/v1/secrets/key": func(w http.ResponseWriter, r *http.Request) {
+					if got := bodyOf(t, r)["value"]; got != test.value || r.URL.RawQuery != test.query {
+						t.Errorf("value of %d bytes, query %q; want %d bytes, %q", len(got.(string)), r.URL.RawQuery, len(test.value),
+							test.query)
+					}
+					w.WriteHeader(http.StatusNoContent)
+				}})
 			got := invocation{api: api, stdin: test.stdin}.call(t, append([]string{"secret", "set", "key"}, test.args...)...)
 			got.want(t, exitDone, "secret key set ("+test.scope+")\n")
 		})
@@ -88,5 +92,6 @@ func TestSecretListAndDelete(t *testing.T) {
 	})
 	invocation{api: api}.call(t, "secret", "list").want(t, exitDone,
 		"a\tglobal\t2026-01-15T12:00:00Z\nb\tpack weather\t2026-01-15T12:00:00Z\n")
-	invocation{api: api}.call(t, "secret", "delete", "b", "--pack", "weather").want(t, exitDone, "secret b (pack weather) removed\n")
+	invocation{api: api}.call(t, "secret", "delete", "b", "--pack", "weather").want(t, exitDone,
+		"secret b (pack weather) removed\n")
 }

@@ -80,16 +80,16 @@ const shutdownGrace = 5 * time.Second
 // abandonedUpload is longer than any upload takes; another server may use the folder, too.
 const abandonedUpload = time.Hour
 
-// served is what the API says of this host, and takes.
+// served is what the API shows of this host, and the packs that it accepts.
 type served struct {
 	limits pack.Limits
 	// isolation is the level of sandboxes here, empty without a worker.
 	isolation string
 }
 
-// ceilingFlags are the operator's bounds on what actions ask for.
+// ceilingFlags are the operator's ceilings for the resources of actions.
 type ceilingFlags struct {
-	MaxResources string `group:"service" env:"ATTUNE_MAX_RESOURCES" placeholder:"LIMITS" help:"Most that an action may ask for, as in its file: \"memory: 1Gi, pids: 256\". Packs that ask for more are refused."`
+	MaxResources string `group:"service" env:"ATTUNE_MAX_RESOURCES" placeholder:"LIMITS" help:"Ceilings of an action's resources, as in its file: \"memory: 1Gi, pids: 256\". Packs that ask for more are refused."`
 }
 
 func (f ceilingFlags) limits() (pack.Limits, error) {
@@ -105,7 +105,8 @@ func (f ceilingFlags) limits() (pack.Limits, error) {
 }
 
 // serve answers requests until ctx ends, then lets the open ones finish. more is what else it shows at /metrics.
-func (f storeFlags) serve(ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, says served, log *slog.Logger,
+func (f storeFlags) serve(
+	ctx context.Context, st *stores, queue *scheduler.Queue, listener net.Listener, says served, log *slog.Logger,
 	more ...prometheus.Collector,
 ) error {
 	staging, err := f.scratch("uploads", abandonedUpload)

@@ -16,20 +16,21 @@ import (
 	"attune/storage/s3"
 )
 
-// storeFlags say where PostgreSQL and S3 are and how secrets are sealed. The database URL and the S3 keys hold secrets and
-// are read from the environment only: ATTUNE_DATABASE_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.
+// storeFlags say where PostgreSQL and S3 are and how secrets are sealed. The database URL and the S3 keys hold secrets
+// and are read from the environment only: ATTUNE_DATABASE_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.
 type storeFlags struct {
-	S3Endpoint   string `name:"s3-endpoint" group:"service" env:"ATTUNE_S3_ENDPOINT" placeholder:"URL" help:"S3 to use; with none, \"up\" runs a private MinIO."`
+	S3Endpoint   string `name:"s3-endpoint" group:"service" env:"ATTUNE_S3_ENDPOINT" placeholder:"URL" help:"S3 to use; without it, \"up\" runs a private MinIO."`
 	S3Region     string `name:"s3-region" group:"service" env:"ATTUNE_S3_REGION" placeholder:"REGION" help:"Region of the buckets."`
 	S3LogBucket  string `name:"s3-log-bucket" group:"service" env:"ATTUNE_S3_LOG_BUCKET" default:"attune-logs" help:"Bucket for logs and results."`
 	S3PackBucket string `name:"s3-pack-bucket" group:"service" env:"ATTUNE_S3_PACK_BUCKET" default:"attune-packs" help:"Bucket for pack archives."`
 	KeyFile      string `group:"service" env:"ATTUNE_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals secrets; \"up\" makes DIR/secret.key."`
-	DataDir      string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder for everything that stays on this host."`
+	DataDir      string `group:"service" env:"ATTUNE_DATA_DIR" type:"path" default:"/var/lib/attune" help:"Folder for what Attune keeps on this host."`
 }
 
-// environmentHelp is the part of a service's help that flags cannot tell.
+// environmentHelp names the settings that are not flags.
 const environmentHelp = `
-Read from the environment only, because arguments are seen by everybody on the host: ATTUNE_DATABASE_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+ATTUNE_DATABASE_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read from the environment only: all users of the
+host can read arguments.
 `
 
 // stores are the connections that server and worker share.
@@ -57,8 +58,9 @@ func (f storeFlags) open(ctx context.Context, a addresses) (_ *stores, err error
 	if a.databaseURL == "" || a.s3Endpoint == "" || f.KeyFile == "" {
 		return nil, &userError{
 			message: "not all services are configured",
-			hint:    "set ATTUNE_DATABASE_URL, ATTUNE_S3_ENDPOINT and ATTUNE_KEY_FILE, or use \"attune up\", which brings its own",
-			status:  exitUsage,
+			hint: "set ATTUNE_DATABASE_URL, ATTUNE_S3_ENDPOINT and ATTUNE_KEY_FILE, " +
+				"or use \"attune up\", which brings its own",
+			status: exitUsage,
 		}
 	}
 	sealer, err := storage.NewSealer(f.KeyFile)
@@ -102,8 +104,8 @@ func (s *stores) close() {
 	}
 }
 
-// openModes lets the modes that files are made with stand: containerd and PostgreSQL run under our umask, and a tight one
-// makes root file systems that sandboxes cannot read. What is private says so itself.
+// openModes sets an open umask. containerd and PostgreSQL inherit it, and under a tight one sandboxes cannot read their
+// root file systems. Private files are made with a private mode.
 func openModes() { syscall.Umask(0o022) }
 
 // folder makes a folder below the data folder that only this user may enter.
@@ -115,8 +117,7 @@ func (f storeFlags) folder(name string) (string, error) {
 	return dir, nil
 }
 
-// scratch makes a folder for files that live no longer than the work on them, and removes what is older than age: a
-// process that was killed could not.
+// scratch makes a folder for temporary files, and removes files older than age that a killed process left there.
 func (f storeFlags) scratch(name string, age time.Duration) (string, error) {
 	dir, err := f.folder(name)
 	if err != nil {
@@ -138,7 +139,7 @@ func (f storeFlags) scratch(name string, age time.Duration) (string, error) {
 	return dir, nil
 }
 
-// ensureKeyFile makes the sealing key at first start. It is never replaced: what it sealed could not be opened again.
+// ensureKeyFile makes the sealing key at the first start. It never replaces one: what that has sealed would be lost.
 func ensureKeyFile(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -146,7 +147,7 @@ func ensureKeyFile(path string) error {
 	return storage.CreateKeyFile(path)
 }
 
-// logger is for the operator: plain lines on stderr, so that stdout has only what was asked for.
+// logger writes for the operator: plain lines on stderr.
 func (s *session) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.stderr, nil))
 }

@@ -16,11 +16,11 @@ import (
 // connection holds the flags that every client command has.
 type connection struct {
 	URL       string `group:"connection" env:"ATTUNE_URL" placeholder:"URL" help:"Address of the service."`
-	TokenFile string `group:"connection" env:"ATTUNE_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File with the API token, in place of ATTUNE_TOKEN. There is no flag for the token itself: arguments are seen by everybody on the host."`
+	TokenFile string `group:"connection" env:"ATTUNE_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File with the API token, instead of ATTUNE_TOKEN. No flag takes the token itself: all users of the host can read arguments."`
 	JSON      bool   `group:"connection" name:"json" help:"Print the API's data as JSON."`
 }
 
-// session is what a command sees of the world, so that tests can give it another one.
+// session is what a command sees of its surroundings; tests give it others.
 type session struct {
 	connection
 	stdin          io.Reader
@@ -52,15 +52,15 @@ func (s *session) client() (*client.Client, error) {
 	return c, nil
 }
 
-// Pauses between two looks at something that is waited for, and how long a service that went away is waited for.
+// The shortest and the longest pause between two looks, and how long a poll waits for a service that does not answer.
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 	awayLimit    = time.Minute
 )
 
-// poll calls look until it is done. Looks come often at first and whenever something moved. A service that does not
-// answer is forgiven for awayLimit: what is waited for goes on without it.
+// poll calls look until it is done: often at first, and again often after something moved. It waits up to awayLimit for
+// a service that does not answer, since executions go on meanwhile.
 func (s *session) poll(ctx context.Context, look func() (moved, done bool, err error)) error {
 	pauses, answered, told := retry.Pauses(firstPause, longestPause), time.Now(), false
 	for {
@@ -87,7 +87,7 @@ func (s *session) poll(ctx context.Context, look func() (moved, done bool, err e
 	}
 }
 
-// notef tells the person something beside the output.
+// notef prints a message on stderr.
 func (s *session) notef(format string, args ...any) {
 	writef(s.stderr, "attune: %s\n", printable(fmt.Sprintf(format, args...)))
 }

@@ -14,7 +14,7 @@ import (
 // logSource is where a log is read from.
 type logSource struct {
 	path string
-	// attempt is one of the execution's, counted from 1; 0 is the present one.
+	// attempt counts from 1; 0 is the present one.
 	attempt int
 }
 
@@ -23,7 +23,7 @@ type tail struct {
 	logSource
 	out    io.Writer
 	offset int64
-	// midLine tells that what was printed last did not end its line.
+	// midLine: the last output did not end its line.
 	midLine bool
 }
 
@@ -47,7 +47,9 @@ func (t *tail) catchUp(ctx context.Context, c *client.Client) (printed bool, err
 }
 
 // page fetches a piece of a log; limit 0 leaves its size to the service.
-func (l logSource) page(ctx context.Context, c *client.Client, offset, limit int64) (client.Answer, attune.LogPage, error) {
+func (l logSource) page(
+	ctx context.Context, c *client.Client, offset, limit int64,
+) (client.Answer, attune.LogPage, error) {
 	query := url.Values{"offset": {strconv.FormatInt(offset, 10)}}
 	if limit > 0 {
 		query.Set("limit", strconv.FormatInt(limit, 10))

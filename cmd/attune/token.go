@@ -17,17 +17,18 @@ type tokenCommands struct {
 }
 
 type tokenCreateCommand struct {
-	Name      string        `arg:"" help:"What the token is for; it need not be unique."`
-	Role      attune.Role   `enum:"admin,operator,viewer" default:"operator" help:"What it may do: ${enum}."`
-	Pack      []string      `help:"Limit it to this pack. Repeatable."`
-	ExpiresIn time.Duration `placeholder:"DURATION" help:"How long it works, such as 24h. Without this it does not expire."`
+	Name      string        `arg:"" help:"Name of the token, for people; it need not be unique."`
+	Role      attune.Role   `enum:"admin,operator,viewer" default:"operator" help:"Role: ${enum}."`
+	Pack      []string      `help:"Limit the token to this pack. Repeatable."`
+	ExpiresIn time.Duration `placeholder:"DURATION" help:"How long the token works, such as 24h; without it, the token does not expire."`
 }
 
 // Help is the long text of `attune token create --help`.
 func (*tokenCreateCommand) Help() string {
-	return `A viewer reads. An operator also runs and cancels executions. An admin also installs packs, sets secrets and policies, forgets workers and creates tokens.
+	return `A viewer reads. An operator also runs and cancels executions. An admin also installs packs, sets secrets and
+policies, forgets workers and creates tokens.
 
-The token is printed to stdout and can never be shown again: keep it in a file that only its user can read.
+The token is printed to stdout, this once: keep it in a file that only its user can read.
 
 Examples:
 

@@ -26,9 +26,12 @@ type upCommand struct {
 
 // Help is the long text of `attune up --help`.
 func (*upCommand) Help() string {
-	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. DIR/connections.env then has the addresses and an administrator's token, to source in another shell.
+	return `Prints "ready URL" when it serves, and stays until SIGTERM or Ctrl-C. ` +
+		`Source DIR/connections.env in another shell:
+it has the addresses and an administrator's token.
 ` + environmentHelp + `
-Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in DIR. The addresses in DIR's own connections.env do not count as configured; those of another folder do.
+Without ATTUNE_DATABASE_URL, --s3-endpoint or --containerd-address it runs a private PostgreSQL, MinIO or containerd in
+DIR. Addresses from DIR's own connections.env do not count as configured; those of another folder do.
 
 Examples:
 
@@ -65,12 +68,15 @@ func (c *upCommand) Run(ctx context.Context, s *session) (err error) {
 }
 
 // startDaemons starts what is not configured and fills in where it is. It returns the names of the settings filled in.
-func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Logger) (_ *daemon.Set, private []string, err error) {
+func (c *upCommand) startDaemons(
+	ctx context.Context, a *addresses, log *slog.Logger,
+) (_ *daemon.Set, private []string, err error) {
 	for _, given := range []struct {
 		name  string
 		value *string
 	}{
-		{"ATTUNE_DATABASE_URL", &a.databaseURL}, {"ATTUNE_S3_ENDPOINT", &a.s3Endpoint}, {"ATTUNE_CONTAINERD_ADDRESS", &c.ContainerdAddress},
+		{"ATTUNE_DATABASE_URL", &a.databaseURL}, {"ATTUNE_S3_ENDPOINT", &a.s3Endpoint},
+		{"ATTUNE_CONTAINERD_ADDRESS", &c.ContainerdAddress},
 	} {
 		own, err := c.isPrivate(given.name, *given.value)
 		if err != nil {
@@ -102,12 +108,13 @@ func (c *upCommand) startDaemons(ctx context.Context, a *addresses, log *slog.Lo
 	return daemons, private, nil
 }
 
-// withBinariesHint says where missing daemons come from.
+// withBinariesHint adds where missing daemons come from.
 func withBinariesHint(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return &hintedError{error: err, hint: "`make deps` builds the daemons; --bin-dir or ATTUNE_BIN_DIR says where they are"}
+	return &hintedError{error: err,
+		hint: "`make deps` builds the daemons; --bin-dir or ATTUNE_BIN_DIR says where they are"}
 }
 
 // closeDaemons ends the daemons although the context that started them has ended.
@@ -118,7 +125,9 @@ func closeDaemons(ctx context.Context, daemons *daemon.Set) error {
 }
 
 // serveAndWork runs API and worker. The API ends first, then the worker drains.
-func (c *upCommand) serveAndWork(ctx context.Context, s *session, st *stores, a addresses, private []string, log *slog.Logger) (err error) {
+func (c *upCommand) serveAndWork(
+	ctx context.Context, s *session, st *stores, a addresses, private []string, log *slog.Logger,
+) (err error) {
 	lock, err := lockWorker(c.storeFlags)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ type waiter struct {
 	session *session
 	client  *client.Client
 	id      string
-	// showStatus keeps a line on the terminal that tells where the execution stands.
+	// showStatus keeps a line on the terminal with the execution's status and position.
 	showStatus bool
 	streams    []*tail
 
@@ -23,14 +23,15 @@ type waiter struct {
 	document  json.RawMessage
 }
 
-// follow has the waiter print these streams, each to its namesake.
+// follow makes the waiter print these streams: stdout to stdout, stderr to stderr.
 func (w *waiter) follow(streams ...attune.Stream) {
 	for _, name := range streams {
 		out := w.session.stdout
 		if name == attune.Stderr {
 			out = w.session.stderr
 		}
-		w.streams = append(w.streams, &tail{logSource: logSource{path: client.Path("executions", w.id, "logs", string(name))}, out: out})
+		source := logSource{path: client.Path("executions", w.id, "logs", string(name))}
+		w.streams = append(w.streams, &tail{logSource: source, out: out})
 	}
 }
 
@@ -68,7 +69,7 @@ func (w *waiter) look(ctx context.Context) (moved, done bool, err error) {
 	return moved || execution.Status != before, execution.Status.Terminal(), nil
 }
 
-// patience lets the service keep its answer until the end, as long as nothing else is to be shown meanwhile.
+// patience asks the service to answer only at the end, unless there is something to show meanwhile.
 func (w *waiter) patience() url.Values {
 	switch {
 	case w.document == nil || len(w.streams) > 0:
@@ -86,7 +87,8 @@ const clearLine = "\r\x1b[K"
 // describeProgress is the status line of a wait.
 func describeProgress(execution attune.Execution) string {
 	if execution.Status == attune.StatusQueued && execution.Position != nil {
-		return fmt.Sprintf("%s %s, position %d (%v)", execution.Action, execution.Status, *execution.Position, elapsed(execution))
+		return fmt.Sprintf("%s %s, position %d (%v)",
+			execution.Action, execution.Status, *execution.Position, elapsed(execution))
 	}
 	return fmt.Sprintf("%s %s (%v)", execution.Action, execution.Status, elapsed(execution))
 }

@@ -9,7 +9,14 @@ import (
 )
 
 type executionWhyCommand struct {
-	ID string `arg:"" name:"id" help:"Execution that has not started."`
+	ID string `arg:"" name:"id" help:"Execution that waits."`
+}
+
+// Help is the long text of `attune execution why --help`.
+func (*executionWhyCommand) Help() string {
+	return `It shows the execution's position in its queue, the gate that holds the head of the queue, the executions that
+hold the slots, and an estimate of the start. The gates are concurrency, rate limit, backoff and workers.
+`
 }
 
 // Run does what the command's help says.
@@ -37,8 +44,8 @@ func (s *session) printExplanation(why attune.Explanation) {
 		gate = *why.Gate
 	}
 	s.printFields([]field{
-		{"why", why.Summary}, {"execution", why.Execution}, {"status", string(why.Status)}, {"action", why.Action}, {"key", why.Key},
-		{"position", number(why.Position)}, {"gate", describeGate(gate)}, {"opens", s.when(gate.OpensAt)},
+		{"why", why.Summary}, {"execution", why.Execution}, {"status", string(why.Status)}, {"action", why.Action},
+		{"key", why.Key}, {"position", number(why.Position)}, {"gate", describeGate(gate)}, {"opens", s.when(gate.OpensAt)},
 		{"expected start", s.when(why.ExpectedStartAt)},
 	})
 	holders := table{header: []string{"HELD BY", "ACTION", "STATUS", "WORKER", "SCHEDULED", "STARTED"}}
@@ -58,7 +65,7 @@ func describeGate(g attune.Gate) string {
 	case attune.GateRateLimit:
 		return fmt.Sprintf("rate limit of %s: %d of %d starts within %s", g.Scope, g.Taken, g.Limit, span(g.WindowSeconds))
 	case attune.GateWorkers:
-		return fmt.Sprintf("workers: %d of %d places taken", g.Taken, g.Limit)
+		return fmt.Sprintf("workers: %d of %d slots taken", g.Taken, g.Limit)
 	case attune.GateBackoff:
 		return "backoff: the pause after an attempt that failed"
 	default:

@@ -24,17 +24,17 @@ import (
 	"attune/scheduler/executor"
 )
 
-// hostFlags are what it takes to run sandboxes on this host.
+// hostFlags are the settings of a worker and its host.
 type hostFlags struct {
-	ContainerdAddress string            `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; with none, \"up\" runs a private one."`
+	ContainerdAddress string            `group:"service" env:"ATTUNE_CONTAINERD_ADDRESS" placeholder:"SOCKET" help:"containerd to use; without it, \"up\" runs a private one."`
 	Namespace         string            `name:"containerd-namespace" group:"service" env:"ATTUNE_CONTAINERD_NAMESPACE" default:"attune" placeholder:"NAME" help:"Namespace in containerd."`
-	BinDir            string            `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, the CNI plugins and the private daemons; \"make deps\" fills the default one in the user's cache."`
-	Runtime           attune.Runtime    `group:"service" env:"ATTUNE_RUNTIME" enum:"runc,runsc" default:"runc" help:"Runtime of actions that ask for none: runc or runsc (gVisor)."`
+	BinDir            string            `group:"service" env:"ATTUNE_BIN_DIR" type:"path" placeholder:"DIR" help:"Folder with runc, CNI plugins and private daemons; \"make deps\" fills the default one."`
+	Runtime           attune.Runtime    `group:"service" env:"ATTUNE_RUNTIME" enum:"runc,runsc" default:"runc" help:"Runtime of actions that name none: runc, or runsc (gVisor)."`
 	CacheDir          string            `group:"service" env:"ATTUNE_CACHE_DIR" type:"path" placeholder:"DIR" help:"Folder for base images and built daemons."`
-	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Executions at one instant; four for each processor when not set."`
-	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"What people are told about this worker; may be repeated."`
-	WarmMemory        *int64            `group:"service" env:"ATTUNE_WARM_MEMORY" placeholder:"BYTES" help:"Memory for sandboxes that are made ahead of their use; an eighth of the host's when not set, 0 for none."`
-	LogCap            int64             `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of a stream whose action sets no cap."`
+	Capacity          int               `group:"service" env:"ATTUNE_CAPACITY" placeholder:"N" help:"Slots: executions at one instant. Default: 4 for each processor."`
+	Labels            map[string]string `name:"label" group:"service" env:"ATTUNE_LABELS" mapsep:"," placeholder:"KEY=VALUE" help:"Label that \"worker list\" shows. Repeatable."`
+	WarmMemory        *int64            `group:"service" env:"ATTUNE_WARM_MEMORY" placeholder:"BYTES" help:"Memory for warm sandboxes; 0 keeps none. Default: an eighth of the host's."`
+	LogCap            int64             `group:"service" env:"ATTUNE_LOG_CAP" default:"${log_cap}" help:"Bytes kept of each output stream of an action that sets no cap."`
 	PythonIndex       string            `group:"service" env:"ATTUNE_PYTHON_INDEX" placeholder:"URL" help:"Python package index for builds."`
 	NPMRegistry       string            `name:"npm-registry" group:"service" env:"ATTUNE_NPM_REGISTRY" placeholder:"URL" help:"npm registry for builds."`
 	DebianMirror      string            `group:"service" env:"ATTUNE_DEBIAN_MIRROR" placeholder:"URL" help:"Debian mirror for base images and builds."`
@@ -227,10 +227,10 @@ func (hf *hostFlags) setDefaults() error {
 // warmShare is the part of the host's memory that sandboxes made ahead may take by default.
 const warmShare = 8
 
-// perProcessor is how many executions a processor gets by default: most of them wait for somebody else.
+// perProcessor is how many slots a processor gets by default: most actions wait for other services.
 const perProcessor = 4
 
-// workerName is made once and kept, so that the next life of this worker finds what this one leaves.
+// workerName is made once and kept, so that the worker finds its executions again after a restart.
 func workerName(f storeFlags) (string, error) {
 	dir, err := f.folder("worker")
 	if err != nil {

@@ -11,16 +11,18 @@ import (
 	"attune/cmd/attune/internal/client"
 )
 
-// workerCommands are about workers; without one of them, `attune worker` is one.
+// workerCommands are about workers; `attune worker` without one of them is a worker.
 type workerCommands struct {
-	Run    workerRunCommand    `cmd:"" default:"withargs" help:"Run executions and build images on this host; \"attune worker\" does, too."`
-	List   workerListCommand   `cmd:"" help:"List the workers, and what they run."`
-	Forget workerForgetCommand `cmd:"" help:"Give up a worker whose host will not return."`
+	Run    workerRunCommand    `cmd:"" default:"withargs" help:"Run executions and build images on this host; the same as \"attune worker\"."`
+	List   workerListCommand   `cmd:"" help:"List the workers, with their slots and leases."`
+	Forget workerForgetCommand `cmd:"" help:"Forget a worker whose host is gone for good."`
 }
 
 // Help is the long text of `attune worker --help`.
 func (*workerCommands) Help() string {
-	return `Without a subcommand it runs a worker on this host: "attune worker --data-dir DIR" and "attune worker run --data-dir DIR" are the same, and "attune worker run --help" has the flags.
+	return `Without a subcommand it runs a worker on this host: ` +
+		`"attune worker --data-dir DIR" is the same as "attune worker
+run --data-dir DIR", and "attune worker run --help" has the flags.
 `
 }
 
@@ -63,14 +65,17 @@ func labels(of map[string]string) string {
 }
 
 type workerForgetCommand struct {
-	Name string `arg:"" help:"Worker to give up, as in the list."`
+	Name string `arg:"" help:"Worker to forget, as in the list."`
 }
 
 // Help is the long text of `attune worker forget --help`.
 func (*workerForgetCommand) Help() string {
-	return `What it held and had not begun goes back to its place in the queue. What had begun ends as abandoned, and is tried again where its action says so.
+	return `The worker's slots become free. The executions in them end as abandoned, for worker_lost, and are tried again
+where their action's retry names that reason.
 
-A worker whose lease holds is refused. Make sure that the host is gone: an action that still runs there goes on, while another one gets its slot. A worker that only restarts needs none of this; it cleans up after itself.
+Make sure first that the host is gone: an action that still runs there goes on, while another one gets its slot. The
+command is refused while the worker's lease holds. A worker that restarts needs none of this: it takes its executions up
+again.
 
 Examples:
 

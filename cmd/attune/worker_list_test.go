@@ -12,7 +12,8 @@ func TestWorkerList(t *testing.T) {
 	api := routes(t, map[string]http.HandlerFunc{"GET /api/v1/workers": data(`[
 		{"name": "host-1", "capacity": 8, "labels": {"zone": "north", "disk": "fast"}, "started_at": "2026-01-15T12:00:00Z",
 			"lease_expires_at": "2026-01-15T12:10:00Z", "alive": true, "executions": ["e-1", "e-2"]},
-		{"name": "host-2", "capacity": 4, "started_at": "2026-01-15T12:00:00Z", "lease_expires_at": "2026-01-15T12:05:00Z", "alive": false, "executions": []}]`)})
+		{"name": "host-2", "capacity": 4, "started_at": "2026-01-15T12:00:00Z",
+		"lease_expires_at": "2026-01-15T12:05:00Z", "alive": false, "executions": []}]`)})
 	invocation{api: api}.call(t, "worker", "list").want(t, exitDone, ""+
 		"host-1\talive\t2\t8\t2026-01-15T12:00:00Z\t2026-01-15T12:10:00Z\tdisk=fast,zone=north\n"+
 		"host-2\tlost\t0\t4\t2026-01-15T12:00:00Z\t2026-01-15T12:05:00Z\t-\n")
@@ -22,7 +23,8 @@ func TestWorkerForget(t *testing.T) {
 	t.Parallel()
 	api := routes(t, map[string]http.HandlerFunc{
 		"DELETE /api/v1/workers/host-2": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"DELETE /api/v1/workers/host-1": problem(409, `{"detail": "the lease of worker \"host-1\" holds", "code": "conflict"}`),
+		"DELETE /api/v1/workers/host-1": problem(409,
+			`{"detail": "the lease of worker \"host-1\" holds", "code": "conflict"}`),
 	})
 	invocation{api: api}.call(t, "worker", "forget", "host-2").want(t, exitDone, "worker host-2 removed\n")
 	got := invocation{api: api}.call(t, "worker", "forget", "host-1")

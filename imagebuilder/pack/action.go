@@ -89,7 +89,7 @@ func (r *manifestReader) readCode(action value, a *attune.Action) error {
 	return r.checkScript(actionsDir + "/" + a.EntryPoint)
 }
 
-// checkScript refuses what editors on Windows leave in a script, and what bash answers with words that help nobody.
+// checkScript refuses what editors on Windows leave in a script; the errors of bash would not explain it.
 func (r *manifestReader) checkScript(name string) error {
 	file, err := r.files.Open(name)
 	if err != nil {

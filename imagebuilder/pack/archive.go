@@ -14,7 +14,7 @@ import (
 
 // Limits bound what an uploaded archive may be.
 type Limits struct {
-	// ArchiveBytes is the size of the archive itself, UnpackedBytes of all that comes out of it.
+	// ArchiveBytes is the size of the archive itself, UnpackedBytes that of its content.
 	ArchiveBytes, UnpackedBytes int64
 	// FileBytes is the size of one file.
 	FileBytes int64
@@ -22,8 +22,8 @@ type Limits struct {
 	Files int
 	// PathBytes is the length of a path, Depth the number of its parts.
 	PathBytes, Depth int
-	// Ratio is how many times larger than the archive its content may be. It counts once the content is larger than
-	// ratioFloor, since small files of one letter are no attack.
+	// Ratio is how many times larger than the archive its content may be. It applies once the content is larger than
+	// ratioFloor, because small files of one letter are no attack.
 	Ratio int64
 	// Resources are the most that an action may ask for.
 	Resources attune.Resources
@@ -58,9 +58,9 @@ type packFile struct {
 	executable bool
 }
 
-// Open reads a pack archive (zip, tar.gz or tar.zst, told by its first bytes and never by its name), unpacks it into a
-// folder of its own below dir and checks it whole. What a person can mend is an *attune.Error that names every wrong
-// place in a stable order. After an error nothing is left below dir; otherwise the caller must call Close.
+// Open reads a pack archive (zip, tar.gz or tar.zst; its first bytes decide, never its name), unpacks it into a folder
+// of its own below dir and checks all of it. What a person can mend is an *attune.Error that names every problem, in a
+// stable order. After an error nothing is left below dir; otherwise the caller must call Close.
 func Open(ctx context.Context, file *os.File, dir string, limits Limits) (_ *Archive, err error) {
 	staging, err := os.MkdirTemp(dir, "pack-*") // mode 0700
 	if err != nil {
@@ -92,7 +92,7 @@ func Open(ctx context.Context, file *os.File, dir string, limits Limits) (_ *Arc
 	return a, nil
 }
 
-// Dir is the folder with the pack's files. Others may not enter it: it is below one of mode 0700.
+// Dir is the folder with the pack's files. It lies below one of mode 0700, which other users cannot enter.
 func (a *Archive) Dir() string { return a.dir }
 
 // Root is Dir, opened so that no path leads out of it.
@@ -107,7 +107,7 @@ func (a *Archive) Close() error {
 	return errors.Join(err, os.RemoveAll(a.staging))
 }
 
-// enterTopFolder makes the folder with pack.yaml the pack's own: the root, or the one folder in it.
+// enterTopFolder makes the folder with pack.yaml the pack's folder: the root, or the one folder in it.
 func (a *Archive) enterTopFolder() error {
 	if a.hasFile(manifestFile) {
 		return nil
@@ -117,7 +117,9 @@ func (a *Archive) enterTopFolder() error {
 		return fmt.Errorf("read staging folder: %w", err)
 	}
 	if len(entries) != 1 || !entries[0].IsDir() {
-		return archiveError(attune.Problem{File: manifestFile, Message: "is missing: it must be at the root of the archive, or in its one top folder"})
+		return archiveError(attune.Problem{
+			File: manifestFile, Message: "is missing: it must be at the root of the archive, or in its one top folder",
+		})
 	}
 	top := entries[0].Name()
 	if !a.hasFile(top + "/" + manifestFile) {

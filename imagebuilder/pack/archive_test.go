@@ -29,11 +29,21 @@ func prefixed(files map[string]string, prefix string) map[string]string {
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	plain := tarBytes(t, tarOf(weather)...)
-	folder := append([]tarEntry{{tar.Header{Typeflag: tar.TypeDir, Name: "weather/", Mode: 0o2755}, ""}}, tarOf(prefixed(weather, "weather/"))...)
-	dot := append([]tarEntry{{tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, ""}}, tarOf(prefixed(weather, "./"))...)
-	git := append([]tarEntry{{tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "a1b2"}}, ""}},
+	below := func(name string, mode int64) []tarEntry {
+		folder := tarEntry{tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode}, ""}
+		return append([]tarEntry{folder}, tarOf(prefixed(weather, name))...)
+	}
+	git := append([]tarEntry{
+		{
+			tar.Header{
+				Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "a1b2"},
+			},
+			"",
+		},
+	},
 		tarOf(prefixed(weather, "weather-1.2.0/"))...)
-	mac := tarOf(with(prefixed(weather, "weather/"), "__MACOSX/weather/._pack.yaml", "x", "weather/.DS_Store", "x", "weather/actions/._forecast.py", "x", "._weather", "x"))
+	mac := tarOf(with(prefixed(weather, "weather/"), "__MACOSX/weather/._pack.yaml", "x", "weather/.DS_Store", "x",
+		"weather/actions/._forecast.py", "x", "._weather", "x"))
 	for name, data := range map[string][]byte{
 		"tar.gz":          gzipped(t, plain),
 		"tar.zst":         zstdOf(t, plain),
@@ -41,8 +51,8 @@ func TestOpen(t *testing.T) {
 		"zip, stored":     zipBytes(t, weather, func(h *zip.FileHeader) { h.Method = zip.Store }),
 		"zip, top folder": zipBytes(t, prefixed(weather, "weather/"), nil),
 		"zip, folders":    zipBytes(t, with(weather, "actions/", ""), nil),
-		"top folder":      gzipped(t, tarBytes(t, folder...)),
-		"dot folder":      gzipped(t, tarBytes(t, dot...)),
+		"top folder":      gzipped(t, tarBytes(t, below("weather/", 0o2755)...)),
+		"dot folder":      gzipped(t, tarBytes(t, below("./", 0o755)...)),
 		"git archive":     gzipped(t, tarBytes(t, git...)),
 		"macOS":           gzipped(t, tarBytes(t, mac...)),
 		"two gzip parts":  append(gzipped(t, plain[:1000]), gzipped(t, plain[1000:])...),
@@ -71,7 +81,17 @@ func TestWriteTarZstIsCanonical(t *testing.T) {
 	entries[0].Mode = 0o755
 	reversed := []tarEntry{
 		{tar.Header{Typeflag: tar.TypeDir, Name: "actions", Mode: 0o700, Uid: 7}, ""}, entries[2], entries[1],
-		{tar.Header{Typeflag: tar.TypeReg, Name: "actions/forecast.py", Mode: 0o700, Uid: 1000, Uname: "me", ModTime: epoch.AddDate(1, 0, 0)}, weather["actions/forecast.py"]},
+		{
+			tar.Header{
+				Typeflag: tar.TypeReg,
+				Name:     "actions/forecast.py",
+				Mode:     0o700,
+				Uid:      1000,
+				Uname:    "me",
+				ModTime:  epoch.AddDate(1, 0, 0),
+			},
+			weather["actions/forecast.py"],
+		},
 	}
 	sums := map[[32]byte]bool{}
 	for _, data := range [][]byte{
@@ -123,19 +143,26 @@ func TestNoArchive(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"empty":             {nil, "is not a pack archive"},
-		"text":              {[]byte("ref: weather\n"), "is not a pack archive"},
-		"plain tar":         {plain, "is not a pack archive"},
-		"cut gzip":          {packed[:len(packed)-20], "damaged or cut off"},
-		"cut zip":           {zipped[:len(zipped)-30], "damaged or cut off"},
-		"wrong checksum":    {damagedSum, "damaged or cut off"},
-		"gzip of text":      {gzipped(t, []byte("hello")), "damaged or cut off"},
-		"zstd of text":      {zstdOf(t, []byte("hello")), "damaged or cut off"},
-		"behind the end":    {gzipped(t, append(bytes.Clone(plain), "more"...)), "something behind its end"},
-		"no manifest":       {gzipped(t, tarBytes(t, tarOf(with(weather, "pack.yaml", ""))...)), "actions/pack.yaml: is missing"},
-		"two top folders":   {gzipped(t, tarBytes(t, tarOf(with(prefixed(weather, "a/"), "b/x", "x"))...)), "pack.yaml: is missing: it must be at the root"},
-		"manifest a folder": {gzipped(t, tarBytes(t, tarOf(with(weather, "pack.yaml", "", "pack.yaml/x", "x"))...)), "pack.yaml: is missing"},
-		"nothing":           {gzipped(t, tarBytes(t)), "pack.yaml: is missing"},
+		"empty":          {nil, "is not a pack archive"},
+		"text":           {[]byte("ref: weather\n"), "is not a pack archive"},
+		"plain tar":      {plain, "is not a pack archive"},
+		"cut gzip":       {packed[:len(packed)-20], "damaged or cut off"},
+		"cut zip":        {zipped[:len(zipped)-30], "damaged or cut off"},
+		"wrong checksum": {damagedSum, "damaged or cut off"},
+		"gzip of text":   {gzipped(t, []byte("hello")), "damaged or cut off"},
+		"zstd of text":   {zstdOf(t, []byte("hello")), "damaged or cut off"},
+		"behind the end": {gzipped(t, append(bytes.Clone(plain), "more"...)), "something behind its end"},
+		"no manifest": {
+			gzipped(t, tarBytes(t, tarOf(with(weather, "pack.yaml", ""))...)), "actions/pack.yaml: is missing",
+		},
+		"two top folders": {
+			gzipped(t, tarBytes(t, tarOf(with(prefixed(weather, "a/"), "b/x", "x"))...)),
+			"pack.yaml: is missing: it must be at the root",
+		},
+		"manifest a folder": {
+			gzipped(t, tarBytes(t, tarOf(with(weather, "pack.yaml", "", "pack.yaml/x", "x"))...)), "pack.yaml: is missing",
+		},
+		"nothing": {gzipped(t, tarBytes(t)), "pack.yaml: is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -181,7 +208,8 @@ func TestStagingMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = file.Close() })
-	if _, err := Open(context.Background(), file, "/nonexistent", DefaultLimits()); err == nil || attune.CodeOf(err) != "" {
+	_, err = Open(context.Background(), file, "/nonexistent", DefaultLimits())
+	if err == nil || attune.CodeOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 }

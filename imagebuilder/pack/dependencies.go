@@ -20,7 +20,9 @@ const (
 )
 
 var (
-	requirement     = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*([^;]*?)\s*(?:;\s*([A-Za-z0-9_.'"<>=!~()\s,*+-]+))?$`)
+	// requirement is a name, extras, versions, and a marker behind a semicolon.
+	requirement = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._, -]*\])?\s*` +
+		`([^;]*?)\s*(?:;\s*([A-Za-z0-9_.'"<>=!~()\s,*+-]+))?$`)
 	versionOperator = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*[A-Za-z0-9]`)
 	npmName         = regexp.MustCompile(`^(@[a-z0-9][a-z0-9._~-]*/)?[a-z0-9][a-z0-9._~-]*$`)
 	npmTag          = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
@@ -32,7 +34,7 @@ func (v value) dependencies(d *attune.Dependencies) {
 		return
 	}
 	base, err := images.Default(runtime.GOARCH)
-	if err != nil { // no architecture of ours: then there is nothing to compare with
+	if err != nil { // no images for this architecture, and so no versions to compare with
 		base = images.Base{}
 	}
 	d.Python = v.at("python").language(pythonProblem, func(version string) string {
@@ -44,7 +46,7 @@ func (v value) dependencies(d *attune.Dependencies) {
 	d.System = v.at("system").texts()
 }
 
-// language reads one language's share; the functions say what is wrong with a package and with a version.
+// language reads the packages of one language; the functions say what is wrong with a package and with a version.
 func (v value) language(wrongPackage, wrongVersion func(string) string) *attune.LanguageDependencies {
 	if !v.object() {
 		return nil
@@ -87,7 +89,7 @@ func nodeVersionProblem(constraint, has string) string {
 	return ""
 }
 
-// parsePEP440 reads version specifiers. Unlike the library, it wants an operator in front of each version.
+// parsePEP440 reads version specifiers. Unlike the library, it requires an operator in front of each version.
 func parsePEP440(text string) (specifiers pep440.Specifiers, ok bool) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); !versionOperator.MatchString(part) || strings.Contains(part, "|") {
@@ -98,8 +100,8 @@ func parsePEP440(text string) (specifiers pep440.Specifiers, ok bool) {
 	return specifiers, err == nil
 }
 
-// pythonProblem says what is wrong with a requirement. Options, addresses and files are refused, not for the pack's
-// sake alone: pip would take code from where no index vouches for it.
+// pythonProblem says what is wrong with a requirement. Options, addresses and files are refused because pip would take
+// code for which no index vouches.
 func pythonProblem(text string) string {
 	const form = "must be a name and versions, such as " + exampleRequirement
 	switch {

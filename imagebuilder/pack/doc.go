@@ -5,6 +5,7 @@
 // containerd nor storage, and it builds on every system.
 //
 // Start reading in archive.go: Open unpacks (unpack.go, with tar.go and zip.go for the formats and names.go for what an
-// entry may be called), then reads the manifest (manifest.go, then one file for each part of it). WriteTarZst writes
-// the one form in which archives are stored.
+// entry may be called), then reads the manifest (manifest.go, then one file for each part of it). schema.json has the
+// names, bounds and forms of all fields; value.go and scalars.go read a file by it. WriteTarZst writes the one form in
+// which archives are stored.
 package pack

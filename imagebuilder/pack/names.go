@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// cleanName turns an entry's name into a path below the pack's folder, or says what is wrong with it. Nothing is mended
-// but what honest archivers write: a leading "./", and the slash behind a folder.
+// cleanName turns an entry's name into a path below the pack's folder, or says what is wrong with it. Only what honest
+// archivers write is cleaned: a leading "./", and the slash behind a folder.
 func cleanName(name string, dir bool, limits Limits) (clean, wrong string) {
 	if !utf8.ValidString(name) {
 		return "", "has a name that is not UTF-8"
@@ -53,7 +53,7 @@ func cleanName(name string, dir bool, limits Limits) (clean, wrong string) {
 	return clean, ""
 }
 
-// skipped tells what macOS adds to archives and no pack needs.
+// skipped reports whether macOS added the entry; no pack needs it.
 func skipped(name string) bool {
 	base := path.Base(name)
 	return base == ".DS_Store" || strings.HasPrefix(base, "._") ||
@@ -70,7 +70,7 @@ type named struct {
 	implied bool
 }
 
-// add notes a path and the folders above it, or says what it collides with.
+// add adds a path and the folders above it, or says what it collides with.
 func (n names) add(name string, dir bool) (wrong string) {
 	for i := range len(name) {
 		if name[i] == '/' {
@@ -100,7 +100,7 @@ func (n names) put(path named) (wrong string) {
 	return ""
 }
 
-// folded is what two names share that differ in case or in the composition of letters alone.
+// folded is equal for names that differ only in case or in the composition of letters.
 func folded(name string) string {
 	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
 }

@@ -19,7 +19,8 @@ func (r *manifestReader) readPolicies() error {
 		case !below:
 			continue
 		case strings.Contains(name, "/") || !isYAML(name):
-			r.problem(file.name, 0, "", "is not read: policies are %s/<name>.yaml, and nothing else has a place there", policiesDir)
+			r.problem(file.name, 0, "", "is not read: policies are %s/<name>.yaml, and nothing else belongs there",
+				policiesDir)
 			continue
 		case found == maxPolicies:
 			r.problem(file.name, 0, "", "is one policy too many: a pack has at most %d", maxPolicies)

@@ -23,13 +23,27 @@ func TestPolicyOfAnAction(t *testing.T) {
 	for text, want := range map[string]attune.Policy{
 		"":           {},
 		"policy: {}": {},
-		"policy: {concurrency: {limit: 1000000}}":                               {Concurrency: &attune.Concurrency{Limit: 1_000_000}},
-		"policy: {concurrency: {limit: 2, key: customer}}":                      {Concurrency: &attune.Concurrency{Limit: 2, Key: []string{"customer"}}},
-		"policy: {concurrency: {limit: 2, method: cancel_oldest}}":              {Concurrency: &attune.Concurrency{Limit: 2, Method: attune.MethodCancelOldest}},
-		"policy: {rate_limit: {max_executions: 1000000, window_seconds: 1}}":    {RateLimit: &attune.RateLimit{MaxExecutions: 1_000_000, WindowSeconds: 1}},
-		"policy: {quota: {max_executions: 1, period_seconds: 31622400}}":        {Quota: &attune.Quota{MaxExecutions: 1, PeriodSeconds: 366 * 24 * 3600}},
-		"policy: {max_waiting: 1000000, max_wait_seconds: 31622400}":            {MaxWaiting: new(1_000_000), MaxWaitSeconds: new(366 * 24 * 3600)},
-		"policy: {concurrency: {limit: 1, key: [region, customer], total: 10}}": {Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"region", "customer"}, Total: new(10)}},
+		"policy: {concurrency: {limit: 1000000}}": {
+			Concurrency: &attune.Concurrency{Limit: 1_000_000},
+		},
+		"policy: {concurrency: {limit: 2, key: customer}}": {
+			Concurrency: &attune.Concurrency{Limit: 2, Key: []string{"customer"}},
+		},
+		"policy: {concurrency: {limit: 2, method: cancel_oldest}}": {
+			Concurrency: &attune.Concurrency{Limit: 2, Method: attune.MethodCancelOldest},
+		},
+		"policy: {rate_limit: {max_executions: 1000000, window_seconds: 1}}": {
+			RateLimit: &attune.RateLimit{MaxExecutions: 1_000_000, WindowSeconds: 1},
+		},
+		"policy: {quota: {max_executions: 1, period_seconds: 31622400}}": {
+			Quota: &attune.Quota{MaxExecutions: 1, PeriodSeconds: 366 * 24 * 3600},
+		},
+		"policy: {max_waiting: 1000000, max_wait_seconds: 31622400}": {
+			MaxWaiting: new(1_000_000), MaxWaitSeconds: new(366 * 24 * 3600),
+		},
+		"policy: {concurrency: {limit: 1, key: [region, customer], total: 10}}": {
+			Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"region", "customer"}, Total: new(10)},
+		},
 		`policy:
   concurrency: {limit: 3, key: [customer], total: 5, method: reject}
   rate_limit: {max_executions: 100, window_seconds: 3600}
@@ -53,36 +67,79 @@ func TestWrongPolicyOfAnAction(t *testing.T) {
 	t.Parallel()
 	nine := strings.Join(strings.Split("abcdefghi", ""), ", ")
 	for text, want := range map[string][]string{
-		"policy: 5":                                                    {"actions/forecast.yaml:4: policy: must be an object, is a number"},
-		"policy: {rate_limits: {}}":                                    {`:4: policy.rate_limits: is an unknown field; did you mean "rate_limit"?`},
-		"policy:\n  max_waiting: 0":                                    {":5: policy.max_waiting: must be a whole number from 1 to 1000000"},
-		"policy: {max_waiting: 1000001}":                               {":4: policy.max_waiting: must be a whole number from 1 to 1000000"},
-		"policy: {max_wait_seconds: 31622401}":                         {":4: policy.max_wait_seconds: must be a whole number from 1 to 31622400"},
-		"policy: {max_wait_seconds: soon}":                             {":4: policy.max_wait_seconds: must be a whole number, is a string"},
-		"policy: {concurrency: {}}":                                    {":4: policy.concurrency.limit: is required"},
-		"policy: {concurrency: 2}":                                     {":4: policy.concurrency: must be an object, is a number"},
-		"policy: {concurrency: {limit: 0}}":                            {":4: policy.concurrency.limit: must be a whole number from 1 to 1000000"},
-		"policy: {concurrency: {limit: 1000001}}":                      {":4: policy.concurrency.limit: must be a whole number from 1 to 1000000"},
-		"policy: {concurrency: {limit: 1, limits: 1}}":                 {`:4: policy.concurrency.limits: is an unknown field; did you mean "limit"?`},
-		"policy: {concurrency: {limit: 1, total: 2}}":                  {":4: policy.concurrency.total: is over the queues of a key, and there is no key"},
-		"policy: {concurrency: {limit: 1, key: customer, total: 0}}":   {":4: policy.concurrency.total: must be a whole number from 1"},
-		"policy: {concurrency: {limit: 1, method: wait}}":              {":4: policy.concurrency.method: must be one of enqueue, cancel_oldest, reject"},
-		"policy: {concurrency: {limit: 1, key: []}}":                   {":4: policy.concurrency.key: names no parameter"},
-		"policy: {concurrency: {limit: 1, key: 5}}":                    {":4: policy.concurrency.key: must be a list, is a number"},
+		"policy: 5": {
+			"actions/forecast.yaml:4: policy: must be an object, is a number",
+		},
+		"policy: {rate_limits: {}}": {
+			`:4: policy.rate_limits: is an unknown field; did you mean "rate_limit"?`,
+		},
+		"policy:\n  max_waiting: 0": {
+			":5: policy.max_waiting: must be a whole number from 1 to 1000000",
+		},
+		"policy: {max_waiting: 1000001}": {
+			":4: policy.max_waiting: must be a whole number from 1 to 1000000",
+		},
+		"policy: {max_wait_seconds: 31622401}": {
+			":4: policy.max_wait_seconds: must be a whole number from 1 to 31622400",
+		},
+		"policy: {max_wait_seconds: soon}": {
+			":4: policy.max_wait_seconds: must be a whole number, is a string",
+		},
+		"policy: {concurrency: {}}": {":4: policy.concurrency.limit: is required"},
+		"policy: {concurrency: 2}": {
+			":4: policy.concurrency: must be an object, is a number",
+		},
+		"policy: {concurrency: {limit: 0}}": {
+			":4: policy.concurrency.limit: must be a whole number from 1 to 1000000",
+		},
+		"policy: {concurrency: {limit: 1000001}}": {
+			":4: policy.concurrency.limit: must be a whole number from 1 to 1000000",
+		},
+		"policy: {concurrency: {limit: 1, limits: 1}}": {
+			`:4: policy.concurrency.limits: is an unknown field; did you mean "limit"?`,
+		},
+		"policy: {concurrency: {limit: 1, total: 2}}": {
+			":4: policy.concurrency.total: is over the queues of a key, and there is no key",
+		},
+		"policy: {concurrency: {limit: 1, key: customer, total: 0}}": {
+			":4: policy.concurrency.total: must be a whole number from 1",
+		},
+		"policy: {concurrency: {limit: 1, method: wait}}": {
+			":4: policy.concurrency.method: must be one of enqueue, cancel_oldest, reject",
+		},
+		"policy: {concurrency: {limit: 1, key: []}}": {":4: policy.concurrency.key: names no parameter"},
+		"policy: {concurrency: {limit: 1, key: 5}}": {
+			":4: policy.concurrency.key: must be a list, is a number",
+		},
 		"policy: {concurrency: {limit: 1, key: [customer, customer]}}": {":4: policy.concurrency.key[1]: is there twice"},
-		"policy: {concurrency: {limit: 1, key: [" + nine + "]}}":       {":4: policy.concurrency.key: must have at most 8 items, has 9"},
+		"policy: {concurrency: {limit: 1, key: [" + nine + "]}}": {
+			":4: policy.concurrency.key: must have at most 8 items, has 9",
+		},
 		"policy:\n  concurrency:\n    limit: 1\n    key:\n    - customer\n    - costumer": {
 			`:9: policy.concurrency.key[1]: "costumer" is not a parameter of the action; did you mean "customer"?`,
 		},
-		"policy: {concurrency: {limit: 1, key: properties}}":      {`:4: policy.concurrency.key: "properties" is not a parameter of the action`},
-		"policy: {rate_limit: {}}":                                {":4: policy.rate_limit.max_executions: is required", ":4: policy.rate_limit.window_seconds: is required"},
-		"policy: {rate_limit: 5}":                                 {":4: policy.rate_limit: must be an object, is a number"},
-		"policy: {rate_limit: {max_executions: 5}}":               {":4: policy.rate_limit.window_seconds: is required"},
-		"policy: {rate_limit: {max_executions: 0, window: 1}}":    {":4: policy.rate_limit.window: is an unknown field; known are max_executions, window_seconds", ":4: policy.rate_limit.max_executions: must be", "window_seconds: is required"},
-		"policy: {quota: {max_executions: 1, period_seconds: 0}}": {":4: policy.quota.period_seconds: must be a whole number from 1 to 31622400"},
-		"policy: {quota: {max_executions: 1, window_seconds: 1}}": {":4: policy.quota.window_seconds: is an unknown field", ":4: policy.quota.period_seconds: is required"},
+		"policy: {concurrency: {limit: 1, key: properties}}": {
+			`:4: policy.concurrency.key: "properties" is not a parameter of the action`,
+		},
+		"policy: {rate_limit: {}}": {
+			":4: policy.rate_limit.max_executions: is required", ":4: policy.rate_limit.window_seconds: is required",
+		},
+		"policy: {rate_limit: 5}":                   {":4: policy.rate_limit: must be an object, is a number"},
+		"policy: {rate_limit: {max_executions: 5}}": {":4: policy.rate_limit.window_seconds: is required"},
+		"policy: {rate_limit: {max_executions: 0, window: 1}}": {
+			":4: policy.rate_limit.window: is an unknown field; known are max_executions, window_seconds",
+			":4: policy.rate_limit.max_executions: must be",
+			"window_seconds: is required",
+		},
+		"policy: {quota: {max_executions: 1, period_seconds: 0}}": {
+			":4: policy.quota.period_seconds: must be a whole number from 1 to 31622400",
+		},
+		"policy: {quota: {max_executions: 1, window_seconds: 1}}": {
+			":4: policy.quota.window_seconds: is an unknown field", ":4: policy.quota.period_seconds: is required",
+		},
 		"policy: {quota: {max_executions: 1000001, period_seconds: 31622401}}": {
-			":4: policy.quota.max_executions: must be a whole number from 1 to 1000000", ":4: policy.quota.period_seconds: must be",
+			":4: policy.quota.max_executions: must be a whole number from 1 to 1000000",
+			":4: policy.quota.period_seconds: must be",
 		},
 	} {
 		assertProblems(t, text, want, problemsIn(t, with(weather, "actions/forecast.yaml", keyed+text)))
@@ -91,8 +148,10 @@ func TestWrongPolicyOfAnAction(t *testing.T) {
 
 func TestKeyOfAnActionWithoutParameters(t *testing.T) {
 	t.Parallel()
-	files := with(weather, "actions/forecast.yaml", weather["actions/forecast.yaml"]+"policy: {concurrency: {limit: 1, key: customer}}")
-	assertProblems(t, "no parameters", []string{`actions/forecast.yaml:3: policy.concurrency.key: "customer" is not a parameter`}, problemsIn(t, files))
+	const file = "actions/forecast.yaml"
+	files := with(weather, file, weather[file]+"policy: {concurrency: {limit: 1, key: customer}}")
+	assertProblems(t, "no parameters",
+		[]string{`actions/forecast.yaml:3: policy.concurrency.key: "customer" is not a parameter`}, problemsIn(t, files))
 }
 
 func TestPoliciesInFiles(t *testing.T) {
@@ -109,7 +168,8 @@ func TestPoliciesInFiles(t *testing.T) {
 	}, manifest.Policy); diff != "" {
 		t.Errorf("the pack's policy (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(attune.Policy{Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"customer"}}}, manifest.Actions[0].Policy); diff != "" {
+	keyed := attune.Policy{Concurrency: &attune.Concurrency{Limit: 1, Key: []string{"customer"}}}
+	if diff := cmp.Diff(keyed, manifest.Actions[0].Policy); diff != "" {
 		t.Errorf("the policy of forecast (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(attune.Policy{MaxWaiting: new(3)}, manifest.Actions[1].Policy); diff != "" {
@@ -134,29 +194,63 @@ func TestWrongPoliciesInFiles(t *testing.T) {
 		files []string
 		want  []string
 	}{
-		"empty":             {[]string{"policies/a.yaml", " "}, []string{"policies/a.yaml:1: is empty"}},
-		"a list":            {[]string{"policies/a.yaml", "- max_waiting: 1"}, []string{"policies/a.yaml:1: must be an object, is a list"}},
-		"no limit":          {[]string{"policies/a.yaml", "action: forecast"}, []string{"policies/a.yaml:1: bounds nothing: give at least one of concurrency, rate_limit"}},
-		"unknown field":     {[]string{"policies/a.yaml", "max_waiting: 1\nactions: forecast"}, []string{`policies/a.yaml:2: actions: is an unknown field; did you mean "action"?`}},
-		"wrong limit":       {[]string{"policies/a.yaml", "max_waiting: 1\nconcurrency: {limit: 0}"}, []string{"policies/a.yaml:2: concurrency.limit: must be a whole number"}},
-		"empty action":      {[]string{"policies/a.yaml", "action:\nmax_waiting: 1"}, []string{"policies/a.yaml:1: action: is empty; name an action"}},
-		"list of actions":   {[]string{"policies/a.yaml", "action: [forecast]\nmax_waiting: 1"}, []string{"policies/a.yaml:1: action: must be a string, is a list"}},
-		"unknown parameter": {[]string{"policies/a.yaml", "action: forecast\nconcurrency: {limit: 1, key: region_}"}, []string{`policies/a.yaml:2: concurrency.key: "region_" is not a parameter of the action; did you mean "region"?`}},
-		"key and total of the pack": {[]string{"policies/a.yaml", "concurrency:\n  limit: 1\n  key: customer\n  total: 2"}, []string{
-			"policies/a.yaml:3: concurrency.key: belongs to an action's policy", "policies/a.yaml:4: concurrency.total: belongs to an action's policy",
+		"empty": {[]string{"policies/a.yaml", " "}, []string{"policies/a.yaml:1: is empty"}},
+		"a list": {
+			[]string{"policies/a.yaml", "- max_waiting: 1"}, []string{"policies/a.yaml:1: must be an object, is a list"},
+		},
+		"no limit": {
+			[]string{"policies/a.yaml", "action: forecast"},
+			[]string{"policies/a.yaml:1: bounds nothing: give at least one of concurrency, rate_limit"},
+		},
+		"unknown field": {
+			[]string{"policies/a.yaml", "max_waiting: 1\nactions: forecast"},
+			[]string{`policies/a.yaml:2: actions: is an unknown field; did you mean "action"?`},
+		},
+		"wrong limit": {
+			[]string{"policies/a.yaml", "max_waiting: 1\nconcurrency: {limit: 0}"},
+			[]string{"policies/a.yaml:2: concurrency.limit: must be a whole number"},
+		},
+		"empty action": {
+			[]string{"policies/a.yaml", "action:\nmax_waiting: 1"},
+			[]string{"policies/a.yaml:1: action: is empty; name an action"},
+		},
+		"list of actions": {
+			[]string{"policies/a.yaml", "action: [forecast]\nmax_waiting: 1"},
+			[]string{"policies/a.yaml:1: action: must be a string, is a list"},
+		},
+		"unknown parameter": {
+			[]string{"policies/a.yaml", "action: forecast\nconcurrency: {limit: 1, key: region_}"},
+			[]string{`policies/a.yaml:2: concurrency.key: "region_" is not a parameter of the action; did you mean "region"?`},
+		},
+		"key and total of the pack": {[]string{
+			"policies/a.yaml", "concurrency:\n  limit: 1\n  key: customer\n  total: 2",
+		}, []string{
+			"policies/a.yaml:3: concurrency.key: belongs to an action's policy",
+			"policies/a.yaml:4: concurrency.total: belongs to an action's policy",
 		}},
-		"unknown action": {[]string{"policies/a.yaml", "max_waiting: 0\naction: forcast\nconcurrency: {limit: 1, key: any}"}, []string{
+		"unknown action": {[]string{
+			"policies/a.yaml", "max_waiting: 0\naction: forcast\nconcurrency: {limit: 1, key: any}",
+		}, []string{
 			`policies/a.yaml:2: action: is "weather.forcast", which is no action of this pack; did you mean "weather.forecast"?`,
 			"policies/a.yaml:1: max_waiting: must be a whole number",
 		}},
-		"action of another pack": {[]string{"policies/a.yaml", "action: billing.run\nmax_waiting: 1"}, []string{`policies/a.yaml:1: action: is "billing.run", which is no action`}},
+		"action of another pack": {
+			[]string{"policies/a.yaml", "action: billing.run\nmax_waiting: 1"},
+			[]string{`policies/a.yaml:1: action: is "billing.run", which is no action`},
+		},
 		"two of the pack": {[]string{"policies/a.yaml", "max_waiting: 1", "policies/b.yaml", "max_waiting: 1"}, []string{
 			"policies/b.yaml:1: is a policy of the whole pack, and policies/a.yaml:1 is one already",
 		}},
-		"two of an action": {[]string{"policies/a.yaml", "max_waiting: 1\naction: forecast", "policies/b.yaml", "action: weather.forecast\nmax_waiting: 1"}, []string{
+		"two of an action": {[]string{
+			"policies/a.yaml", "max_waiting: 1\naction: forecast",
+			"policies/b.yaml", "action: weather.forecast\nmax_waiting: 1",
+		}, []string{
 			"policies/b.yaml:1: action: has a policy in policies/a.yaml:2 already",
 		}},
-		"inline and in a file": {[]string{"actions/forecast.yaml", keyed + "policy: {max_waiting: 1}", "policies/a.yaml", "action: forecast\nmax_waiting: 1"}, []string{
+		"inline and in a file": {[]string{
+			"actions/forecast.yaml", keyed + "policy: {max_waiting: 1}",
+			"policies/a.yaml", "action: forecast\nmax_waiting: 1",
+		}, []string{
 			"policies/a.yaml:1: action: has a policy in actions/forecast.yaml:4 already",
 		}},
 		"not a policy": {[]string{"policies/a.json", "{}", "policies/more/a.yaml", "max_waiting: 1"}, []string{
@@ -165,49 +259,5 @@ func TestWrongPoliciesInFiles(t *testing.T) {
 	} {
 		files := with(with(weather, "actions/forecast.yaml", keyed), test.files...)
 		assertProblems(t, name, test.want, problemsIn(t, files))
-	}
-}
-
-func TestRetry(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]*attune.Retry{
-		"": nil,
-		"retry: {max_attempts: 1, backoff_seconds: 5}":   nil,
-		"retry: {max_attempts: 3}":                       {MaxAttempts: 3, BackoffSeconds: 1, MaxBackoffSeconds: 60},
-		"retry: {max_attempts: 3, backoff_seconds: 120}": {MaxAttempts: 3, BackoffSeconds: 120, MaxBackoffSeconds: 120},
-		"retry: {max_attempts: 100, backoff_seconds: 0}": {MaxAttempts: 100, MaxBackoffSeconds: 60},
-		"retry: {max_attempts: 2, backoff_seconds: 0.5, max_backoff_seconds: 0.5, reasons: [worker_lost, exit_code], exit_codes: [75, 255]}": {
-			MaxAttempts: 2, BackoffSeconds: 0.5, MaxBackoffSeconds: 0.5,
-			Reasons: []attune.Reason{attune.ReasonWorkerLost, attune.ReasonExitCode}, ExitCodes: []int{75, 255},
-		},
-	} {
-		if diff := cmp.Diff(want, forecastWith(t, text).Retry); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", text, diff)
-		}
-	}
-}
-
-func TestWrongRetry(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string][]string{
-		"retry: 3":                   {"actions/forecast.yaml:4: retry: must be an object, is a number"},
-		"retry: {}":                  {":4: retry.max_attempts: is required"},
-		"retry: {max_attempts: 0}":   {":4: retry.max_attempts: must be a whole number from 1 to 100"},
-		"retry: {max_attempts: 101}": {":4: retry.max_attempts: must be a whole number from 1 to 100"},
-		"retry:\n  max_attempts: 3\n  max_backof_seconds: 1":                    {`:6: retry.max_backof_seconds: is an unknown field; did you mean "max_backoff_seconds"?`},
-		"retry: {max_attempts: 3, backoff_seconds: -1, max_backoff_seconds: x}": {":4: retry.backoff_seconds: must be a number from 0 to 86400", ":4: retry.max_backoff_seconds: must be a number, is a string"},
-		"retry: {max_attempts: 3, backoff_seconds: 10, max_backoff_seconds: 5}": {":4: retry.max_backoff_seconds: must not be below backoff_seconds, which is 10"},
-		"retry: {max_attempts: 3, reasons: exit_code}":                          {":4: retry.reasons: must be a list, is a string"},
-		"retry: {max_attempts: 3, reasons: []}":                                 {":4: retry.reasons: names no reason"},
-		"retry: {max_attempts: 3, reasons: [oom, oom]}":                         {":4: retry.reasons[1]: is there twice"},
-		"retry: {max_attempts: 3, reasons: [exit-code]}":                        {`:4: retry.reasons[0]: "exit-code" is not a reason to try again; did you mean "exit_code"?`},
-		"retry: {max_attempts: 3, reasons: [cancel_requested]}":                 {`:4: retry.reasons[0]: "cancel_requested" is not a reason to try again; known are exit_code, exception, oom, `},
-		"retry: {max_attempts: 3, exit_codes: 75}":                              {":4: retry.exit_codes: must be a list, is a number"},
-		"retry: {max_attempts: 3, exit_codes: []}":                              {":4: retry.exit_codes: names no exit status"},
-		"retry: {max_attempts: 3, exit_codes: [0, 256, 75, 75, x, null]}":       {"exit_codes[0]: must be a whole number from 1 to 255", "exit_codes[1]: must be", "exit_codes[3]: is there twice", "exit_codes[4]: must be a whole number, is a string", "exit_codes[5]: is empty"},
-		"retry: {max_attempts: 3, exit_codes: [75], reasons: [oom]}":            {":4: retry.exit_codes: narrows exit_code and exception, and reasons has neither"},
-		"retry: {max_attempts: 1, reasons: [nothing]}":                          {`:4: retry.reasons[0]: "nothing" is not a reason`},
-	} {
-		assertProblems(t, text, want, problemsIn(t, with(weather, "actions/forecast.yaml", keyed+text)))
 	}
 }

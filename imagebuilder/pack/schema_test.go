@@ -30,7 +30,9 @@ func TestSchemaAgreesWithTheVocabulary(t *testing.T) {
 		reasons = append(reasons, string(reason))
 	}
 	for name, test := range map[string]struct{ want, got any }{
-		"runners":  {[]string{string(attune.RunnerPython), string(attune.RunnerNodeJS), string(attune.RunnerShell)}, words("runner_type")},
+		"runners": {
+			[]string{string(attune.RunnerPython), string(attune.RunnerNodeJS), string(attune.RunnerShell)}, words("runner_type"),
+		},
 		"networks": {[]string{string(attune.NetworkNone), string(attune.NetworkEgress)}, words("network")},
 		"runtimes": {[]string{string(attune.RuntimeRunc), string(attune.RuntimeRunsc)}, words("runtime")},
 		"methods": {

@@ -28,7 +28,8 @@ func (u *unpacker) readGzip(archive io.Reader) error {
 }
 
 func (u *unpacker) readZstd(archive io.Reader) error {
-	stream, err := zstd.NewReader(archive, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	stream, err := zstd.NewReader(archive, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxZstdWindow))
 	if err != nil {
 		return damaged(err)
 	}
@@ -44,7 +45,7 @@ func (u *unpacker) readTar(stream io.Reader) error {
 		if errors.Is(err, io.EOF) {
 			return u.endTar(stream)
 		}
-		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // cleanName knows about paths
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // cleanName checks names
 			return damaged(err)
 		}
 		if err := u.count(); err != nil {
@@ -67,7 +68,7 @@ func (u *unpacker) readTar(stream io.Reader) error {
 	}
 }
 
-// damagedTar also recognizes what the tar reader says by itself.
+// damagedTar also recognizes the errors of the tar reader itself.
 func damagedTar(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader) {
 		return damaged(err)
@@ -75,7 +76,7 @@ func damagedTar(err error) error {
 	return err
 }
 
-// endTar reads to the end, so that the checksum of the compression is checked, and lets only padding pass.
+// endTar reads to the end, so that the compression's checksum is verified, and accepts only padding.
 func (u *unpacker) endTar(stream io.Reader) error {
 	buffer := make([]byte, 32<<10)
 	for {
@@ -95,7 +96,7 @@ func (u *unpacker) endTar(stream io.Reader) error {
 	}
 }
 
-// wrongHeader says why an entry cannot be part of a pack, whatever its name.
+// wrongHeader says why an entry cannot be part of a pack, whatever its name is.
 func wrongHeader(h *tar.Header) string {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {

@@ -17,16 +17,16 @@ import (
 	"attune/internal/size"
 )
 
-// maxArchiveProblems is after how many wrong entries reading ends.
+// maxArchiveProblems ends the reading of an archive with so many wrong entries.
 const maxArchiveProblems = 50
 
-// unpacker takes entries from an archive of any format and lays down the good ones.
+// unpacker checks the entries of an archive, whatever its format, and writes the good ones to the staging folder.
 type unpacker struct {
 	ctx      context.Context // lives for one call of unpack
 	root     *os.Root
 	limits   Limits
 	archived int64 // size of the archive
-	unpacked int64 // bytes that came out of it so far
+	unpacked int64 // bytes unpacked so far
 	entries  int
 	names    names
 	files    []packFile
@@ -38,18 +38,18 @@ type packEntry struct {
 	name       string
 	dir        bool
 	executable bool
-	// size is what the archive claims; nothing relies on it.
+	// size is what the archive claims; it is good for an early error only.
 	size    int64
 	content io.Reader
 }
 
-// errStop ends the reading of an archive; what is wrong stands among the problems.
+// errStop ends the reading of an archive; the reason is among the problems.
 var errStop = errors.New("reading ends here")
 
-// damage is a failure that lies in the archive, not on this host.
+// damage is an error of the archive, not of this host.
 type damage struct{ error }
 
-// unpack lays the files of an archive below root.
+// unpack writes the files of an archive below root.
 func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([]packFile, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -77,7 +77,7 @@ func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([
 	return u.files, nil
 }
 
-// read tells the format by its first bytes.
+// read recognizes the format by the first bytes.
 func (u *unpacker) read(archive *io.SectionReader, size int64) error {
 	head := make([]byte, 4)
 	n, err := archive.ReadAt(head, 0)
@@ -104,7 +104,7 @@ func (u *unpacker) problem(entry, format string, args ...any) {
 	u.problems = append(u.problems, attune.Problem{File: shown(entry), Message: fmt.Sprintf(format, args...)})
 }
 
-// count notes one more entry, before anything about it is looked at.
+// count counts an entry, before anything of it is read.
 func (u *unpacker) count() error {
 	if u.entries++; u.entries > u.limits.Files {
 		u.problem("", "has more than %d entries", u.limits.Files)
@@ -122,7 +122,7 @@ func (u *unpacker) refuse(entry, format string, args ...any) error {
 	return nil
 }
 
-// take lays down one entry, or notes what is wrong with it.
+// take writes one entry, or notes what is wrong with it.
 func (u *unpacker) take(e packEntry) error {
 	name, wrong := cleanName(e.name, e.dir, u.limits)
 	switch {
@@ -137,7 +137,7 @@ func (u *unpacker) take(e packEntry) error {
 		return u.refuse(name, "%s", wrong)
 	}
 	if len(u.problems) > 0 {
-		return nil // the archive is refused already: look at the rest, and write no more
+		return nil // the archive is refused already: the rest is checked, and not written
 	}
 	if e.dir {
 		return u.root.MkdirAll(name, 0o755)
@@ -173,7 +173,7 @@ func (u *unpacker) write(name string, e packEntry) (err error) {
 	return nil
 }
 
-// metered counts what comes out of the archive and stops it at the limit. What it cannot read is damage.
+// metered counts the unpacked bytes and stops at the limit. Errors of the source are damage.
 type metered struct {
 	u      *unpacker
 	source io.Reader
@@ -198,10 +198,11 @@ func (m metered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// damaged says that the archive is at fault, unless the failure was ours.
+// damaged marks an error as the archive's fault, unless reading was stopped or this host failed.
 func damaged(err error) error {
 	var local *fs.PathError
-	if err == nil || errors.Is(err, errStop) || errors.As(err, &local) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	ended := errors.Is(err, errStop) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if err == nil || ended || errors.As(err, &local) {
 		return err
 	}
 	return damage{err}

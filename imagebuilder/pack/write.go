@@ -13,10 +13,10 @@ import (
 // epoch is the time of every file, so that the time of packing does not change the bytes.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// WriteTarZst writes the pack in its one canonical form: files alone, sorted by path, owned by nobody in particular,
-// all of one time, mode 0644 or 0755. Packs with equal files have equal bytes, however they were archived before.
+// WriteTarZst writes the pack in its one canonical form: files only, sorted by path, without owners, all of one time,
+// mode 0644 or 0755. Packs with equal files have equal bytes, however they were archived before.
 func (a *Archive) WriteTarZst(w io.Writer) (err error) {
-	// One goroutine: how the work is cut up must not decide the bytes. The window is one that Open takes.
+	// One goroutine, because the division of the work changes the bytes. The window is one that Open accepts.
 	compressed, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxZstdWindow/2))
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)

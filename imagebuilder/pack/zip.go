@@ -3,7 +3,6 @@ package pack
 import (
 	"archive/zip"
 	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -15,7 +14,11 @@ import (
 )
 
 // A zip file says everything twice: in front of each entry, and in the directory at its end. Readers that disagree on
-// which counts see two different archives, so we take none in which the two differ, and none that needs zip64.
+// which counts see two different archives, so none is accepted in which the two differ, and none that needs zip64.
+//
+// archive/zip unpacks the entries, and cannot make these checks: it does not say where an entry's own header is, it
+// looks for a directory that is not where it should be, and it reads as many records as it finds, whatever their number
+// is said to be. So the directory is read here first, and bounded.
 
 const (
 	zipLocalSignature, zipDirectorySignature, zipEndSignature = 0x04034b50, 0x02014b50, 0x06054b50
@@ -40,7 +43,7 @@ func (u *unpacker) readZip(archive *io.SectionReader, size int64) error {
 		return err
 	}
 	entries, err := zip.NewReader(archive, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // cleanName knows about paths
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // cleanName checks names
 		return damaged(err)
 	}
 	if len(entries.File) != len(records) {
@@ -57,7 +60,7 @@ func (u *unpacker) readZip(archive *io.SectionReader, size int64) error {
 	return nil
 }
 
-// zipDirectory reads the central directory, whose place and size must be exactly as the end record says.
+// zipDirectory reads the central directory, which must begin and end exactly where the end record says.
 func (u *unpacker) zipDirectory(archive io.ReaderAt, size int64) (_ []zipRecord, start int64, err error) {
 	end, endOffset, err := findZipEnd(archive, size)
 	if err != nil {
@@ -98,7 +101,8 @@ func findZipEnd(archive io.ReaderAt, size int64) (end []byte, offset int64, err 
 	}
 	for i := len(tail) - zipEndLength; i >= 0; i-- {
 		end := tail[i:]
-		if binary.LittleEndian.Uint32(end) == zipEndSignature && int(binary.LittleEndian.Uint16(end[20:])) == len(end)-zipEndLength {
+		comment := int(binary.LittleEndian.Uint16(end[20:]))
+		if binary.LittleEndian.Uint32(end) == zipEndSignature && comment == len(end)-zipEndLength {
 			return end, size - int64(len(end)), nil
 		}
 	}
@@ -161,13 +165,15 @@ func (u *unpacker) checkZipLayout(archive io.ReaderAt, records []zipRecord, dire
 // matches compares a record of the directory with the header in front of the entry's bytes.
 func (r zipRecord) matches(local []byte) bool {
 	u16, u32 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32
-	if u32(local) != zipLocalSignature || u16(local[6:])&(zipEncrypted|zipStreamed) != r.flags&(zipEncrypted|zipStreamed) ||
-		u16(local[8:]) != r.method || int(u16(local[26:])) != len(r.name) || !bytes.Equal(local[zipLocalLength:], []byte(r.name)) {
+	const flags = zipEncrypted | zipStreamed
+	name, length := local[zipLocalLength:], int(u16(local[26:]))
+	if u32(local) != zipLocalSignature || u16(local[6:])&flags != r.flags&flags || u16(local[8:]) != r.method ||
+		length != len(r.name) || string(name) != r.name {
 		return false
 	}
 	checksum, compressed, size := u32(local[14:]), u32(local[18:]), u32(local[22:])
 	if r.flags&zipStreamed != 0 && checksum == 0 && compressed == 0 && size == 0 {
-		return true // the writer did not know yet
+		return true // the writer did not know them yet
 	}
 	return checksum == r.checksum && compressed == r.compressed && size == r.size
 }

@@ -71,8 +71,8 @@ for (const key of ['parameters', 'secrets']) {
   });
 }
 
-// independent tells whether a file can be imported before its execution exists: it exports something, so that it is no
-// script that does its work at once, and does not mention the variables that only the document tells.
+// independent reports whether a file can be imported before its execution exists: it exports something, so it is not a
+// script that works at once, and it does not mention the variables that only the document has.
 function independent(path, name) {
   const text = readFileSync(path, 'utf8');
   const exporting = name || /^\s*export\b|\bexports\b/m.test(text);
@@ -113,8 +113,8 @@ function writeResult(value) {
   writeFileSync(resultFile, text);
 }
 
-// misspelled finds the place of a syntax error in the action's file, as file, line, code and a mark below it. Node keeps
-// the place of an error in an ES module to itself unless nobody catches it, so it is asked once more.
+// misspelled returns the location of a syntax error in the action's file: file, line, code and a mark below it. Node
+// shows the location in an ES module only for an uncaught error, so a second Node checks the file.
 function misspelled(thrown) {
   if (!(thrown instanceof SyntaxError) || thrown.stack.includes(`${path}:`)) return '';
   const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: 10_000 });
@@ -122,7 +122,7 @@ function misspelled(thrown) {
   return end < 0 ? '' : `${stderr.slice(0, end).trimEnd()}\n\n`;
 }
 
-// diskFull tells whether /tmp ran full: an exception says so, or there is nothing left of it.
+// diskFull reports whether /tmp is full: an exception says so, or no space is left.
 function diskFull(thrown) {
   for (let i = 0; i < 16 && thrown; i++, thrown = thrown.cause) {
     if (thrown.code === 'ENOSPC') return true;
@@ -131,7 +131,7 @@ function diskFull(thrown) {
   return bavail === 0 || ffree === 0;
 }
 
-// fail writes the exception for the record and its traceback for whoever reads stderr, and ends the process.
+// fail writes the exception to the failure file and its traceback to stderr, and ends the process.
 function fail(thrown) {
   given(); // An end before it belongs to the execution that gets this sandbox.
   settled = true;
@@ -153,8 +153,8 @@ function fail(thrown) {
   process.exit(1);
 }
 
-// collect hands over the files in the output folder: name, NUL, size, NUL, content. Nobody outside opens what an action can write
-// to.
+// collect writes the files of the output folder for the host: name, NUL, size, NUL, content. The host opens nothing that
+// an action can write to.
 function collect() {
   if (!existsSync(outputFolder)) return;
   const leftOut = [];

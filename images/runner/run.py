@@ -111,7 +111,7 @@ def defined_names(body):
 
 
 def independent(text, code):
-    """Tells whether a file neither uses the globals nor mentions the variables that belong to one execution."""
+    """Reports whether a file neither uses the globals nor mentions the variables that belong to one execution."""
 
     def names(code):
         yield from code.co_names
@@ -191,7 +191,7 @@ def write_result(value):
 
 
 def report(error):
-    """Writes the exception for the record, and its traceback for whoever reads stderr."""
+    """Writes the exception to the failure file, and its traceback to stderr."""
     import traceback
 
     kind = type(error)
@@ -213,7 +213,7 @@ def write_failure(failure):
 
 
 def disk_full(error=None):
-    """Tells whether /tmp ran full: an exception says so, or there is nothing left of it."""
+    """Reports whether /tmp is full: an exception says so, or no space is left."""
     for _ in range(16):  # a chain of causes may be a ring
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return True
@@ -231,7 +231,10 @@ def action_frames(frames):
 
 
 def collect():
-    """Hands over the files in OUTPUT: name, NUL, size, NUL, content. Nobody outside opens what an action can write to."""
+    """Writes the files in OUTPUT for the host, which opens nothing that an action can write to.
+
+    Each is name, NUL, size, NUL, content.
+    """
     found, left_out = list(left_files()), []
     if not found:
         return

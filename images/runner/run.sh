@@ -71,13 +71,13 @@ while [[ $attune_heard ]]; do
   attune_again=$?
   ((attune_again == 127)) || attune_status=$attune_again
 done
-# Tells whether /tmp ran full: a command that met its end can only print so.
+# Reports a full /tmp, since a command that hits the limit can only print it.
 if ((attune_status != 0)) && [[ " $(exec stat --file-system --format='%a %d' /tmp) " == *" 0 "* ]]; then
   echo '{"disk_full":true}' >"$ATTUNE_FAILURE"
 fi
 
-# Hands over the files in $ATTUNE_OUTPUT: name, NUL, size, NUL, content. Nobody outside opens what an action can write to. The
-# bounds are those of the host.
+# Writes the files in $ATTUNE_OUTPUT for the host: name, NUL, size, NUL, content. The host opens nothing that an action
+# can write to. The bounds are those of the host.
 attune_collect() {
   local files=100 room=$((64 << 20)) found name size first='' left_out=0
   while IFS= read -r -d '' found; do
@@ -89,7 +89,7 @@ attune_collect() {
     fi
     ((files--, room -= size))
     printf '%s\0%s\0' "$name" "$size"
-    # It is shorter where somebody still writes to the file.
+    # Zeros fill up a file that has become shorter meanwhile.
     cat -- "$attune_output/$name" /dev/zero | head -c "$size"
   done < <(exec find "$attune_output" -type f -printf '%P/%s\0' | LC_ALL=C sort -z) >"$attune_collected"
   if ((left_out)); then

@@ -12,33 +12,34 @@ import (
 	"attune/internal/retry"
 )
 
-// child is a program that is kept running until stop.
+// child is a program that runs under supervision until stop.
 type child struct {
 	program
 	log *slog.Logger
 
-	supervised context.Context // ends when the child is to stay down
-	release    context.CancelFunc
+	supervised context.Context // ends when supervision must end
+	cancel     context.CancelFunc
 	done       chan struct{} // closed when supervision has ended
-	process    *incarnation  // the latest; the supervisor's until done
+	process    *process      // the latest; the supervisor's until done
 }
 
 func newChild(p program, log *slog.Logger) *child {
 	c := &child{program: p, log: log.With("daemon", p.name), done: make(chan struct{})}
-	c.supervised, c.release = context.WithCancel(context.Background())
+	c.supervised, c.cancel = context.WithCancel(context.Background())
 	close(c.done)
 	return c
 }
 
-// incarnation is one process of a child.
-type incarnation struct {
+// process is one process of a child.
+type process struct {
 	pid     int
 	started time.Time
 	exited  chan struct{} // closed when the process is gone
 	err     error         // how it ended; read it after exited
 }
 
-// start runs the program and returns when it serves; from then on it is supervised. The caller stops it, also after an error.
+// start runs the program and returns when it serves; from then on it is supervised. The caller must call stop, also
+// after an error.
 func (c *child) start(ctx context.Context) error {
 	process, err := c.launch(ctx)
 	if err != nil {
@@ -56,9 +57,9 @@ func (c *child) start(ctx context.Context) error {
 
 // stop ends supervision and then the process.
 func (c *child) stop(ctx context.Context) error {
-	c.release()
+	c.cancel()
 	<-c.done
-	if err := c.evict(ctx, c.log); err != nil {
+	if err := c.end(ctx, c.log); err != nil {
 		return fmt.Errorf("stop %s: %w", c.name, err)
 	}
 	if c.process != nil {
@@ -67,33 +68,33 @@ func (c *child) stop(ctx context.Context) error {
 	return nil
 }
 
-// Pauses between two starts of a daemon that keeps dying. A process that lived for steadyAfter starts them anew.
+// The pauses between two starts of a daemon that keeps dying. They are reset by a process that lived for steadyAfter.
 const (
 	firstPause  = 100 * time.Millisecond
 	maxPause    = 10 * time.Second
 	steadyAfter = time.Minute
 )
 
-// supervise starts the program again whenever it dies, until release.
+// supervise starts the program again whenever it dies, until stop.
 func (c *child) supervise() {
 	defer close(c.done)
 	pauses := retry.Pauses(firstPause, maxPause)
-	running := true // start has seen to it
-	_ = retry.Do(c.supervised, pauses, func() error { // only release ends it
+	running := true                                   // start returned after the daemon served
+	_ = retry.Do(c.supervised, pauses, func() error { // only stop ends it
 		if !running {
-			if err := c.relaunch(); err != nil {
+			if err := c.restart(); err != nil {
 				return err
 			}
 		}
 		running = false
-		return c.awaitDeath(pauses.Reset)
+		return c.awaitExit(pauses.Reset)
 	}, func(err error, pause time.Duration) {
 		c.log.Error("daemon is down; start it again", "in", pause, "error", err)
 	})
 }
 
-// relaunch starts the process and waits until it serves or has died.
-func (c *child) relaunch() error {
+// restart starts the process and waits until it serves or has died.
+func (c *child) restart() error {
 	process, err := c.launch(c.supervised)
 	if err != nil {
 		return fmt.Errorf("cannot be started: %w", err)
@@ -105,8 +106,8 @@ func (c *child) relaunch() error {
 	return nil
 }
 
-// awaitDeath returns why the process died, or nil after release. It calls steady for a process that lived long.
-func (c *child) awaitDeath(steady func()) error {
+// awaitExit returns why the process died, or nil after stop. It calls steady for a process that lived long.
+func (c *child) awaitExit(steady func()) error {
 	select {
 	case <-c.supervised.Done():
 		return nil
@@ -119,9 +120,9 @@ func (c *child) awaitDeath(steady func()) error {
 	return fmt.Errorf("process %d died after %s: %w", c.process.pid, lived.Round(time.Millisecond), c.process.err)
 }
 
-// launch starts the process, once nothing of an earlier one is left.
-func (c *child) launch(ctx context.Context) (*incarnation, error) {
-	if err := c.evict(ctx, c.log); err != nil {
+// launch ends what is left of an earlier process and starts a new one.
+func (c *child) launch(ctx context.Context) (*process, error) {
+	if err := c.end(ctx, c.log); err != nil {
 		return nil, err
 	}
 	out, err := openLog(c.logPath)
@@ -132,7 +133,7 @@ func (c *child) launch(ctx context.Context) (*incarnation, error) {
 
 	cmd := c.command()
 	cmd.Dir = c.home
-	// A file and not a pipe, and a group of its own: the process survives us, and a Ctrl-C is not meant for it.
+	// With a file instead of a pipe, and a process group of its own, the daemon survives us and a Ctrl-C.
 	cmd.Stdout, cmd.Stderr = out, out
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -141,28 +142,28 @@ func (c *child) launch(ctx context.Context) (*incarnation, error) {
 	if err := c.launcher(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	process := &incarnation{pid: cmd.Process.Pid, started: time.Now(), exited: make(chan struct{})}
-	go process.wait(cmd)
-	return process, nil
+	p := &process{pid: cmd.Process.Pid, started: time.Now(), exited: make(chan struct{})}
+	go p.wait(cmd)
+	return p, nil
 }
 
-// wait ends with the process; evict is what makes that happen.
-func (i *incarnation) wait(cmd *exec.Cmd) {
-	defer close(i.exited)
-	if i.err = cmd.Wait(); i.err == nil {
-		i.err = errors.New("exit status 0")
+// wait returns when the process has exited.
+func (p *process) wait(cmd *exec.Cmd) {
+	defer close(p.exited)
+	if p.err = cmd.Wait(); p.err == nil {
+		p.err = errors.New("exit status 0")
 	}
 }
 
-// errPermanent marks an answer that no further waiting will change.
+// errPermanent marks an error of ready that waiting does not cure.
 var errPermanent = errors.New("permanent")
 
 const (
-	readyTimeout = 2 * time.Second  // of one question
-	readyReport  = 10 * time.Second // how often a long wait is mentioned
+	readyTimeout = 2 * time.Second  // of one health check
+	readyReport  = 10 * time.Second // between two log lines of a long wait
 )
 
-func (c *child) awaitReady(ctx context.Context, process *incarnation) error {
+func (c *child) awaitReady(ctx context.Context, p *process) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	report := time.NewTicker(readyReport)
@@ -177,11 +178,11 @@ func (c *child) awaitReady(ctx context.Context, process *incarnation) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w (its last answer: %w)", c.name, ctx.Err(), err)
-		case <-process.exited:
+		case <-p.exited:
 			return fmt.Errorf("%s ended before it served (%w); the end of %s:\n%s",
-				c.name, process.err, c.logPath, tailOf(c.logPath))
+				c.name, p.err, c.logPath, tailOf(c.logPath))
 		case <-report.C:
-			c.log.Warn("daemon does not serve yet", "after", time.Since(process.started).Round(time.Second), "error", err)
+			c.log.Warn("daemon does not serve yet", "after", time.Since(p.started).Round(time.Second), "error", err)
 		case <-tick.C:
 		}
 	}

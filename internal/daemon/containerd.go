@@ -21,7 +21,7 @@ import (
 	"attune/internal/timerslack"
 )
 
-// systemPath is the PATH of every daemon; our own folder comes before it where a daemon starts programs of ours.
+// systemPath is the PATH of every daemon. BinDir comes before it where a daemon starts programs of ours.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // maxSocketPath is what containerd allows for the path of a socket; the kernel allows 107.
@@ -32,7 +32,7 @@ var containerdConfigText string
 
 var containerdConfig = template.Must(template.New("containerd.toml").Parse(containerdConfigText))
 
-// containerd is a private containerd with what runs a sandbox and nothing more.
+// containerd is a private containerd with the plugins that sandboxes need.
 type containerd struct {
 	program
 	binDir  string
@@ -58,7 +58,7 @@ func (c *containerd) configPath() string { return filepath.Join(c.home, "config.
 
 func (c *containerd) server() *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.binDir, "containerd"), "--config", c.configPath())
-	// The shim is found through PATH, and finds runc through what it inherits.
+	// containerd finds the shim through PATH; the shim inherits PATH and finds runc.
 	cmd.Env = []string{"PATH=" + c.binDir + ":" + systemPath, "HOME=" + c.home}
 	return cmd
 }
@@ -66,10 +66,11 @@ func (c *containerd) server() *exec.Cmd {
 func (c *containerd) prepare(context.Context) error {
 	sockets := struct{ Home, Address, TTRPCAddress string }{c.home, c.address, c.address + ".ttrpc"}
 	if over := len(sockets.TTRPCAddress) - maxSocketPath; over > 0 {
-		return attune.Errorf(attune.CodeConflict, "the path of the data folder %s is %d bytes too long for containerd's sockets: choose a shorter one",
+		return attune.Errorf(attune.CodeConflict,
+			"the path of the data folder %s is %d bytes too long for containerd's sockets: choose a shorter one",
 			filepath.Dir(c.home), over)
 	}
-	// The sandboxes' users pass through here to their root file system.
+	// The users of sandboxes need to pass through to their root file system.
 	if err := errors.Join(os.MkdirAll(c.home, 0o711), os.Chmod(c.home, 0o711)); err != nil {
 		return fmt.Errorf("make containerd's folder: %w", err)
 	}
@@ -87,9 +88,10 @@ func (c *containerd) prepare(context.Context) error {
 	return writeFile(c.configPath(), text.Bytes())
 }
 
-// ping asks for the standard health check, and closes the socket to all but its owner once containerd has made it.
+// ping makes the standard health check, and restricts the socket to its owner once containerd has made it.
 func (c *containerd) ping(ctx context.Context) (err error) {
-	conn, err := grpc.NewClient("unix:"+c.address, grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix:"+c.address,
+		grpc.WithNoProxy(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}

@@ -16,19 +16,17 @@ import (
 	"attune"
 )
 
-// Config says where the daemons live and which of them are wanted.
+// Config says where the daemons live and which of them to run.
 type Config struct {
 	// Dir is the data folder. It is made when it is not there.
 	Dir string
 	// BinDir holds containerd, containerd-shim-runc-v2, runc and minio. PostgreSQL comes from the system.
 	BinDir string
-	// Postgres, MinIO and Containerd say which daemons to run; the others are somebody else's.
+	// Postgres, MinIO and Containerd say which daemons to run.
 	Postgres, MinIO, Containerd bool
-	// Log gets what happens to the daemons; what they say themselves goes to Dir/log.
+	// Log gets starts and failures of the daemons; their own output goes to Dir/log.
 	Log *slog.Logger
-	// UnsafePostgres makes PostgreSQL faster and lets a crash of the host corrupt it. For tests.
-	UnsafePostgres bool
-	// PostgresSettings are more of its settings, each as name=value. For tests.
+	// PostgresSettings are further settings of PostgreSQL, each as name=value.
 	PostgresSettings []string
 }
 
@@ -48,7 +46,7 @@ func (c Config) validate() (Config, error) {
 	if c.BinDir == "" {
 		return c, nil
 	}
-	// The daemons are started in folders of their own.
+	// Each daemon has a working directory of its own, so paths must be absolute.
 	dir, err := filepath.Abs(c.BinDir)
 	if err != nil {
 		return c, fmt.Errorf("find the folder with the binaries: %w", err)
@@ -57,7 +55,7 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
-// Set is the daemons of one data folder, all of them serving. The address of a daemon that was not asked for is empty.
+// Set is the running daemons of one data folder. The address of a daemon that Config leaves out is empty.
 type Set struct {
 	// DatabaseURL is the superuser's, with the password, of a database named attune.
 	DatabaseURL string
@@ -70,8 +68,8 @@ type Set struct {
 	children []*child // in the order in which Close ends them
 }
 
-// Start starts the daemons and returns when each of them serves. What an earlier process left on the folder is replaced
-// first. There is no timeout but ctx's: after a crash, PostgreSQL takes what time it needs to recover.
+// Start starts the daemons and returns when each of them serves. It first ends the daemons that an earlier process
+// left. Only ctx limits the time: after a crash, PostgreSQL may need long to recover.
 func Start(ctx context.Context, config Config) (*Set, error) {
 	config, err := config.validate()
 	if err != nil {
@@ -101,9 +99,9 @@ func (s *Set) start(ctx context.Context, config Config) error {
 		return err
 	}
 	database, store, runtime := newPostgres(config, saved), newMinIO(config, saved), newContainerd(config)
-	// All three, also those that are not wanted this time: an earlier process may have wanted them.
+	// All three, since an earlier process may have run another choice.
 	for _, p := range []program{runtime.program, store.program, database.program} {
-		if err := p.evict(ctx, config.Log); err != nil {
+		if err := p.end(ctx, config.Log); err != nil {
 			return err
 		}
 	}
@@ -154,11 +152,11 @@ func (s *Set) Close(ctx context.Context) error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// stopGrace is what a daemon gets between the request to end and SIGKILL.
+// stopGrace is the time between the stop signal and SIGKILL.
 const stopGrace = 30 * time.Second
 
-// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as such), and returns
-// its real path.
+// prepareDir makes the folder, lets other users pass through it (PostgreSQL and the sandboxes run as other users), and
+// returns its real path.
 func prepareDir(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return "", fmt.Errorf("make the data folder: %w", err)
@@ -206,7 +204,7 @@ func checkParents(dir string) error {
 	}
 }
 
-// lockDir makes sure that one process looks after the folder. The kernel lets go of the lock when the process ends.
+// lockDir makes sure that only one process uses the folder. The kernel releases the lock when the process ends.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

@@ -54,7 +54,8 @@ func TestDataSurvivesAnOrderlyEnd(t *testing.T) {
 
 	set = start(t, config)
 	recall(t, set, "first")
-	if set.DatabaseURL != addresses.DatabaseURL || set.S3Endpoint != addresses.S3Endpoint || set.ContainerdAddress != addresses.ContainerdAddress {
+	if set.DatabaseURL != addresses.DatabaseURL || set.S3Endpoint != addresses.S3Endpoint ||
+		set.ContainerdAddress != addresses.ContainerdAddress {
 		t.Errorf("the addresses changed from one start to the next")
 	}
 }
@@ -82,12 +83,13 @@ func TestStartSaysWhyADaemonDoesNotServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := daemon.Start(t.Context(), config)
-	if err == nil || !strings.Contains(err.Error(), "the disk is on fire") || !strings.Contains(err.Error(), "exit status 7") {
+	if err == nil || !strings.Contains(err.Error(), "the disk is on fire") ||
+		!strings.Contains(err.Error(), "exit status 7") {
 		t.Errorf("the error names neither the end of the log nor the exit status: %v", err)
 	}
 }
 
-// setup gives a configuration of all three daemons in a folder that is empty and short enough for sockets.
+// setup returns a configuration of all three daemons in an empty folder with a path short enough for sockets.
 func setup(t *testing.T) daemon.Config {
 	t.Helper()
 	bin := os.Getenv("ATTUNE_TEST_BIN_DIR")
@@ -107,7 +109,7 @@ func setup(t *testing.T) daemon.Config {
 		}
 	})
 	return daemon.Config{
-		Dir: dir, BinDir: bin, Postgres: true, MinIO: true, Containerd: true, UnsafePostgres: true,
+		Dir: dir, BinDir: bin, Postgres: true, MinIO: true, Containerd: true, PostgresSettings: []string{"fsync=off"},
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	}
 }
@@ -150,7 +152,8 @@ func remember(t *testing.T, set *daemon.Set, note string) {
 		t.Fatal(err)
 	}
 	content := strings.NewReader(note)
-	if _, err := store.PutObject(t.Context(), "notes", "note", content, content.Size(), minio.PutObjectOptions{}); err != nil {
+	var opts minio.PutObjectOptions
+	if _, err := store.PutObject(t.Context(), "notes", "note", content, content.Size(), opts); err != nil {
 		t.Fatal(err)
 	}
 }

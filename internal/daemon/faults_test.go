@@ -68,7 +68,8 @@ func TestStartReplacesWhatAKilledProcessLeft(t *testing.T) {
 			t.Errorf("want one %s, got %v", name, now)
 		}
 	}
-	if state := ctr(t, config, "tasks", "list"); !strings.Contains(state, container+" ") || !strings.Contains(state, "RUNNING") {
+	state := ctr(t, config, "tasks", "list")
+	if !strings.Contains(state, container+" ") || !strings.Contains(state, "RUNNING") {
 		t.Errorf("the container did not survive the replacement of containerd:\n%s", state)
 	}
 }
@@ -83,7 +84,7 @@ func runHelper(dir, bin string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	_, err := daemon.Start(ctx, daemon.Config{
-		Dir: dir, BinDir: bin, Postgres: true, MinIO: true, Containerd: true, UnsafePostgres: true,
+		Dir: dir, BinDir: bin, Postgres: true, MinIO: true, Containerd: true, PostgresSettings: []string{"fsync=off"},
 	})
 	if err != nil {
 		fmt.Println("helper:", err)

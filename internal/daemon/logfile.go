@@ -12,11 +12,11 @@ const (
 	tailLogBytes = 2 << 10
 )
 
-// openLog opens a daemon's log for appending. A long one is put aside first, in the place of the one put aside before.
+// openLog opens a daemon's log for appending. It rotates a long one first, and keeps one earlier file.
 func openLog(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {
 		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("put the log aside: %w", err)
+			return nil, fmt.Errorf("rename the log: %w", err)
 		}
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -26,7 +26,7 @@ func openLog(path string) (*os.File, error) {
 	return file, nil
 }
 
-// tailOf returns the last lines of a log, for an error message; what cannot be read is left out.
+// tailOf returns the last lines of a log, for an error message; it is empty if the log cannot be read.
 func tailOf(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -49,7 +49,7 @@ func (m *minio) server() *exec.Cmd {
 	return cmd
 }
 
-// prepare makes the folders and hands over the keys in a file: an environment can be read by others.
+// prepare makes the folders and writes the keys to a file, since other processes could read an environment.
 func (m *minio) prepare(context.Context) error {
 	for _, dir := range []string{m.home, filepath.Join(m.home, "certs"), filepath.Join(m.home, "data")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -66,7 +66,7 @@ func (m *minio) ping(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// A connection of its own, directly: no proxy, and nothing left open.
+	// A connection of its own, without a proxy, that is closed afterwards.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -79,7 +79,7 @@ func (m *minio) ping(ctx context.Context) (err error) {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("health check answers %s", response.Status)
 	}
-	// Every object begins as a folder in there.
+	// MinIO makes a folder for each new object here.
 	inodes.Spread(filepath.Join(m.home, "data", ".minio.sys", "tmp"))
 	return nil
 }

@@ -24,7 +24,7 @@ import (
 const (
 	databaseUser = "attune"
 	databaseName = "attune"
-	// postgresAccount is who runs PostgreSQL when we are root, because it refuses to be.
+	// postgresAccount is the account that PostgreSQL runs as when we are root; PostgreSQL refuses to run as root.
 	postgresAccount = "postgres"
 )
 
@@ -33,18 +33,16 @@ type postgres struct {
 	program
 	saved  *settings
 	dir    string
-	unsafe bool
 	more   []string            // settings
 	binDir string              // known after prepare
 	owner  *syscall.Credential // known after prepare; nil when we run as its owner
 }
 
 func newPostgres(config Config, saved *settings) *postgres {
-	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), unsafe: config.UnsafePostgres,
-		more: config.PostgresSettings}
+	p := &postgres{saved: saved, dir: filepath.Join(config.Dir, "postgres"), more: config.PostgresSettings}
 	p.program = program{
 		name: "postgres",
-		// PostgreSQL goes there by itself; being there from the start makes it ours from the start.
+		// PostgreSQL changes there itself; starting there lets owns recognize it from the start.
 		home:     filepath.Join(p.dir, "data"),
 		logPath:  filepath.Join(config.Dir, "log", "postgres.log"),
 		command:  p.server,
@@ -77,10 +75,6 @@ func (p *postgres) server() *exec.Cmd {
 		"log_error_verbosity=terse",
 		"log_line_prefix=%m [%p] ",
 	}
-	if p.unsafe {
-		// The kernel still gets every commit, so only a crash of the whole host loses any.
-		options = append(options, "fsync=off", "full_page_writes=off")
-	}
 	args := []string{"-D", p.home}
 	for _, option := range append(options, p.more...) {
 		args = append(args, "-c", option)
@@ -88,7 +82,7 @@ func (p *postgres) server() *exec.Cmd {
 	return p.run("postgres", args...)
 }
 
-// run makes a command that belongs to the cluster's owner and sees nothing of our environment.
+// run returns a command that runs as the cluster's owner, without our environment.
 func (p *postgres) run(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(p.binDir, name), args...)
 	cmd.Env = []string{"PATH=" + p.binDir + ":" + systemPath, "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + p.dir}
@@ -120,8 +114,8 @@ func (p *postgres) findOwner() error {
 	}
 	account, err := user.Lookup(postgresAccount)
 	if err != nil {
-		return attune.Errorf(attune.CodeUnavailable, "PostgreSQL does not run as root, and there is no user %s to run it: run make deps",
-			postgresAccount)
+		return attune.Errorf(attune.CodeUnavailable,
+			"PostgreSQL does not run as root, and there is no user %s to run it: run make deps", postgresAccount)
 	}
 	uid, uidErr := strconv.ParseUint(account.Uid, 10, 32)
 	gid, gidErr := strconv.ParseUint(account.Gid, 10, 32)
@@ -132,13 +126,13 @@ func (p *postgres) findOwner() error {
 	return nil
 }
 
-// initialize makes the cluster beside its place and moves it there when it is whole.
+// initialize makes the cluster in a temporary folder and renames it when it is complete.
 func (p *postgres) initialize(ctx context.Context) error {
 	fresh, passwordFile := filepath.Join(p.dir, "data.new"), filepath.Join(p.dir, "password")
 	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(p.dir, 0o700), p.give(p.dir)); err != nil {
 		return fmt.Errorf("make the cluster's folder: %w", err)
 	}
-	// A file, because arguments and environments can be read by others.
+	// A file, since other processes could read arguments and environment.
 	if err := errors.Join(writeFile(passwordFile, []byte(p.saved.PostgresPassword)), p.give(passwordFile)); err != nil {
 		return err
 	}
@@ -148,10 +142,7 @@ func (p *postgres) initialize(ctx context.Context) error {
 		"-D", fresh, "--username=" + databaseUser, "--pwfile=" + passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
 	}
-	if p.unsafe {
-		args = append(args, "--no-sync")
-	}
-	if out, err := runToDeath(ctx, p.run("initdb", args...), p.dir); err != nil {
+	if out, err := runBound(ctx, p.run("initdb", args...), p.dir); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
 	if err := os.Rename(fresh, p.home); err != nil {
@@ -160,9 +151,9 @@ func (p *postgres) initialize(ctx context.Context) error {
 	return nil
 }
 
-// runToDeath runs a command that must not outlive us, or ctx.
-func runToDeath(ctx context.Context, cmd *exec.Cmd, dir string) ([]byte, error) {
-	// The kernel sends the signal when the thread ends that started the command.
+// runBound runs a command that must not outlive this process or ctx.
+func runBound(ctx context.Context, cmd *exec.Cmd, dir string) ([]byte, error) {
+	// The kernel sends the signal when the thread that started the command ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd.Dir = dir
@@ -184,7 +175,7 @@ func (p *postgres) give(path string) error {
 	return os.Lchown(path, int(p.owner.Uid), int(p.owner.Gid))
 }
 
-// ping asks for an answer to a query, and makes our database the first time.
+// ping runs a query, and makes our database the first time.
 func (p *postgres) ping(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.url("postgres"))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "28P01" {

@@ -12,8 +12,8 @@ import (
 // postgresDirs is where Debian and Ubuntu keep the server's programs, one folder a major version.
 const postgresDirs = "/usr/lib/postgresql/*/bin"
 
-// findPostgres returns the folder with the server's programs: those of the wanted major version, or the newest when any
-// will do. Where the system has no such folders, the PATH decides.
+// findPostgres returns the folder with the server's programs: of the wanted major version, or the newest when wanted is
+// empty. Where the system has no such folders, the PATH decides.
 func findPostgres(wanted string) (string, error) {
 	dirs, err := filepath.Glob(postgresDirs)
 	if err != nil {
@@ -39,10 +39,12 @@ func findPostgres(wanted string) (string, error) {
 		return filepath.Dir(found), nil
 	}
 	if best != "" {
-		return "", attune.Errorf(attune.CodeUnavailable, "the data folder was made by PostgreSQL %s, and only PostgreSQL %d is installed: "+
-			"install postgresql-%s", wanted, bestVersion, wanted)
+		return "", attune.Errorf(attune.CodeUnavailable,
+			"the data folder was made by PostgreSQL %s, and only PostgreSQL %d is installed: install postgresql-%s",
+			wanted, bestVersion, wanted)
 	}
-	return "", attune.Errorf(attune.CodeUnavailable, "PostgreSQL is not installed: run make deps, or name a database with ATTUNE_DATABASE_URL")
+	return "", attune.Errorf(attune.CodeUnavailable,
+		"PostgreSQL is not installed: run make deps, or name a database with ATTUNE_DATABASE_URL")
 }
 
 func isFile(path string) bool {

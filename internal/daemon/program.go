@@ -13,36 +13,36 @@ import (
 	"time"
 )
 
-// program is one daemon: how it is started, how it is recognized, and how it is told to end.
+// program is one daemon: how it is started, recognized and ended.
 type program struct {
-	// name is the name of the process, too.
+	// name is also the name of the process.
 	name string
-	// home is the working directory, which no other daemon has.
+	// home is the working directory. No other daemon has the same.
 	home string
-	// logPath is the file that takes what the daemon says.
+	// logPath is the file for the output.
 	logPath string
-	// command makes what is to be run; its Dir, its output and its process group are filled in by the supervisor.
+	// command returns the command. The supervisor sets its Dir, its output and its process group.
 	command func() *exec.Cmd
 	// launcher starts the command.
 	launcher func(*exec.Cmd) error
-	// ready is nil when the daemon serves. A permanent error ends the wait.
+	// ready returns nil when the daemon serves. errPermanent ends the wait.
 	ready func(context.Context) error
 	// stopSignal asks for an orderly end.
 	stopSignal syscall.Signal
 }
 
-// pollInterval is how often the state of a daemon is looked at where the kernel offers nothing to wait for.
+// pollInterval is the pause between two looks at a daemon where the kernel has no event to wait for.
 const pollInterval = 50 * time.Millisecond
 
-// evict ends every process of the program: by request, and by force when stopGrace or ctx is over. It returns when none
-// of them is left.
-func (p program) evict(ctx context.Context, log *slog.Logger) error {
+// end ends every process of the program: with stopSignal, and with SIGKILL when stopGrace or ctx is over. It returns
+// when none is left.
+func (p program) end(ctx context.Context, log *slog.Logger) error {
 	found, err := p.processes()
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	log.Debug("end daemon", "daemon", p.name, "pids", found)
-	for _, pid := range p.heads(found) {
+	for _, pid := range p.parents(found) {
 		p.signal(pid, p.stopSignal)
 	}
 	asked, cancel := context.WithTimeout(ctx, stopGrace)
@@ -79,7 +79,7 @@ func (p program) awaitGone(ctx context.Context) error {
 	}
 }
 
-// processes lists the processes that are this program's.
+// processes lists the processes of this program.
 func (p program) processes() ([]int, error) {
 	home, err := os.Stat(p.home)
 	if os.IsNotExist(err) {
@@ -102,8 +102,8 @@ func (p program) processes() ([]int, error) {
 	return found, nil
 }
 
-// owns tells whether a process runs in the home folder under the program's name. A zombie has no folder any more. The
-// folders are compared by identity: a path may mean something else in a container.
+// owns reports whether a process has the program's name and home folder. A zombie has no folder. The folders are
+// compared by identity, since a path may mean something else in a container.
 func (p program) owns(pid int, home os.FileInfo) bool {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	name, err := os.ReadFile(filepath.Join(proc, "comm"))
@@ -114,19 +114,19 @@ func (p program) owns(pid int, home os.FileInfo) bool {
 	return err == nil && os.SameFile(cwd, home)
 }
 
-// heads leaves out the processes whose parent is among the others: PostgreSQL's workers are its own business.
-func (p program) heads(pids []int) []int {
+// parents leaves out the processes whose parent is in the list: PostgreSQL ends its workers itself.
+func (p program) parents(pids []int) []int {
 	known := make(map[int]bool, len(pids))
 	for _, pid := range pids {
 		known[pid] = true
 	}
-	var heads []int
+	var found []int
 	for _, pid := range pids {
 		if !known[parentOf(pid)] {
-			heads = append(heads, pid)
+			found = append(found, pid)
 		}
 	}
-	return heads
+	return found
 }
 
 func parentOf(pid int) int {
@@ -134,7 +134,7 @@ func parentOf(pid int) int {
 	if err != nil {
 		return 0
 	}
-	// "pid (name) state ppid …", and the name may hold anything.
+	// "pid (name) state ppid …"; the name may contain any characters.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 2 {
 		return 0
@@ -146,8 +146,8 @@ func parentOf(pid int) int {
 	return parent
 }
 
-// signal holds on to the process before it looks whose it is, so the number cannot change hands in between. A process
-// that is gone needs no signal.
+// signal opens the process before it checks the owner, so that the pid cannot be reused in between. A process that is
+// gone needs no signal.
 func (p program) signal(pid int, sig syscall.Signal) {
 	process, err := os.FindProcess(pid)
 	if err != nil {

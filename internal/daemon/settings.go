@@ -13,7 +13,7 @@ import (
 	"strconv"
 )
 
-// settings is what is chosen at the first start on a folder and kept: ports, and passwords that nobody has to invent.
+// settings are the ports and generated passwords of a data folder. The first start chooses them.
 type settings struct {
 	PostgresPort     int    `json:"postgres_port"`
 	PostgresPassword string `json:"postgres_password"`
@@ -45,7 +45,7 @@ func loadSettings(path string) (*settings, error) {
 	return s, nil
 }
 
-// save replaces the file in one step: there is no moment at which a crash could leave half a password.
+// save replaces the file atomically: a crash never leaves half a password.
 func (s *settings) save() error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *settings) save() error {
 	return writeFile(s.path, text)
 }
 
-// writeFile puts a file for the owner's eyes in place, whole or not at all.
+// writeFile atomically writes a file that only its owner may read.
 func writeFile(path string, content []byte) error {
 	temporary := path + ".new"
 	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -71,7 +71,7 @@ func writeFile(path string, content []byte) error {
 	return nil
 }
 
-// choosePorts keeps the ports of the last time unless somebody else has taken them by now.
+// choosePorts keeps the earlier ports unless other processes have taken them.
 func (s *settings) choosePorts() error {
 	before := *s
 	for _, port := range []*int{&s.PostgresPort, &s.S3Port} {
@@ -90,8 +90,8 @@ func (s *settings) choosePorts() error {
 	return s.save()
 }
 
-// Ports are looked for below the range from which the kernel gives one to every outgoing connection: in it, a daemon
-// that is started again could find its own port in somebody's hands.
+// Ports are chosen below the kernel's range for outgoing connections. Within the range, a connection could take the
+// port of a daemon that is being restarted.
 const (
 	firstPort = 20000
 	lastPort  = 31999

@@ -10,9 +10,10 @@ import (
 // topDirectory is FS_TOPDIR_FL of the kernel, `chattr +T`.
 const topDirectory = 0x00020000
 
-// Spread has an ext4 file system lay the folders in dir far from each other. It would lay them, and all that is in them, near to
-// dir. Whoever makes a file there looks at every one that was deleted there in the last minutes, before it takes a number that is
-// free: at the rate of executions that was a tenth of the processor's time. Other file systems have no such flag, and need none.
+// Spread makes an ext4 file system place the folders in dir far from each other. Otherwise it places them, and all that
+// is in them, near dir. To make a file there, the kernel then looks at every inode that was deleted there in the last
+// minutes before it takes a free one: at the rate of executions that was a tenth of the processor's time. Other file
+// systems neither have this flag nor need it.
 func Spread(dir string) {
 	file, err := os.Open(dir)
 	if err != nil {

@@ -23,20 +23,24 @@ func TestApply(t *testing.T) {
 		"large number stays": {
 			city, `{"city":"<Oslo>","big":12345678901234567890}`, `{"big":12345678901234567890,"city":"<Oslo>","days":3}`,
 		},
-		"digits stay":          {``, `{"a":1.10,"b":1e3}`, `{"a":1.10,"b":1e3}`},
-		"large default":        {`{"properties":{"a":{"default":98765432109876543210}}}`, `{}`, `{"a":98765432109876543210}`},
-		"null default":         {`{"properties":{"a":{"default":null}}}`, `{}`, `{"a":null}`},
-		"no schema":            {``, `{"anything": 1}`, `{"anything":1}`},
-		"null schema":          {`null`, `{}`, `{}`},
-		"true schema":          {`true`, `{"a":1}`, `{"a":1}`},
-		"no document":          {``, ``, `{}`},
-		"null document":        {city[:0], `null`, `{}`},
-		"open schema":          {`{"properties":{"a":{}},"additionalProperties":true}`, `{"b":1}`, `{"b":1}`},
-		"named by allOf":       {`{"properties":{"a":{}},"allOf":[{"properties":{"b":{}}}]}`, `{"a":1,"b":1}`, `{"a":1,"b":1}`},
-		"named by $ref":        {`{"properties":{"a":{}},"$ref":"#/$defs/b","$defs":{"b":{"properties":{"b":{}}}}}`, `{"b":1}`, `{"b":1}`},
-		"named by pattern":     {`{"properties":{"a":{}},"patternProperties":{"^x_":{}}}`, `{"x_1":1}`, `{"x_1":1}`},
-		"brackets in a string": {``, `{"a":"` + strings.Repeat("[", 100) + `\"["}`, `{"a":"` + strings.Repeat("[", 100) + `\"["}`},
-		"x- keyword":           {`{"type":"object","x-order":[1]}`, `{}`, `{}`},
+		"digits stay":    {``, `{"a":1.10,"b":1e3}`, `{"a":1.10,"b":1e3}`},
+		"large default":  {`{"properties":{"a":{"default":98765432109876543210}}}`, `{}`, `{"a":98765432109876543210}`},
+		"null default":   {`{"properties":{"a":{"default":null}}}`, `{}`, `{"a":null}`},
+		"no schema":      {``, `{"anything": 1}`, `{"anything":1}`},
+		"null schema":    {`null`, `{}`, `{}`},
+		"true schema":    {`true`, `{"a":1}`, `{"a":1}`},
+		"no document":    {``, ``, `{}`},
+		"null document":  {city[:0], `null`, `{}`},
+		"open schema":    {`{"properties":{"a":{}},"additionalProperties":true}`, `{"b":1}`, `{"b":1}`},
+		"named by allOf": {`{"properties":{"a":{}},"allOf":[{"properties":{"b":{}}}]}`, `{"a":1,"b":1}`, `{"a":1,"b":1}`},
+		"named by $ref": {
+			`{"properties":{"a":{}},"$ref":"#/$defs/b","$defs":{"b":{"properties":{"b":{}}}}}`, `{"b":1}`, `{"b":1}`,
+		},
+		"named by pattern": {`{"properties":{"a":{}},"patternProperties":{"^x_":{}}}`, `{"x_1":1}`, `{"x_1":1}`},
+		"brackets in a string": {
+			``, `{"a":"` + strings.Repeat("[", 100) + `\"["}`, `{"a":"` + strings.Repeat("[", 100) + `\"["}`,
+		},
+		"x- keyword": {`{"type":"object","x-order":[1]}`, `{}`, `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,7 +81,8 @@ func TestApplyRefuses(t *testing.T) {
 		},
 		"alternatives": {
 			`{"properties":{"a":{"anyOf":[{"type":"string"},{"type":"null"}]}}}`, `{"a":1}`,
-			[]string{"parameters.a: fits none of the allowed forms: must be a string, is a number; or must be null, is a number"},
+			[]string{"parameters.a: fits none of the allowed forms: must be a string, is a number; " +
+				"or must be null, is a number"},
 		},
 		"failing part names a property": {
 			`{"properties":{"a":{}},"allOf":[{"properties":{"b":{"type":"string"}}}]}`, `{"b":1}`,
@@ -96,8 +101,14 @@ func TestApplyRefuses(t *testing.T) {
 			``, strings.Repeat(`[`, 100) + strings.Repeat("]", 100),
 			[]string{"parameters" + strings.Repeat("[0]", 64) + ": nests deeper than 64 levels"},
 		},
-		"huge exponent": {`{"properties":{"a":{"minimum":1}}}`, `{"a":1e999999999}`, []string{"parameters.a: is a number with an exponent beyond 400"}},
-		"long number":   {``, `{"a":` + strings.Repeat("9", 401) + `}`, []string{"parameters.a: is a number of more than 400 characters"}},
+		"huge exponent": {
+			`{"properties":{"a":{"minimum":1}}}`, `{"a":1e999999999}`,
+			[]string{"parameters.a: is a number with an exponent beyond 400"},
+		},
+		"long number": {
+			``, `{"a":` + strings.Repeat("9", 401) + `}`,
+			[]string{"parameters.a: is a number of more than 400 characters"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,16 +152,18 @@ func TestCompileRefuses(t *testing.T) {
 		`{"properties":{"a":{"minLength":"one"}}}`:         "properties.a.minLength: must be a whole number, is a string",
 		`{"properties":{"a":{"required":true}}}`:           "properties.a.required: must be a list, is true or false",
 		`{"properties":{"a":{"default":1,"type":"null"}}}`: "properties.a.default: must be null, is a number",
-		`{"properties":{"a":{"requird":["b"]}}}`:           `properties.a.requird: is not a keyword of JSON Schema; did you mean "required"?`,
-		`{"city":{"type":"string"}}`:                       `city: is not a keyword of JSON Schema; parameters are named below "properties"`,
-		`{"properties":{"a":{"pattern":"("}}}`:             "properties.a.pattern: is not a regular expression",
-		`{"patternProperties":{"[":{}}}`:                   "patternProperties.[: is not a regular expression",
-		`{"properties":{"a":{"$ref":"#"}}}`:                "properties.a.$ref: refers to itself",
-		`{"$id":"http://example.org/"}`:                    "$id: is not supported",
-		`{"minimum":1e999999999}`:                          "minimum: is a number with an exponent beyond 400",
-		`{`:                                                "is not valid JSON",
-		`[]`:                                               "must be",
-		`"object"`:                                         "must be",
+		`{"properties":{"a":{"requird":["b"]}}}`: `properties.a.requird: ` +
+			`is not a keyword of JSON Schema; did you mean "required"?`,
+		`{"city":{"type":"string"}}`: `city: is not a keyword of JSON Schema; ` +
+			`parameters are named below "properties"`,
+		`{"properties":{"a":{"pattern":"("}}}`: "properties.a.pattern: is not a regular expression",
+		`{"patternProperties":{"[":{}}}`:       "patternProperties.[: is not a regular expression",
+		`{"properties":{"a":{"$ref":"#"}}}`:    "properties.a.$ref: refers to itself",
+		`{"$id":"http://example.org/"}`:        "$id: is not supported",
+		`{"minimum":1e999999999}`:              "minimum: is a number with an exponent beyond 400",
+		`{`:                                    "is not valid JSON",
+		`[]`:                                   "must be",
+		`"object"`:                             "must be",
 		`{"title":"` + strings.Repeat("x", 200<<10) + `"}`: "is larger than 128 KiB",
 	} {
 		_, err := jsonschema.Compile(json.RawMessage(schema))

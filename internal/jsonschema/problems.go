@@ -2,18 +2,14 @@ package jsonschema
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 
 	santhosh "github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"attune"
 	"attune/internal/nearest"
@@ -22,10 +18,10 @@ import (
 // maxProblems bounds what one answer lists.
 const maxProblems = 50
 
-// unknown is what a name is that the schema does not allow.
+// unknown is the message about a name that the schema does not allow.
 const unknown = "is unknown"
 
-// problems turns the library's tree of failures into one flat list of places.
+// problems turns the library's tree of errors into a flat list.
 func problems(field string, e *santhosh.ValidationError) []attune.Problem {
 	at := field
 	for _, token := range e.InstanceLocation {
@@ -65,7 +61,7 @@ func each(field string, names []string, text string) []attune.Problem {
 	return all
 }
 
-// alternatives says why none of several schemas fits: their own words where all are about the same place.
+// alternatives says why a value fits none of several schemas, or more than one.
 func alternatives(at, field string, e *santhosh.ValidationError) string {
 	if one, ok := e.ErrorKind.(*kind.OneOf); ok && len(one.Subschemas) > 1 {
 		return fmt.Sprintf("fits the forms %d and %d, and must fit one alone", one.Subschemas[0]+1, one.Subschemas[1]+1)
@@ -87,8 +83,8 @@ func alternatives(at, field string, e *santhosh.ValidationError) string {
 	return "fits none of the allowed forms: " + strings.Join(reasons, "; or ")
 }
 
-// suggest adds to each unknown name below field the known one that it resembles. A known name is reported unknown when
-// the part of the schema that names it has failed; then that failure is the problem, and this one is dropped.
+// suggest adds the known name that it resembles to each unknown name below field. The library reports a known name as
+// unknown when the part of the schema that names it fails; then that failure is the problem, and this one is dropped.
 func suggest(field string, schema *santhosh.Schema, all []attune.Problem) []attune.Problem {
 	known := map[string]bool{}
 	collectNames(schema, known)
@@ -108,7 +104,7 @@ func suggest(field string, schema *santhosh.Schema, all []attune.Problem) []attu
 	return kept
 }
 
-// collectNames gathers the properties that a schema names for one object. Compile has made sure that it ends.
+// collectNames collects the properties that a schema names for one object. Compile has made sure that it ends.
 func collectNames(schema *santhosh.Schema, into map[string]bool) {
 	if schema == nil {
 		return
@@ -137,121 +133,4 @@ func tidy(all []attune.Problem) []attune.Problem {
 		all = append(all[:maxProblems], attune.Problem{Message: fmt.Sprintf("and %d more", left)})
 	}
 	return all
-}
-
-// sentence says in a person's words what a value must be.
-func sentence(k santhosh.ErrorKind) string {
-	switch k := k.(type) {
-	case *kind.Type:
-		return typeSentence(k)
-	case *kind.Enum:
-		return "must be one of " + list(k.Want)
-	case *kind.Const:
-		return "must be " + list([]any{k.Want})
-	case *kind.FalseSchema:
-		return unknown
-	case *kind.Not:
-		return `is a value that the schema excludes with "not"`
-	case *kind.Pattern:
-		return fmt.Sprintf("must match the pattern %s", k.Want)
-	case *kind.Format:
-		return "must be a valid " + k.Want
-	case *kind.MinLength:
-		return fmt.Sprintf("must have at least %d characters, has %d", k.Want, k.Got)
-	case *kind.MaxLength:
-		return fmt.Sprintf("must have at most %d characters, has %d", k.Want, k.Got)
-	case *kind.MinItems:
-		return fmt.Sprintf("must have at least %d items, has %d", k.Want, k.Got)
-	case *kind.MaxItems:
-		return fmt.Sprintf("must have at most %d items, has %d", k.Want, k.Got)
-	case *kind.MinProperties:
-		return fmt.Sprintf("must have at least %d members, has %d", k.Want, k.Got)
-	case *kind.MaxProperties:
-		return fmt.Sprintf("must have at most %d members, has %d", k.Want, k.Got)
-	case *kind.UniqueItems:
-		return fmt.Sprintf("must not repeat an item: items %d and %d are equal", k.Duplicates[0], k.Duplicates[1])
-	case *kind.Minimum:
-		return "must be at least " + number(k.Want)
-	case *kind.Maximum:
-		return "must be at most " + number(k.Want)
-	case *kind.ExclusiveMinimum:
-		return "must be greater than " + number(k.Want)
-	case *kind.ExclusiveMaximum:
-		return "must be less than " + number(k.Want)
-	case *kind.MultipleOf:
-		return "must be a multiple of " + number(k.Want)
-	default:
-		return k.LocalizedString(message.NewPrinter(language.English))
-	}
-}
-
-func typeSentence(k *kind.Type) string {
-	want := make([]string, len(k.Want))
-	for i, w := range k.Want {
-		want[i] = word(w)
-	}
-	text := "must be " + strings.Join(want, " or ")
-	if k.Got == "number" && slices.Contains(k.Want, "integer") {
-		return text
-	}
-	return text + ", is " + word(k.Got)
-}
-
-// word is what a person calls a JSON type.
-func word(jsonType string) string {
-	switch jsonType {
-	case "string", "number":
-		return "a " + jsonType
-	case "integer":
-		return "a whole number"
-	case "boolean":
-		return "true or false"
-	case "array":
-		return "a list"
-	case "object":
-		return "an object"
-	default:
-		return jsonType
-	}
-}
-
-func typeOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	default:
-		return "number"
-	}
-}
-
-func list(values []any) string {
-	texts := make([]string, 0, len(values))
-	for _, v := range values {
-		text, err := json.Marshal(v)
-		if err != nil {
-			text = []byte("…")
-		}
-		texts = append(texts, string(text))
-	}
-	if len(texts) > 20 {
-		texts = append(texts[:20], "…")
-	}
-	return strings.Join(texts, ", ")
-}
-
-// number writes an exact number as people do.
-func number(r *big.Rat) string {
-	digits, exact := r.FloatPrec()
-	if !exact || digits > 20 {
-		return r.RatString()
-	}
-	return r.FloatString(digits)
 }

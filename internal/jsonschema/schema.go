@@ -1,10 +1,10 @@
-// Package jsonschema checks JSON against the schemas that pack authors write, and tells people what is wrong in words
-// they can act on.
+// Package jsonschema checks JSON against the schemas that pack authors write, and says what is wrong in words that
+// people can act on. It must not know packs or executions. Start reading at Compile and Apply.
 //
-// Schemas are JSON Schema 2020-12 with a few rules of our own, so that neither a typo nor an attack passes silently:
-// an unknown keyword is refused (unless it starts with x-), a $ref stays within the document and does not recurse, the
-// size is bounded, and "format" is checked. An object whose schema has "properties" and says nothing about others
-// takes no others at its top level.
+// Schemas are JSON Schema 2020-12 with a few more rules, so that neither a typo nor an attack passes silently: an
+// unknown keyword is refused (unless it starts with x-), a $ref stays within the document and does not recurse, the
+// size is bounded, and "format" is checked. A schema that has "properties" at its top level, and says nothing about
+// others, accepts no others.
 package jsonschema
 
 import (
@@ -29,13 +29,13 @@ const (
 
 // Schema is a compiled schema. It may be used from several goroutines at once.
 type Schema struct {
-	// compiled is nil for the schema that takes everything.
+	// compiled is nil for the schema that accepts everything.
 	compiled *santhosh.Schema
 	defaults map[string]json.RawMessage
 }
 
-// Compile reads a schema; no text, or null, gives one that takes everything. The error is an *attune.Error with a
-// problem for each wrong place, its Field the dotted path inside the schema.
+// Compile reads a schema; no text, or null, gives one that accepts everything. The error is an *attune.Error with one
+// problem for each wrong value, its Field the dotted path inside the schema.
 func Compile(raw json.RawMessage) (*Schema, error) {
 	if empty(raw) {
 		return &Schema{}, nil
@@ -55,7 +55,7 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 	if problems = append(w.problems, problems...); len(problems) > 0 {
 		return nil, invalidSchema(problems...)
 	}
-	if err != nil { // of a kind that the rules above do not know
+	if err != nil { // a kind of error that the rules above do not find
 		return nil, invalidSchema(attune.Problem{Message: "is not a JSON Schema: " + err.Error()})
 	}
 	s := &Schema{compiled: compiled}
@@ -86,7 +86,7 @@ func compile(document any) (*santhosh.Schema, []attune.Problem, error) {
 	return nil, nil, err
 }
 
-// closed returns the document with a schema of named properties shut for all others, unless it says otherwise itself.
+// closed returns a schema that has properties with all other properties refused, unless it says otherwise itself.
 func closed(document any) any {
 	members, ok := document.(map[string]any)
 	if !ok || members["properties"] == nil {
@@ -126,7 +126,7 @@ func (s *Schema) readDefaults(document any) error {
 }
 
 // Apply checks an object, such as the parameters of an execution, and returns it with the schema's top-level defaults
-// filled in. No text, or null, is an empty object. The error is an *attune.Error with a problem for each wrong place;
+// filled in. No text, or null, is an empty object. The error is an *attune.Error with one problem for each wrong value;
 // field is what the object is called in it.
 func (s *Schema) Apply(field string, doc json.RawMessage) (json.RawMessage, error) {
 	if empty(doc) {
@@ -138,9 +138,10 @@ func (s *Schema) Apply(field string, doc json.RawMessage) (json.RawMessage, erro
 	}
 	values, ok := decoded.(map[string]any)
 	if !ok {
-		return nil, notAccepted(field, attune.Problem{Field: field, Message: "must be an object, is " + word(typeOf(decoded))})
+		return nil, notAccepted(field,
+			attune.Problem{Field: field, Message: "must be an object, is " + word(typeOf(decoded))})
 	}
-	var texts map[string]json.RawMessage // what was sent, so that it is passed on digit by digit
+	var texts map[string]json.RawMessage // the text as it was sent, which keeps every digit
 	if err := json.Unmarshal(doc, &texts); err != nil {
 		return nil, fmt.Errorf("read %s again: %w", field, err)
 	}

@@ -1,9 +1,9 @@
-// Package nearest finds the name that somebody who mistyped one probably meant.
+// Package nearest finds the name that a mistyped one probably stands for.
 package nearest
 
 import "slices"
 
-// maxLength bounds the work: nobody mistypes a name this long and expects a suggestion.
+// maxLength bounds the work: for a longer name, no suggestion is expected.
 const maxLength = 64
 
 // Name returns the candidate that is closest to word, or "" when none is close enough to be worth suggesting. Of

@@ -9,8 +9,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Pauses double from first to longest. Each is randomized by up to half of it, so that processes that failed together do
-// not try again together.
+// Pauses double from first to longest. Each is randomized by up to half of it, so that processes that failed together
+// do not try again together.
 func Pauses(first, longest time.Duration) *backoff.ExponentialBackOff {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = first, longest, 2

@@ -65,7 +65,9 @@ func TestRefused(t *testing.T) {
 		"duplicate":            {`{"a": 1, "a": 2}`, "a", strictjson.ErrDuplicate},
 		"duplicate, escaped":   {`{"a": 1, "\u0061": 2}`, "a", strictjson.ErrDuplicate},
 		"duplicate, inside":    {`{"p": [0, {"a": 1, "b": 2, "a": 3}]}`, "p[1].a", strictjson.ErrDuplicate},
-		"too deep":             {nested(strictjson.MaxDepth + 1), strings.Repeat("[0]", strictjson.MaxDepth), strictjson.ErrDepth},
+		"too deep": {
+			nested(strictjson.MaxDepth + 1), strings.Repeat("[0]", strictjson.MaxDepth), strictjson.ErrDepth,
+		},
 		"very deep, unclosed": {
 			strings.Repeat(`{"a":`, 100_000), strings.Repeat(".a", strictjson.MaxDepth)[1:], strictjson.ErrDepth,
 		},

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard runs the inner process and clears up behind it. It returns the inner process's exit status.
+// guard runs the inner process, cleans up after it, and returns its exit status.
 func guard(command []string) (status int, err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("become the parent of orphans: %w", err)
@@ -23,16 +23,17 @@ func guard(command []string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	// Other users pass through, on their way to what is theirs.
-	if err := os.Chmod(dir, 0o711); err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+	// The mount namespace goes with its last process, so this removes nothing that was mounted in the folder.
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o711); err != nil { // other users pass through to their files
+		return 0, err
 	}
 	groups, err := controlGroups()
 	if err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+		return 0, err
 	}
 	if status, err = runInner(dir, command); err != nil {
-		return status, errors.Join(err, os.RemoveAll(dir))
+		return status, err
 	}
 
 	leaked := endOrphans()
@@ -46,11 +47,10 @@ func guard(command []string) (status int, err error) {
 	if len(leaked) > 0 && status == 0 {
 		status = exitFailed
 	}
-	// With the last process, the mount namespace is gone, and every mount in it: this deletes nothing of anybody else's.
-	return status, errors.Join(err, os.RemoveAll(dir))
+	return status, err
 }
 
-// runInner starts the inner process in a mount namespace of its own, passes signals on, and returns when it has ended.
+// runInner starts the inner process in a new mount namespace, passes signals on, and returns when it has ended.
 func runInner(dir string, command []string) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func runInner(dir string, command []string) (int, error) {
 	}
 }
 
-// reapUntil collects every child that ends, also those that came to us as orphans, until the given one has ended.
+// reapUntil waits for every child that ends, orphans included, until the given one has ended.
 func reapUntil(pid int) int {
 	for {
 		var status unix.WaitStatus
@@ -97,11 +97,11 @@ func reapUntil(pid int) int {
 }
 
 const (
-	settleTime = 5 * time.Second // for processes that are on their way out
+	settleTime = 5 * time.Second // for processes that are ending
 	pollPause  = 50 * time.Millisecond
 )
 
-// endOrphans waits a little for the processes below us to end, kills those that do not, and returns what they were.
+// endOrphans waits a little for the processes below us to end, kills those that do not, and describes them.
 func endOrphans() []string {
 	settled := time.Now().Add(settleTime)
 	for time.Now().Before(settled) && len(descendants()) > 0 {
@@ -152,7 +152,7 @@ func descendants() []int {
 		if err != nil {
 			continue
 		}
-		// "pid (name) state parent …", and the name may hold anything.
+		// "pid (name) state parent …", and the name may contain any characters.
 		var pid, parent int
 		var state string
 		rest := string(text[strings.LastIndexByte(string(text), ')')+1:])

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeContainers removes every task and container that containerd knows, in all namespaces, and says what they were.
+// removeContainers removes the tasks and containers of all containerd namespaces, and returns their names.
 func removeContainers(ctx context.Context, bin, address string) ([]string, error) {
 	ctr := func(args ...string) ([]string, error) {
 		args = append([]string{"--address", address}, args...)
@@ -45,11 +45,11 @@ func removeContainers(ctx context.Context, bin, address string) ([]string, error
 	return removed, err
 }
 
-// namedNetworks is where ip keeps network namespaces; it turns the folder into a mount that it never undoes.
+// namedNetworks is where ip keeps network namespaces. It mounts something on the folder and never unmounts it.
 const namedNetworks = "/run/netns"
 
 // mount is one mount of this process's namespace.
-type mount struct{ kind, place string }
+type mount struct{ kind, path string }
 
 func mounts() ([]mount, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
@@ -58,18 +58,18 @@ func mounts() ([]mount, error) {
 	}
 	var found []mount
 	for line := range strings.Lines(string(text)) {
-		// id, parent, device, root, place, options …, "-", type, source, …
+		// id, parent, device, root, mount point, options …, "-", type, source, …
 		before, after, _ := strings.Cut(line, " - ")
 		fields, rest := strings.Fields(before), strings.Fields(after)
 		if len(fields) < 5 || len(rest) < 1 {
 			return nil, fmt.Errorf("cannot read a line of mountinfo: %q", line)
 		}
-		found = append(found, mount{kind: rest[0], place: fields[4]})
+		found = append(found, mount{kind: rest[0], path: fields[4]})
 	}
 	return found, nil
 }
 
-// removeMounts removes the mounts that were not there before, the latest first, and says what they were.
+// removeMounts removes the mounts that are not in before, the latest first, and returns their paths.
 func removeMounts(before []mount) ([]string, error) {
 	now, err := mounts()
 	if err != nil {
@@ -77,16 +77,16 @@ func removeMounts(before []mount) ([]string, error) {
 	}
 	var removed []string
 	for _, m := range slices.Backward(missingFrom(before, now)) {
-		if m.place == namedNetworks {
+		if m.path == namedNetworks {
 			continue
 		}
-		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.place))
-		if err := unix.Unmount(m.place, unix.MNT_DETACH); err != nil {
-			return removed, fmt.Errorf("unmount %s: %w", m.place, err)
+		removed = append(removed, fmt.Sprintf("mount of %s at %s", m.kind, m.path))
+		if err := unix.Unmount(m.path, unix.MNT_DETACH); err != nil {
+			return removed, fmt.Errorf("unmount %s: %w", m.path, err)
 		}
-		// What is left of a network namespace that had a name is an empty file.
+		// Unmounting a named network namespace leaves an empty file.
 		if m.kind == "nsfs" {
-			if err := os.Remove(m.place); err != nil {
+			if err := os.Remove(m.path); err != nil {
 				return removed, err
 			}
 		}
@@ -96,12 +96,12 @@ func removeMounts(before []mount) ([]string, error) {
 
 const controlGroupRoot = "/sys/fs/cgroup"
 
-// controlGroups lists the control groups on this host whose path names Attune.
+// controlGroups lists the control groups on this host with Attune's name in their path.
 func controlGroups() ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(controlGroupRoot, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // it went away meanwhile
+			return nil // removed meanwhile
 		}
 		if err == nil && entry.IsDir() && strings.Contains(path, "attune") {
 			found = append(found, path)
@@ -111,8 +111,8 @@ func controlGroups() ([]string, error) {
 	return found, err
 }
 
-// removeControlGroups removes those that were not there before, innermost first, and returns them. One with processes in
-// it is somebody else's: ours have ended by now.
+// removeControlGroups removes the control groups that are not in before, innermost first, and returns them. Those with
+// processes are not ours, since ours have ended by now.
 func removeControlGroups(before []string) ([]string, error) {
 	now, err := controlGroups()
 	if err != nil {

@@ -1,23 +1,3 @@
-// Command testservices runs a command, such as go test, with a PostgreSQL, a MinIO and a containerd of its own:
-//
-//	go run ./internal/testservices -- go test ./...
-//
-// The command finds them in these variables, and its exit status is ours:
-//
-//	ATTUNE_TEST_DATABASE_URL         of a superuser
-//	ATTUNE_TEST_S3_ENDPOINT          with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
-//	ATTUNE_TEST_CONTAINERD_ADDRESS   the socket
-//	ATTUNE_TEST_BIN_DIR              containerd, ctr, runc, runsc, their shims, minio, CNI plugins
-//	PATH                             begins with bin, where make build leaves attune-shim
-//	ATTUNE_CACHE_DIR                 what is kept from one run to the next
-//	TMPDIR                           goes away at the end
-//
-// A container, mount, process or control group that the command leaves behind is named and removed, and makes the run
-// fail: a test cleans up after itself.
-//
-// There are two processes. The inner one starts the daemons and the command, in a mount namespace of its own, so that
-// every mount in it is theirs. The outer one is the parent of all that lose theirs, so that every process left below it is
-// theirs, too; it outlives the inner one and clears up, whatever happened.
 package main
 
 import (
@@ -30,16 +10,16 @@ import (
 	"syscall"
 )
 
-// innerFolder is set for the inner process: the folder for everything.
+// innerFolder is the environment variable with the folder of the inner process; only that process has it.
 const innerFolder = "ATTUNE_TESTSERVICES_DIR"
 
-// exitFailed is the status when the command succeeded and something else did not.
+// exitFailed is the exit status when the command succeeded but something else failed.
 const exitFailed = 1
 
 func main() {
-	// The kernel ends the inner process with the thread that started it; the main goroutine keeps that thread.
+	// The kernel ends the inner process with the thread that started it, so the main goroutine keeps its thread.
 	runtime.LockOSThread()
-	// What is made for other users must be open to them, whatever the caller's habits are.
+	// Files for other users must be readable for them, whatever the caller's umask.
 	syscall.Umask(0o022)
 	command := os.Args[1:]
 	if len(command) > 0 && command[0] == "--" {
@@ -76,7 +56,7 @@ func cacheDir() (string, error) {
 	return filepath.Join(dir, "attune"), nil
 }
 
-// binDir is the folder with the daemons: what the caller names, else where scripts/deps.sh links to.
+// binDir is the folder with the daemons: the caller's, or else the one that scripts/deps.sh links to.
 func binDir(cache string) (string, error) {
 	dir := cmp.Or(os.Getenv("ATTUNE_BIN_DIR"), filepath.Join(cache, "bin"))
 	dir, err := filepath.EvalSymlinks(dir)

@@ -44,7 +44,8 @@ func TestWhatIsLeftBehindFailsTheRun(t *testing.T) {
 	status, output := run(t, `
 		setsid sleep infinity >/dev/null 2>&1 &
 		mkdir "$TMPDIR/mount" && mount -t tmpfs none "$TMPDIR/mount" || exit 2
-		"$ATTUNE_TEST_BIN_DIR/ctr" --address "$ATTUNE_TEST_CONTAINERD_ADDRESS" --namespace left containers create --rootfs / forgotten || exit 3`)
+		"$ATTUNE_TEST_BIN_DIR/ctr" --address "$ATTUNE_TEST_CONTAINERD_ADDRESS" --namespace left \
+			containers create --rootfs / forgotten || exit 3`)
 	if status != exitFailed {
 		t.Errorf("status is %d, want %d", status, exitFailed)
 	}

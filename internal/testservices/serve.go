@@ -17,7 +17,7 @@ import (
 
 const closeTimeout = 2 * time.Minute
 
-// serve is the inner process: the daemons, the command, and a look at what it leaves in containerd and among the mounts.
+// serve is the inner process: it runs the daemons and the command, and removes the containers and mounts that are left.
 func serve(dir string, command []string) (status int, err error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -60,7 +60,7 @@ func serve(dir string, command []string) (status int, err error) {
 	return status, errors.Join(err, removeErr, closeErr, mountErr)
 }
 
-// start starts the daemons, unless a signal says that nobody wants them any more.
+// start starts the daemons unless a signal comes first.
 func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*daemon.Set, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -75,9 +75,9 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 	}()
 	begin := time.Now()
 	set, err := daemon.Start(ctx, daemon.Config{
-		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true, UnsafePostgres: true,
-		// Tests of the queue read its history from PostgreSQL's log.
-		PostgresSettings: []string{"wal_level=logical"},
+		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true,
+		// Tests of the queue read its history from PostgreSQL's log. The data need not survive a crash of the host.
+		PostgresSettings: []string{"wal_level=logical", "fsync=off", "full_page_writes=off"},
 		Log:              slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	close(started)
@@ -89,7 +89,7 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 	return set, nil
 }
 
-// environment is what the command gets to see.
+// environment is the environment of the command.
 func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 	temporary := filepath.Join(dir, "tmp")
 	if err := os.Mkdir(temporary, 0o711); err != nil {
@@ -115,7 +115,7 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 	), nil
 }
 
-// runCommand runs the command, passes signals on, and returns its exit status.
+// runCommand runs the command, forwards signals, and returns its exit status.
 func runCommand(signals <-chan os.Signal, env, command []string) (int, error) {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = env

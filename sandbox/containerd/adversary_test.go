@@ -29,6 +29,9 @@ func TestAdversaries(t *testing.T) {
 	for _, address := range ownAddresses(t) {
 		hostPorts = append(hostPorts, fmt.Sprintf("%s:%d", address, port))
 	}
+	unreachable := strings.Join(hostPorts, " false\n") + " false\n"
+	outOfPids := func(e sandbox.Exit) bool { return e.OutOfPids }
+	outOfMemory := func(e sandbox.Exit) bool { return e.OutOfMemory }
 	t.Run("attacks", func(t *testing.T) {
 		for name, c := range map[string]struct {
 			args []string
@@ -37,19 +40,19 @@ func TestAdversaries(t *testing.T) {
 			held bool
 			also func(sandbox.Exit) bool
 		}{
-			"fork bomb":               {[]string{"fork-bomb"}, "refused", true, func(e sandbox.Exit) bool { return e.OutOfPids }},
-			"memory bomb":             {[]string{"memory"}, "begun", false, func(e sandbox.Exit) bool { return e.OutOfMemory }},
-			"memory bomb of a child":  {[]string{"child-memory"}, "", false, func(e sandbox.Exit) bool { return e.OutOfMemory }},
+			"fork bomb":               {[]string{"fork-bomb"}, "refused", true, outOfPids},
+			"memory bomb":             {[]string{"memory"}, "begun", false, outOfMemory},
+			"memory bomb of a child":  {[]string{"child-memory"}, "", false, outOfMemory},
 			"fills tmp":               {[]string{"fill-and-stay", "/tmp"}, "no space left on device", true, nil},
 			"fills shared memory":     {[]string{"fill-and-stay", "/dev/shm"}, "no space left on device", true, nil},
 			"fills tmp with files":    {[]string{"inodes", "/tmp"}, "no space left on device", true, nil},
 			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, "no space left on device", true, nil},
 			"file descriptors":        {[]string{"descriptors"}, "too many open files", true, nil},
-			"host and metadata ports": {append([]string{"dial"}, hostPorts...), strings.Join(hostPorts, " false\n") + " false\n", false, nil},
+			"host and metadata ports": {append([]string{"dial"}, hostPorts...), unreachable, false, nil},
 			"forbidden calls":         {[]string{"syscalls"}, "tried", false, nil},
 			"forbidden paths":         {[]string{"paths"}, "tried", false, nil},
 			"escaped child":           {[]string{"escapee"}, "started true", true, nil},
-			"stdin that nobody reads": {[]string{"deaf-to-stdin"}, "waiting", true, nil},
+			"stdin that is not read":  {[]string{"deaf-to-stdin"}, "waiting", true, nil},
 			"crash that has a secret": {[]string{"crash"}, "signal aborted core false left 0 <nil>", true, nil},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -66,7 +69,8 @@ func TestAdversaries(t *testing.T) {
 					in.Timeout = time.Minute
 				}
 				exit, out := beside(t, s, s.Spec(id, c.args...), in)
-				if !strings.Contains(out, c.want) || exit.TimedOut != c.held || c.held && exit.Code != 137 || c.also != nil && !c.also(exit) {
+				if !strings.Contains(out, c.want) || exit.TimedOut != c.held || c.held && exit.Code != 137 ||
+					c.also != nil && !c.also(exit) {
 					t.Errorf("exit %+v, said %.300q", exit, out)
 				}
 			})
@@ -107,7 +111,8 @@ func beside(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.I
 	var answer bytes.Buffer
 	question := s.Input(spec.ID + "-neighbor")
 	question.Stdin, question.Stdout, question.Timeout = []byte("are you there?"), &answer, patience
-	if answered, err := neighbor.Run(t.Context(), question); err != nil || answered.Code != 0 || answer.String() != "are you there?" {
+	answered, err := neighbor.Run(t.Context(), question)
+	if err != nil || answered.Code != 0 || answer.String() != "are you there?" {
 		t.Errorf("the neighbor: %+v, %v, %q", answered, err, answer.String())
 	} else {
 		t.Logf("the neighbor answered in %v", answered.FinishedAt.Sub(answered.StartedAt).Round(time.Millisecond))
@@ -120,7 +125,7 @@ func beside(t *testing.T, s sandboxtest.Subject, spec sandbox.Spec, in sandbox.I
 	return exit, out.text.String()
 }
 
-// watched tells when something has been written. The two streams of a sandbox write to it.
+// watched signals when something has been written. The two streams of a sandbox write to it.
 type watched struct {
 	mu     sync.Mutex
 	text   bytes.Buffer

@@ -17,7 +17,8 @@ func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	dir := c.config.runDir("earlier")
 	err := errors.Join(
 		dir.create(base+nobody),
-		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600), dir.keepExit(sandbox.Exit{Code: 3}),
+		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600),
+		dir.keepExit(sandbox.Exit{Code: 3}),
 		c.assignments.add("e-1", dir.assignment()),
 	)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkRun is one sandbox around a program that ends at once: all of its time is ours.
+// BenchmarkRun is one sandbox around a program that ends at once: all of its time is the cost of the sandbox.
 func BenchmarkRun(b *testing.B) {
 	h := newHost(b)
 	s := h.subject(h.open(b))

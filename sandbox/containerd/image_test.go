@@ -73,7 +73,8 @@ func newHost(tb testing.TB) host {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	images, err := h.client.Import(tb.Context(), bytes.NewReader(image(tb, program)), client.WithImageRefTranslator(func(string) string { return "probe" }))
+	images, err := h.client.Import(tb.Context(), bytes.NewReader(image(tb, program)),
+		client.WithImageRefTranslator(func(string) string { return "probe" }))
 	if err != nil {
 		tb.Fatal(err)
 	}

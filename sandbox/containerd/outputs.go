@@ -9,7 +9,7 @@ import (
 	"attune/sandbox"
 )
 
-// readOutputs reads the names of what was collected; what is in the files is read when it is wanted.
+// readOutputs finds the output files in what was collected. Their contents are read later.
 func readOutputs(path string) ([]sandbox.Output, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -18,7 +18,7 @@ func readOutputs(path string) ([]sandbox.Output, error) {
 	return sandbox.ReadOutputs(laterFile(path), info.Size()), nil
 }
 
-// laterFile is a file of ours that is opened for each read: most runs leave nothing to read.
+// laterFile is a file that is opened for each read: most runs leave nothing to read.
 type laterFile string
 
 // ReadAt implements io.ReaderAt.

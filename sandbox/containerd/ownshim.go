@@ -182,7 +182,7 @@ func unmountRoots(dir string) error {
 	errs := []error{ignoreNotExist(err)}
 	for _, root := range roots {
 		path := filepath.Join(dir, root.Name())
-		errs = append(errs, mount.UnmountAll(path, unix.MNT_DETACH), ignoreNotExist(os.Remove(path)))
+		errs = append(errs, ignoreNotExist(mount.UnmountAll(path, unix.MNT_DETACH)), ignoreNotExist(os.Remove(path)))
 	}
 	if err := errors.Join(append(errs, ignoreNotExist(os.Remove(dir)))...); err != nil {
 		return fmt.Errorf("unmount what a shim left: %w", err)

@@ -25,7 +25,8 @@ func ownSubject(t *testing.T) sandboxtest.Subject {
 }
 
 // differs is what differs between any two processes.
-var differs = regexp.MustCompile(`(?m)^(Pid|Tgid|NSpid|NSpgid|NSsid|PPid|NStgid|Vm\w+|Rss\w+|\w*voluntary\w*|Threads|SigQ|Hugetlb\w*|State):.*$` +
+var differs = regexp.MustCompile(`(?m)^(Pid|Tgid|NSpid|NSpgid|NSsid|PPid|NStgid|Vm\w+|Rss\w+|\w*voluntary\w*|` +
+	`Threads|SigQ|Hugetlb\w*|State):.*$` +
 	`|/[^ ]*/\d+/fs|[ug]id=\d+|[ug]id \d+|\b\d+ MiB`)
 
 // TestPoolSandboxIsAsAColdOne has the same program report from one made ahead and from one made at once.
@@ -33,7 +34,9 @@ func TestPoolSandboxIsAsAColdOne(t *testing.T) {
 	t.Parallel()
 	s := ownSubject(t)
 	for name, mode := range map[string][]string{
-		"privileges":  {"cat", "/proc/self/status", "/proc/self/limits", "/proc/self/cgroup", "/proc/self/oom_score_adj", "/proc/mounts"},
+		"privileges": {
+			"cat", "/proc/self/status", "/proc/self/limits", "/proc/self/cgroup", "/proc/self/oom_score_adj", "/proc/mounts",
+		},
 		"environment": {"environment"},
 		"places":      {"write", "/tmp", "/", "/etc", "/run", "/dev", sandbox.PackDir},
 		"interfaces":  {"interfaces"},
@@ -60,7 +63,8 @@ func TestPoolSandboxIsAsAColdOne(t *testing.T) {
 			}
 			spec.ID = name + "-cold"
 			coldExit, cold := look(t, s, spec)
-			if differs.ReplaceAllString(warm.String(), "") != differs.ReplaceAllString(cold, "") || warmExit.Code != coldExit.Code || cold == "" {
+			if differs.ReplaceAllString(warm.String(), "") != differs.ReplaceAllString(cold, "") ||
+				warmExit.Code != coldExit.Code || cold == "" {
 				t.Errorf("made ahead, %d:\n%s\nmade at once, %d:\n%s", warmExit.Code, warm.String(), coldExit.Code, cold)
 			}
 		})

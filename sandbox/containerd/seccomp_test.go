@@ -32,7 +32,7 @@ func TestSeccompRefusesTheDenyList(t *testing.T) {
 	}
 }
 
-// allows tells whether a call whose arguments are checked gets through with this first argument.
+// allows reports whether a call whose arguments are checked is allowed with this first argument.
 func allows(name string, argument uint64) bool {
 	for _, rule := range seccompProfile().Syscalls {
 		if rule.Action != specs.ActAllow || !slices.Contains(rule.Names, name) {

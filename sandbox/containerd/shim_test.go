@@ -24,7 +24,7 @@ import (
 	"attune/sandbox/containerd"
 )
 
-// slowShim starts a shim as the real one does, tells so, and never says where the shim listens.
+// slowShim starts a shim as the real one does, signals that, and never says where the shim listens.
 const slowShim = `#!/bin/sh
 shim=%[1]s/containerd-shim-runc-v2
 case "$*" in
@@ -33,9 +33,9 @@ case "$*" in
 esac
 `
 
-// TestReconcileEndsStrayShims plays a worker that dies while containerd starts a shim for it: containerd kills who
-// starts the shim, and knows nothing of the shim, which lives on.
-func TestReconcileEndsStrayShims(t *testing.T) {
+// TestReconcileEndsOrphanedShims plays a worker that dies while containerd starts a shim for it: containerd kills the
+// starter, and does not know the shim, which lives on.
+func TestReconcileEndsOrphanedShims(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	runtime := h.open(t)
@@ -46,19 +46,21 @@ func TestReconcileEndsStrayShims(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = used.Remove(context.WithoutCancel(t.Context())) }()
-	h.leaveStrayShim(t)
+	h.leaveOrphanedShim(t)
 	within(t, "containerd has given it up", func() bool { return len(h.shims(t, "cwd", " (deleted)")) == 1 })
 	if err := runtime.Reconcile(t.Context()); err != nil {
 		t.Error(err)
 	}
-	within(t, "only the shim of the other is left", func() bool { return len(h.shims(t, "cwd", "/used")) == 1 && len(h.shims(t, "cwd", "")) == 1 })
+	within(t, "only the shim of the other is left", func() bool {
+		return len(h.shims(t, "cwd", "/used")) == 1 && len(h.shims(t, "cwd", "")) == 1
+	})
 	if exit, err := used.Run(t.Context(), s.Input("used")); err != nil || exit.Code != 0 {
 		t.Errorf("the other: %+v, %v", exit, err)
 	}
 	runtime.Forget("used")
 }
 
-func (h host) leaveStrayShim(t *testing.T) {
+func (h host) leaveOrphanedShim(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, pipe := range []string{"begun", "never"} {
@@ -99,8 +101,8 @@ func (h host) leaveStrayShim(t *testing.T) {
 	}
 }
 
-// TestShimIsKilled: nothing of the sandbox lives on, whoever runs it, or its next life, learns that its end is not
-// known, and the next sandbox has a shim again.
+// TestShimIsKilled: nothing of the sandbox lives on. The process that runs it, or the next one, learns that its end is
+// unknown. The next sandbox has a shim again.
 func TestShimIsKilled(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -150,10 +152,12 @@ func TestShimIsKilled(t *testing.T) {
 				t.Error("it is said to have ended in order")
 			}
 			s.AwaitNone(t)
-			if groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id); err != nil || len(groups) > 0 {
+			groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id)
+			if err != nil || len(groups) > 0 {
 				t.Errorf("its groups are left: %v, %v", groups, err)
 			}
-			if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), "/"+h.config.Namespace+"/"+id+"/") {
+			mounts, err := os.ReadFile("/proc/self/mountinfo")
+			if err != nil || strings.Contains(string(mounts), "/"+h.config.Namespace+"/"+id+"/") {
 				t.Errorf("its root is mounted (%v)", err)
 			}
 			if exit, err := s.Run(t.Context(), s.Spec(id+"-next", "echo"), s.Input(id+"-next")); err != nil || exit.Code != 0 {
@@ -163,7 +167,7 @@ func TestShimIsKilled(t *testing.T) {
 	}
 }
 
-// TestShimLivesForItsSandboxes: our own shim stays for what outlives its worker, and not longer.
+// TestShimLivesForItsSandboxes: attune-shim lives as long as the sandboxes that outlive its worker, and no longer.
 func TestShimLivesForItsSandboxes(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -210,7 +214,8 @@ func TestRuncReachesIntoSandboxes(t *testing.T) {
 	}
 	runc := filepath.Join(h.config.BinDir, "runc")
 	args := append([]string{"--root", filepath.Join(h.config.StateDir, "runc"), "exec", "reached"}, s.Probe...)
-	said, err := exec.CommandContext(t.Context(), runc, append(args, "cat", "/proc/1/cmdline", "/proc/self/uid_map")...).CombinedOutput()
+	args = append(args, "cat", "/proc/1/cmdline", "/proc/self/uid_map")
+	said, err := exec.CommandContext(t.Context(), runc, args...).CombinedOutput()
 	if err != nil || !strings.Contains(string(said), "\x00echo\x00") || !strings.Contains(string(said), " 65536\n") {
 		t.Errorf("%v: %s", err, said)
 	}

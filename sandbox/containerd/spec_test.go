@@ -125,7 +125,7 @@ func TestMounts(t *testing.T) {
 			}
 		}
 		if _, known := want[m.Destination]; !known {
-			t.Errorf("nobody asked for %s (%s)", m.Destination, m.Type)
+			t.Errorf("there should be no %s (%s)", m.Destination, m.Type)
 		}
 		delete(want, m.Destination)
 	}

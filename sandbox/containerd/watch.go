@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 
+	"attune/internal/retry"
 	"attune/sandbox"
 )
 
@@ -80,23 +81,22 @@ func (s *container) signal(life context.Context, signal syscall.Signal) {
 	}
 }
 
-// restartPause is the time between two calls to a containerd that is unavailable.
-const restartPause = 100 * time.Millisecond
+// Pauses between two calls to a containerd that is unavailable.
+const (
+	restartPauseMin = 100 * time.Millisecond
+	restartPauseMax = 500 * time.Millisecond
+)
 
 // acrossRestarts repeats a call while containerd is unavailable, until ctx ends. The shims keep the containers
 // meanwhile, and the next containerd finds them.
 func acrossRestarts(ctx context.Context, ask func() error) error {
-	for {
+	return retry.Do(ctx, retry.Pauses(restartPauseMin, restartPauseMax), func() error {
 		err := ask()
-		if !errdefs.IsUnavailable(errgrpc.ToNative(err)) {
+		if errdefs.IsUnavailable(errgrpc.ToNative(err)) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(restartPause):
-		}
-	}
+		return retry.Permanent(err)
+	}, nil)
 }
 
 // ending is the answer to a wait for a process.

@@ -62,7 +62,7 @@ func (r Report) Err() error {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("this host cannot run sandboxes (`attune doctor` tells more): %w", err)
+		return fmt.Errorf("this host cannot run sandboxes (see `attune doctor`): %w", err)
 	}
 	return nil
 }

@@ -49,12 +49,14 @@ func hostOf(t *testing.T, files map[string]string) machine {
 	root := t.TempDir()
 	for name, content := range files {
 		path := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	return machine{
-		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"), resolvConfs: []string{filepath.Join(root, "etc/resolv.conf")},
+		proc: filepath.Join(root, "proc"), sys: filepath.Join(root, "sys"),
+		resolvConfs: []string{filepath.Join(root, "etc/resolv.conf")},
 		tool: func(name string) (string, error) {
 			path := filepath.Join(root, "bin", name)
 			_, err := os.Stat(path)
@@ -88,33 +90,57 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 		state CheckState
 		level string
 	}{
-		"old kernel":             {set("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n"), "kernel", CheckMissing, LevelNone},
-		"new kernel, odd name":   {set("proc/sys/kernel/osrelease", "7.0.0+\n"), "kernel", CheckOK, LevelFull},
-		"no user namespaces":     {remove("proc/sys/user/max_user_namespaces"), "user namespaces", CheckMissing, LevelNone},
-		"user namespaces off":    {set("proc/sys/user/max_user_namespaces", "0\n"), "user namespaces", CheckMissing, LevelNone},
-		"no seccomp":             {remove("proc/sys/kernel/seccomp/actions_avail"), "seccomp", CheckMissing, LevelNone},
-		"cores go to a program":  {set("proc/sys/kernel/core_pattern", "|/usr/share/apport/apport %p\n"), "core dumps", CheckMissing, LevelNone},
-		"cores go to a socket":   {set("proc/sys/kernel/core_pattern", "@/run/coredump.socket\n"), "core dumps", CheckMissing, LevelNone},
-		"no memory controller":   {set("sys/fs/cgroup/cgroup.controllers", "cpu pids\n"), "cgroups", CheckMissing, LevelNone},
-		"version 1":              {func(f map[string]string) { version1(f); f["sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"] = "" }, "cgroups", CheckOK, LevelFull},
+		"old kernel":           {set("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n"), "kernel", CheckMissing, LevelNone},
+		"new kernel, odd name": {set("proc/sys/kernel/osrelease", "7.0.0+\n"), "kernel", CheckOK, LevelFull},
+		"no user namespaces":   {remove("proc/sys/user/max_user_namespaces"), "user namespaces", CheckMissing, LevelNone},
+		"user namespaces off": {
+			set("proc/sys/user/max_user_namespaces", "0\n"),
+			"user namespaces", CheckMissing, LevelNone,
+		},
+		"no seccomp": {remove("proc/sys/kernel/seccomp/actions_avail"), "seccomp", CheckMissing, LevelNone},
+		"cores go to a program": {
+			set("proc/sys/kernel/core_pattern", "|/usr/share/apport/apport %p\n"),
+			"core dumps", CheckMissing, LevelNone,
+		},
+		"cores go to a socket": {
+			set("proc/sys/kernel/core_pattern", "@/run/coredump.socket\n"),
+			"core dumps", CheckMissing, LevelNone,
+		},
+		"no memory controller": {set("sys/fs/cgroup/cgroup.controllers", "cpu pids\n"), "cgroups", CheckMissing, LevelNone},
+		"version 1": {
+			func(f map[string]string) { version1(f); f["sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"] = "" },
+			"cgroups", CheckOK, LevelFull,
+		},
 		"version 1 without pids": {func(f map[string]string) { version1(f, "pids") }, "cgroups", CheckMissing, LevelNone},
 		"swap without a limit":   {func(f map[string]string) { version1(f) }, "swap limit", CheckDegraded, "no-swap-limit"},
-		"no limit and no swap":   {func(f map[string]string) { version1(f); f["proc/swaps"] = "Filename Type\n" }, "swap limit", CheckOK, LevelFull},
-		"no AppArmor":            {remove("sys/module/apparmor/parameters/enabled"), "AppArmor", CheckDegraded, "no-apparmor"},
-		"no apparmor_parser":     {remove("bin/apparmor_parser"), "AppArmor", CheckDegraded, "no-apparmor"},
-		"no AppArmor, swap free": {func(f map[string]string) { version1(f); delete(f, "bin/apparmor_parser") }, "AppArmor", CheckDegraded, "no-swap-limit,no-apparmor"},
-		"no runc":                {remove("bin/runc"), "runc", CheckMissing, LevelNone},
-		"old runc":               {set("bin/runc", runcThatSays("1.1.15", true)), "runc", CheckMissing, LevelNone},
-		"runc without seccomp":   {set("bin/runc", runcThatSays("1.3.4", false)), "runc", CheckMissing, LevelNone},
-		"runc that fails":        {set("bin/runc", "#!/bin/sh\nexit 1\n"), "runc", CheckMissing, LevelNone},
-		"no shim of our own":     {remove("bin/attune-shim"), "attune-shim", CheckMissing, LevelNone},
-		"shim that fails":        {set("bin/attune-shim", "#!/bin/sh\nexit 1\n"), "attune-shim", CheckMissing, LevelNone},
-		"no runsc":               {remove("bin/runsc"), "runsc", CheckAbsent, LevelFull},
-		"runsc without shim":     {remove("bin/containerd-shim-runsc-v1"), "runsc", CheckDegraded, LevelFull},
-		"no nft":                 {remove("bin/nft"), "egress network", CheckDegraded, LevelFull},
-		"no name server":         {set("etc/resolv.conf", "nameserver 127.0.0.1\n"), "egress network", CheckDegraded, LevelFull},
-		"no CNI plugins":         {remove("bin/bridge"), "egress network", CheckDegraded, LevelFull},
-		"nothing is lacking":     {func(map[string]string) {}, "runc", CheckOK, LevelFull},
+		"no limit and no swap": {
+			func(f map[string]string) { version1(f); f["proc/swaps"] = "Filename Type\n" },
+			"swap limit", CheckOK, LevelFull,
+		},
+		"no AppArmor": {
+			remove("sys/module/apparmor/parameters/enabled"),
+			"AppArmor", CheckDegraded, "no-apparmor",
+		},
+		"no apparmor_parser": {remove("bin/apparmor_parser"), "AppArmor", CheckDegraded, "no-apparmor"},
+		"no AppArmor, swap free": {
+			func(f map[string]string) { version1(f); delete(f, "bin/apparmor_parser") },
+			"AppArmor", CheckDegraded, "no-swap-limit,no-apparmor",
+		},
+		"no runc":              {remove("bin/runc"), "runc", CheckMissing, LevelNone},
+		"old runc":             {set("bin/runc", runcThatSays("1.1.15", true)), "runc", CheckMissing, LevelNone},
+		"runc without seccomp": {set("bin/runc", runcThatSays("1.3.4", false)), "runc", CheckMissing, LevelNone},
+		"runc that fails":      {set("bin/runc", "#!/bin/sh\nexit 1\n"), "runc", CheckMissing, LevelNone},
+		"no attune-shim":       {remove("bin/attune-shim"), "attune-shim", CheckMissing, LevelNone},
+		"shim that fails":      {set("bin/attune-shim", "#!/bin/sh\nexit 1\n"), "attune-shim", CheckMissing, LevelNone},
+		"no runsc":             {remove("bin/runsc"), "runsc", CheckAbsent, LevelFull},
+		"runsc without shim":   {remove("bin/containerd-shim-runsc-v1"), "runsc", CheckDegraded, LevelFull},
+		"no nft":               {remove("bin/nft"), "egress network", CheckDegraded, LevelFull},
+		"no name server": {
+			set("etc/resolv.conf", "nameserver 127.0.0.1\n"),
+			"egress network", CheckDegraded, LevelFull,
+		},
+		"no CNI plugins":     {remove("bin/bridge"), "egress network", CheckDegraded, LevelFull},
+		"nothing is lacking": {func(map[string]string) {}, "runc", CheckOK, LevelFull},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,7 +193,8 @@ func TestDoctorAsksContainerd(t *testing.T) {
 		t.Errorf("an old containerd: %+v", c)
 	}
 	for name, script := range map[string]string{
-		"containerd": "#!/bin/sh\necho containerd github.com/containerd/containerd/v2 2.4.2 abc\n", "containerd-shim-runc-v2": "#!/bin/sh\n",
+		"containerd":              "#!/bin/sh\necho containerd github.com/containerd/containerd/v2 2.4.2 abc\n",
+		"containerd-shim-runc-v2": "#!/bin/sh\n",
 	} {
 		if c := checkContainerd(t.Context(), Config{BinDir: bin}); c.State != CheckMissing {
 			t.Errorf("before there is a %s: %+v", name, c)
@@ -179,14 +206,16 @@ func TestDoctorAsksContainerd(t *testing.T) {
 	if c := checkContainerd(t.Context(), Config{BinDir: bin}); c.State != CheckOK {
 		t.Errorf("one with its shim: %+v", c)
 	}
-	if c := checkContainerd(t.Context(), Config{Address: filepath.Join(bin, "no.sock")}); c.State != CheckMissing || c.Mend == "" {
+	none := checkContainerd(t.Context(), Config{Address: filepath.Join(bin, "no.sock")})
+	if c := none; c.State != CheckMissing || c.Mend == "" {
 		t.Errorf("a socket that is not there: %+v", c)
 	}
 	address := os.Getenv("ATTUNE_TEST_CONTAINERD_ADDRESS")
 	if address == "" {
 		t.Fatal("ATTUNE_TEST_CONTAINERD_ADDRESS is not set; run make test")
 	}
-	if c := checkContainerd(t.Context(), Config{Address: address, BinDir: os.Getenv("ATTUNE_TEST_BIN_DIR")}); c.State != CheckOK {
+	tests := Config{Address: address, BinDir: os.Getenv("ATTUNE_TEST_BIN_DIR")}
+	if c := checkContainerd(t.Context(), tests); c.State != CheckOK {
 		t.Errorf("the one of the tests: %+v", c)
 	}
 	if err := os.WriteFile(filepath.Join(bin, "runc"), nil, 0o644); err != nil {

@@ -28,7 +28,7 @@ type fakeSandbox struct {
 	status                 chan int
 }
 
-// start runs the program; what it writes is not taken before somebody runs the sandbox.
+// start runs the program. What it writes is read from Run on.
 func (f *Fake) start(spec sandbox.Spec) *fakeSandbox {
 	terminated, terminate := context.WithCancel(context.Background())
 	s := &fakeSandbox{fake: f, id: spec.ID, terminate: terminate, status: make(chan int, 1)}
@@ -40,7 +40,8 @@ func (f *Fake) start(spec sandbox.Spec) *fakeSandbox {
 		_, _, _ = stdin.Close(), stdout.Close(), stderr.Close()
 	}
 	process := probe.Process{
-		Args: spec.Args, Stdin: stdin, Stdout: stdout, Stderr: stderr, Result: &s.result, Failure: &s.failure, Collected: &s.collected,
+		Args: spec.Args, Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Result: &s.result, Failure: &s.failure, Collected: &s.collected,
 	}
 	go func() {
 		code := f.program(terminated, process)

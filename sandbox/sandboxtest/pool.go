@@ -37,7 +37,7 @@ func StartPool(t *testing.T, s Subject, config sandbox.PoolConfig) *Pool {
 			if p.gone[action] {
 				return sandbox.Spec{}, false, nil
 			}
-			return sandbox.Spec{}, false, errors.New("nobody knows")
+			return sandbox.Spec{}, false, errors.New("unknown")
 		}
 	}
 	p.Pool = sandbox.NewPool(config)
@@ -104,7 +104,8 @@ func poolGivesEachOnce(t *testing.T, s Subject) {
 	p := StartPool(t, s, sandbox.PoolConfig{})
 	spec := p.Spec("", "early")
 	p.Warm(t, "pack.action", spec)
-	if other := p.Spec("", "echo"); !p.Ready("pack.action", spec) || p.Ready("pack.action", other) || p.Ready("pack.other", spec) {
+	other := p.Spec("", "echo")
+	if !p.Ready("pack.action", spec) || p.Ready("pack.action", other) || p.Ready("pack.other", spec) {
 		t.Error("it is ready for another sandbox, or for none")
 	}
 	seen := make(map[string]bool)
@@ -138,7 +139,7 @@ func poolDropsWhatHasEnded(t *testing.T, s Subject) {
 	}
 	p.Await(t, "it has ended", func(s sandbox.PoolStats) bool { return s.Failures == 1 && s.Waiting == 0 })
 	if made, _ := p.Take("pack.action", spec, &one); made != nil {
-		t.Error("somebody was given it")
+		t.Error("it was given away")
 	}
 	p.Stop()
 	s.AwaitNone(t)

@@ -3,7 +3,6 @@ package sandboxtest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -56,27 +55,27 @@ func (s Subject) Run(ctx context.Context, spec sandbox.Spec, in sandbox.Input) (
 func Suite(t *testing.T, setup func(t *testing.T) Subject) {
 	t.Helper()
 	for name, part := range map[string]func(*testing.T, Subject){
-		"stdin arrives whole and ends":            stdinArrives,
-		"streams stay apart":                      streamsStayApart,
-		"exit status":                             exitStatus,
-		"result and failure":                      resultAndFailure,
-		"output files":                            outputFiles,
-		"a flood arrives whole":                   floodArrives,
-		"timeout":                                 timesOut,
-		"cancel":                                  cancels,
-		"cancel before the document":              cancelsEarly,
-		"what was printed before the run":         printsEarly,
-		"a sandbox is used once":                  usedOnce,
-		"an execution has one sandbox":            oneSandboxEach,
-		"one that nobody used":                    removesUnused,
-		"one that will not end is killed":         killsStubborn,
-		"a document nobody reads holds up nobody": unreadDocument,
-		"an id is used once at a time":            uniqueIDs,
-		"a bad specification is refused":          refusesBadSpec,
-		"reconcile leaves what is used":           reconciles,
-		"an execution that has not started":       notStarted,
-		"an execution whose sandbox is gone":      gone,
-		"remove is idempotent":                    removeIsIdempotent,
+		"stdin arrives whole and ends":        stdinArrives,
+		"streams stay apart":                  streamsStayApart,
+		"exit status":                         exitStatus,
+		"result and failure":                  resultAndFailure,
+		"output files":                        outputFiles,
+		"a flood arrives whole":               floodArrives,
+		"timeout":                             timesOut,
+		"cancel":                              cancels,
+		"cancel before the document":          cancelsEarly,
+		"what was printed before the run":     printsEarly,
+		"a sandbox is used once":              usedOnce,
+		"an execution has one sandbox":        oneSandboxEach,
+		"an unused one is removed":            removesUnused,
+		"one that will not end is killed":     killsStubborn,
+		"an unread document holds up nothing": unreadDocument,
+		"an id is used once at a time":        uniqueIDs,
+		"a bad specification is refused":      refusesBadSpec,
+		"reconcile leaves what is used":       reconciles,
+		"an execution that has not started":   notStarted,
+		"an execution whose sandbox is gone":  gone,
+		"remove is idempotent":                removeIsIdempotent,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +103,9 @@ func (s Subject) AwaitNone(t *testing.T) {
 }
 
 // run runs the probe to its end and returns what it printed.
-func run(ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec, in sandbox.Input) (exit sandbox.Exit, stdout, stderr string) {
+func run(
+	ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec, in sandbox.Input,
+) (exit sandbox.Exit, stdout, stderr string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
 	in.Stdout, in.Stderr = &out, &complaints
@@ -143,7 +144,8 @@ func resultAndFailure(t *testing.T, s Subject) {
 	if string(exit.Result) != `{"answer": 42}` || string(exit.Failure) != `{"error": "none"}` {
 		t.Errorf("result %q, failure %q", exit.Result, exit.Failure)
 	}
-	if exit, _, _ = run(t.Context(), t, s, s.Spec("silent", "exit", "0"), s.Input("silent")); len(exit.Result)+len(exit.Failure) > 0 {
+	exit, _, _ = run(t.Context(), t, s, s.Spec("silent", "exit", "0"), s.Input("silent"))
+	if len(exit.Result)+len(exit.Failure) > 0 {
 		t.Errorf("result %q and failure %q of one that left none", exit.Result, exit.Failure)
 	}
 }
@@ -171,7 +173,8 @@ func outputFiles(t *testing.T, s Subject) {
 }
 
 func floodArrives(t *testing.T, s Subject) {
-	if exit, stdout, _ := run(t.Context(), t, s, s.Spec("flood", "flood", "50"), s.Input("flood")); exit.Code != 0 || len(stdout) != 50<<20 {
+	exit, stdout, _ := run(t.Context(), t, s, s.Spec("flood", "flood", "50"), s.Input("flood"))
+	if exit.Code != 0 || len(stdout) != 50<<20 {
 		t.Errorf("exit %d, %d bytes", exit.Code, len(stdout))
 	}
 }
@@ -185,7 +188,7 @@ func timesOut(t *testing.T, s Subject) {
 	}
 }
 
-// signalWriter tells when the probe has begun to work.
+// signalWriter closes seen when the probe has begun to work.
 type signalWriter struct {
 	once sync.Once
 	seen chan struct{}
@@ -381,59 +384,4 @@ func reconciles(t *testing.T, s Subject) {
 		t.Errorf("%+v, %v", exit, err)
 	}
 	s.Runtime.Forget("ready")
-}
-
-func notStarted(t *testing.T, s Subject) {
-	if err := s.Runtime.Reconcile(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s.wantAttach(t, "never-was", sandbox.ErrNotStarted)
-	s.Runtime.Forget("never-was")
-	s.wantAttach(t, "never-was", sandbox.ErrNotStarted)
-	made, err := s.Runtime.Create(t.Context(), s.Spec("not-yet", "echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.wantAttach(t, "not-yet", sandbox.ErrNotStarted)
-	if err := made.Remove(t.Context()); err != nil {
-		t.Error(err)
-	}
-	s.wantAttach(t, "not-yet", sandbox.ErrNotStarted)
-}
-
-// gone is about an execution that has begun: it is never taken for one that has not, whatever becomes of its sandbox.
-func gone(t *testing.T, s Subject) {
-	if err := s.Runtime.Reconcile(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	made, err := s.Runtime.Create(t.Context(), s.Spec("ends", "echo"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := s.Input("begun")
-	in.Started = func() {
-		if _, _, err := s.Runtime.Attach(t.Context(), "begun"); err == nil || errors.Is(err, sandbox.ErrNotStarted) {
-			t.Errorf("right before the document: %v", err)
-		}
-	}
-	if exit, err := made.Run(t.Context(), in); err != nil || exit.Code != 0 {
-		t.Errorf("%+v, %v", exit, err)
-	}
-	if err := s.Runtime.Remove(t.Context(), "ends"); err != nil {
-		t.Error(err)
-	}
-	s.wantAttach(t, "begun", sandbox.ErrGone)
-	if err := s.Runtime.Reconcile(t.Context()); err != nil {
-		t.Error(err)
-	}
-	s.wantAttach(t, "begun", sandbox.ErrGone)
-	s.Runtime.Forget("begun")
-	s.wantAttach(t, "begun", sandbox.ErrNotStarted)
-}
-
-func (s Subject) wantAttach(t *testing.T, execution string, want error) {
-	t.Helper()
-	if _, _, err := s.Runtime.Attach(t.Context(), execution); !errors.Is(err, want) {
-		t.Errorf("%s: got %v, want %v", execution, err, want)
-	}
 }

@@ -1,10 +1,10 @@
 package executor
 
 import (
-	"encoding/json"
 	"strings"
 
 	"attune"
+	"attune/internal/strictjson"
 	"attune/sandbox"
 )
 
@@ -48,7 +48,7 @@ const (
 // readFailure is empty where the runner wrote nothing, or nothing readable.
 func readFailure(raw []byte) failure {
 	var f failure
-	if trimmed(raw) == nil || json.Unmarshal(raw, &f) != nil {
+	if strictjson.Unmarshal(raw, &f) != nil {
 		return failure{}
 	}
 	f.Error = strings.ToValidUTF8(f.Error[:min(len(f.Error), maxErrorBytes)], "")

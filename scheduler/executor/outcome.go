@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"attune"
 	"attune/internal/jsonschema"
@@ -74,9 +73,6 @@ func checkResult(raw []byte, action attune.Action) error {
 	result := trimmed(raw)
 	if result == nil {
 		return nil
-	}
-	if !utf8.Valid(result) {
-		return errors.New("the result is not UTF-8")
 	}
 	schema, err := jsonschema.Compile(action.OutputSchema)
 	if err != nil {

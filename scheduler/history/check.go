@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// Check replays a history that begins with empty tables and returns what is wrong with it, in the order in which it happened.
+// Check replays a history that begins with empty tables and returns its violations in their order.
 func Check(all []Transaction) []Violation {
 	return replay(all).violations
 }
 
-// CheckDrained is Check of a history whose work is done: every execution that a submitter was told of is finished, and none
-// is left elsewhere.
+// CheckDrained is Check for a history whose work is done: every acknowledged execution is finished, and no other is
+// left in another table.
 func CheckDrained(all []Transaction, acknowledged []string) []Violation {
 	c := replay(all)
 	c.position, c.xid = len(all), "-"
@@ -24,25 +24,25 @@ func CheckDrained(all []Transaction, acknowledged []string) []Violation {
 	for table, rows := range map[string]map[string]Row{"waiting": c.waiting, "delayed": c.delayed, "slots": c.slots} {
 		for _, row := range rows {
 			if id := row["id"]; id != "" && !slices.Contains(acknowledged, id) {
-				c.violate(RuleEnd, "execution %s, which nobody was told of, is still in %s", id, table)
+				c.violate(RuleEnd, "execution %s, which was never acknowledged, is still in %s", id, table)
 			}
 		}
 	}
 	return c.violations
 }
 
-// checker is the tables as they stand after a commit, and what must be remembered of those before.
+// checker holds the tables as they are after a commit, and what the rules need of earlier commits.
 type checker struct {
 	position   int
 	xid        string
 	violations []Violation
 
 	waiting, delayed, slots, queues, heads, gates map[string]Row
-	finished                                      map[string]int // how often
+	finished                                      map[string]int // the number of rows by id
 
-	// entered is the largest ticket that ever entered a queue.
+	// entered is the largest ticket that ever entered a queue, by queue.
 	entered map[string]int64
-	// overdue are those that were passed over because they had waited too long, with the wait_until that they had then.
+	// overdue has the executions that admission passed over because they had waited too long, with their wait_until.
 	overdue map[string]string
 	claims  map[string]bool
 	rates   map[string]*rate
@@ -50,8 +50,10 @@ type checker struct {
 
 func replay(all []Transaction) *checker {
 	c := &checker{
-		waiting: make(map[string]Row), delayed: make(map[string]Row), slots: make(map[string]Row), queues: make(map[string]Row),
-		heads: make(map[string]Row), gates: make(map[string]Row), finished: make(map[string]int), entered: make(map[string]int64),
+		waiting: make(map[string]Row), delayed: make(map[string]Row), slots: make(map[string]Row),
+		queues: make(map[string]Row),
+		heads:  make(map[string]Row), gates: make(map[string]Row), finished: make(map[string]int),
+		entered: make(map[string]int64),
 		overdue: make(map[string]string), claims: make(map[string]bool), rates: make(map[string]*rate),
 	}
 	for i, t := range all {
@@ -65,10 +67,10 @@ func (c *checker) violate(rule Rule, format string, args ...any) {
 	c.violations = append(c.violations, Violation{c.position, c.xid, rule, fmt.Sprintf(format, args...)})
 }
 
-// commit applies a transaction and judges what it did as a whole: what it had in between, nobody saw.
+// commit applies a transaction and checks it as a whole, since nothing outside saw the states in between.
 func (c *checker) commit(t Transaction) {
-	t = vacated(t)
-	before := make(map[string][]place)
+	t = clearFreeSlots(t)
+	before := make(map[string][]location)
 	var touched []string
 	for _, change := range t.Changes {
 		for _, id := range executionsOf(change) {
@@ -78,13 +80,13 @@ func (c *checker) commit(t Transaction) {
 			}
 		}
 	}
-	c.rateChanges(t)
+	c.trackRateLimits(t)
 	for _, change := range t.Changes {
 		c.apply(change)
 	}
 	var moves []move
 	for _, id := range touched {
-		if m, ok := c.judge(id, before[id], c.find(id), t); ok {
+		if m, ok := c.checkMove(id, before[id], c.find(id), t); ok {
 			moves = append(moves, m)
 		}
 	}
@@ -94,12 +96,12 @@ func (c *checker) commit(t Transaction) {
 	c.checkQueues(t)
 }
 
-// vacated takes out of free slots what their last executions left in them.
-func vacated(t Transaction) Transaction {
+// clearFreeSlots removes from free slots what their last executions left in them.
+func clearFreeSlots(t Transaction) Transaction {
 	changes := make([]Change, len(t.Changes))
 	for i, change := range t.Changes {
 		if change.Table == "slots" {
-			change.Old, change.New = emptied(change.Old), emptied(change.New)
+			change.Old, change.New = clearFree(change.Old), clearFree(change.New)
 		}
 		changes[i] = change
 	}
@@ -107,14 +109,14 @@ func vacated(t Transaction) Transaction {
 	return t
 }
 
-func emptied(slot Row) Row {
+func clearFree(slot Row) Row {
 	if slot == nil || slot["status"] != "free" {
 		return slot
 	}
 	return Row{"worker": slot["worker"], "number": slot["number"], "status": "free", "claim": slot["claim"]}
 }
 
-// executionsOf are the executions that a change of a row is about.
+// executionsOf returns the ids of the executions in the old and the new row.
 func executionsOf(change Change) []string {
 	switch change.Table {
 	case "waiting", "delayed", "slots", "finished":
@@ -134,7 +136,7 @@ func (c *checker) apply(change Change) {
 	rows, key := c.table(change.Table)
 	if change.Table == "finished" {
 		if change.Op != Insert {
-			c.violate(RulePlace, "%s of finished execution %s", change.Op, change.Old["id"])
+			c.violate(RuleState, "%s of finished execution %s", change.Op, change.Old["id"])
 			return
 		}
 		c.finished[change.New["id"]]++
@@ -172,7 +174,7 @@ func (c *checker) table(name string) (map[string]Row, func(Row) string) {
 
 func slotOf(r Row) string { return r["worker"] + "/" + r["number"] }
 
-// number reads a column that is one; the schema sees to it that it is there.
+// number returns a column that the schema guarantees to be an integer.
 func (r Row) number(column string) int64 {
 	n, _ := strconv.ParseInt(r[column], 10, 64)
 	return n

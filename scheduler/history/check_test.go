@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The hand-written histories below tell of one queue, 1, of action ops.a. Each function makes the changes of one statement
-// of the scheduler.
+// The histories below have one queue, 1, of action ops.a. Each function makes the changes of one statement of the
+// scheduler.
 
 func row(pairs ...any) Row {
 	r := make(Row)
@@ -31,12 +31,13 @@ func update(table string, old, r Row) Change  { return Change{table, Update, old
 func together(parts ...[]Change) (t []Change) { return slices.Concat(parts...) }
 
 func waits(id string, ticket int) Row {
-	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops", "parameters", `{"n": 1}`)
+	return row("id", id, "queue_id", 1, "ticket", ticket, "attempt", 1, "action", "ops.a", "pack", "ops", "parameters",
+		`{"n": 1}`)
 }
 
 func slot(number int) Row { return row("worker", "w", "number", number, "status", "free", "claim", 0) }
 
-// story keeps the counts of the queue, so that the histories need not.
+// story builds a history and keeps the counts of the queue.
 type story struct {
 	entered, departed, passed int
 	all                       []Transaction
@@ -44,7 +45,8 @@ type story struct {
 
 func begun() *story {
 	s := &story{}
-	s.commit([]Change{insert("queues", s.queue()), insert("heads", s.head()), insert("slots", slot(1)), insert("slots", slot(2))})
+	s.commit([]Change{insert("queues", s.queue()), insert("heads", s.head()), insert("slots", slot(1)),
+		insert("slots", slot(2))})
 	return s
 }
 
@@ -71,7 +73,7 @@ func (s *story) depart(n, passed int) []Change {
 	return []Change{update("heads", before, s.head())}
 }
 
-// taken is the slot as a waiting execution gets it.
+// taken returns the slot with the execution that is admitted to it.
 func taken(number, claim int, r Row) Row {
 	s := slot(number).with("status", "scheduled", "claim", claim, "scheduled_at", "2026-01-01 10:00:00+00")
 	maps.Copy(s, r)
@@ -83,8 +85,8 @@ func (s *story) admit(number, claim int, r Row) []Change {
 }
 
 func (s *story) admitAs(status string, number, claim int, r Row) []Change {
-	return together([]Change{remove("waiting", r), update("slots", slot(number), taken(number, claim, r).with("status", status))},
-		s.depart(1, int(r.number("ticket"))))
+	return together([]Change{remove("waiting", r),
+		update("slots", slot(number), taken(number, claim, r).with("status", status))}, s.depart(1, int(r.number("ticket"))))
 }
 
 func start(held Row) []Change {
@@ -98,7 +100,7 @@ func finish(held Row, status string) []Change {
 	}
 }
 
-func (s *story) handBack(held, r Row) []Change {
+func (s *story) release(held, r Row) []Change {
 	return together([]Change{update("slots", held, slot(int(held.number("number")))), insert("waiting", r)},
 		s.depart(-1, int(r.number("ticket"))-1))
 }
@@ -116,13 +118,13 @@ func TestGoodHistories(t *testing.T) {
 		"both at once": func(s *story) {
 			s.commit(together(s.enter(a), s.enter(b))).commit(together(s.admit(2, 1, b), s.admit(1, 2, a)))
 		},
-		"handed back and given again": func(s *story) {
+		"released and given again": func(s *story) {
 			s.commit(together(s.enter(a), s.enter(b))).commit(s.admit(1, 1, a))
-			s.commit(s.handBack(taken(1, 1, a), a)).commit(s.admit(2, 2, a)).commit(s.admit(1, 3, b))
+			s.commit(s.release(taken(1, 1, a), a)).commit(s.admit(2, 2, a)).commit(s.admit(1, 3, b))
 		},
 		"recorded as begun, released by its worker, and given again": func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a)))
-			s.commit(s.handBack(running(1, 1, a), a)).commit(s.admit(1, 2, a)).commit(finish(taken(1, 2, a), "completed"))
+			s.commit(s.release(running(1, 1, a), a)).commit(s.admit(1, 2, a)).commit(finish(taken(1, 2, a), "completed"))
 		},
 		"tried again": func(s *story) {
 			pause := row("id", "a", "queue_id", 1, "attempt", 2)
@@ -135,7 +137,8 @@ func TestGoodHistories(t *testing.T) {
 		"one that has waited too long is passed over": func(s *story) {
 			late := a.with("wait_until", "2026-01-01 09:59:59+00")
 			s.commit(together(s.enter(late), s.enter(b))).commit(s.admit(1, 1, b))
-			s.commit(together([]Change{remove("waiting", late), insert("finished", row("id", "a", "status", "timeout"))}, s.depart(1, 11)))
+			s.commit(together([]Change{remove("waiting", late), insert("finished", row("id", "a", "status", "timeout"))},
+				s.depart(1, 11)))
 		},
 		"a limit is lowered below what runs": func(s *story) {
 			gate := row("id", 1, "scope", "ops.a", "concurrency_limit", 2, "started", 0)
@@ -199,38 +202,39 @@ func TestBadHistories(t *testing.T) {
 		"starts too close": {RuleRate, "are 9.999s apart, but only 1 may start within 10s", func(s *story) {
 			rated(s, "2026-01-01 10:00:09.999+00")
 		}},
-		"a start that is not noted": {RuleRate, "1 executions of ops were admitted, and 0 starts noted", func(s *story) {
-			s.commit([]Change{insert("gates", row("id", 1, "scope", "ops", "rate_limit", 1, "rate_window", "00:00:10"))})
-			s.commit(s.enter(a)).commit(s.admit(1, 1, a))
-		}},
-		"one in two places": {RulePlace, "execution a is in 2 places", func(s *story) {
+		"a start that is not recorded": {RuleRate, "1 executions of ops were admitted, and 0 starts recorded",
+			func(s *story) {
+				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops", "rate_limit", 1, "rate_window", "00:00:10"))})
+				s.commit(s.enter(a)).commit(s.admit(1, 1, a))
+			}},
+		"one in two places": {RuleState, "execution a is in 2 locations", func(s *story) {
 			s.commit(s.enter(a)).commit(together([]Change{update("slots", slot(1), taken(1, 1, a))}))
 		}},
-		"one is lost": {RulePlace, "execution a is in 0 places", func(s *story) {
+		"one is lost": {RuleState, "execution a is in 0 locations", func(s *story) {
 			s.commit(s.enter(a)).commit(together([]Change{remove("waiting", a)}, s.depart(1, 10)))
 		}},
-		"one ends twice": {RulePlace, "execution a is in 2 places", func(s *story) {
+		"one ends twice": {RuleState, "execution a is in 2 locations", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(finish(taken(1, 1, a), "failed"))
 			s.commit([]Change{insert("finished", row("id", "a", "status", "cancelled"))})
 		}},
-		"one that is over runs again": {RulePlace, "DELETE of finished execution a", func(s *story) {
+		"one that is over runs again": {RuleState, "DELETE of finished execution a", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(finish(taken(1, 1, a), "failed"))
 			s.commit(together([]Change{remove("finished", row("id", "a"))}, s.enter(waits("a", 12))))
 		}},
-		"what is to be stopped goes back": {RulePlace, "goes back to its queue and is canceling", func(s *story) {
+		"what is to be stopped goes back": {RuleState, "goes back to its queue and is canceling", func(s *story) {
 			stopping := taken(1, 1, a).with("status", "canceling")
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit([]Change{update("slots", taken(1, 1, a), stopping)})
-			s.commit(s.handBack(stopping, a))
+			s.commit(s.release(stopping, a))
 		}},
-		"what is to be stopped completes": {RulePlace, "is completed and was canceling", func(s *story) {
+		"what is to be stopped completes": {RuleState, "is completed and was canceling", func(s *story) {
 			stopping := taken(1, 1, a).with("status", "canceling")
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit([]Change{update("slots", taken(1, 1, a), stopping)})
 			s.commit(finish(stopping, "completed"))
 		}},
-		"a hand-back with another ticket": {RuleOrder, "goes from ticket 10 to ticket 12", func(s *story) {
-			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(s.handBack(taken(1, 1, a), waits("a", 12)))
+		"a release with another ticket": {RuleOrder, "goes from ticket 10 to ticket 12", func(s *story) {
+			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(s.release(taken(1, 1, a), waits("a", 12)))
 		}},
-		"a start that is taken back": {RulePlace, "goes from running to scheduled", func(s *story) {
+		"a start that is taken back": {RuleState, "goes from running to scheduled", func(s *story) {
 			s.commit(s.enter(a)).commit(s.admit(1, 1, a)).commit(start(taken(1, 1, a)))
 			s.commit([]Change{update("slots", running(1, 1, a), taken(1, 1, a))})
 		}},
@@ -247,11 +251,11 @@ func TestBadHistories(t *testing.T) {
 		"one that admission does not see": {RuleCount, "admission looks only behind ticket 10", func(s *story) {
 			s.commit(s.enter(a)).commit(s.depart(0, 10))
 		}},
-		"one in the queue of another key": {RuleOrder, `"{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`,
-			func(s *story) {
+		"one in the queue of another key": {RuleOrder,
+			`"{\"n\":1}" stands in queue 1, which is that of ops.a with the key ""`, func(s *story) {
 				s.commit([]Change{insert("gates", row("id", 1, "scope", "ops.a", "concurrency_key", "{n}"))}).commit(s.enter(a))
 			}},
-		"one who waited too long and starts after all": {RuleOrder, "gets a slot after others behind it", func(s *story) {
+		"one that waited too long and starts after all": {RuleOrder, "gets a slot after others behind it", func(s *story) {
 			late := a.with("wait_until", "2026-01-01 09:59:59+00")
 			s.commit(together(s.enter(late), s.enter(b))).commit(s.admit(1, 1, b)).commit(s.admit(2, 2, late))
 		}},
@@ -283,7 +287,7 @@ func TestWhatWasAcknowledgedMustEnd(t *testing.T) {
 	}
 	want := []string{
 		"execution c was acknowledged and is not finished: it is []",
-		"execution b, which nobody was told of, is still in waiting",
+		"execution b, which was never acknowledged, is still in waiting",
 	}
 	if strings.Join(says, "\n") != strings.Join(want, "\n") {
 		t.Errorf("found %q, want %q", says, want)

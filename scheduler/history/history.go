@@ -1,54 +1,46 @@
-// Package history proves that the queue kept its contract, from the only witness that cannot err: PostgreSQL's own log of
-// what was committed, in the order of the commits. A Recorder reads it; Check replays it, commit by commit, and says where
-// the order, a limit or the single place of an execution was broken. It is for tests.
-//
-// The log has the order in which transactions wrote their commits. Those that hold an advisory lock in common also become
-// visible in this order, since a lock is given up after its transaction became visible. Every rule of Check is about
-// transactions with a lock in common, or about what can only make a number smaller; that a commit is in the log a moment
-// before others see it therefore never makes a good history look bad.
 package history
 
 import "fmt"
 
-// tables are those that tell where executions are and what bounds them.
+// tables are those that hold executions, and those that hold the limits.
 var tables = []string{"waiting", "delayed", "slots", "finished", "gates", "starts", "queues", "heads"}
 
 // Row is a row of a table: the text of each column that is not null.
 type Row map[string]string
 
-// Op is what became of a row.
+// Op is a kind of change.
 type Op string
 
-// What becomes of rows.
+// The kinds of changes.
 const (
 	Insert Op = "INSERT"
 	Update Op = "UPDATE"
 	Delete Op = "DELETE"
 )
 
-// Change is one row's. Old is nil for an Insert, New for a Delete.
+// Change is the change of one row. Old is nil for an Insert, New for a Delete.
 type Change struct {
 	Table    string
 	Op       Op
 	Old, New Row
 }
 
-// Transaction is one that committed, with its changes in their order.
+// Transaction is a committed transaction with its changes in their order.
 type Transaction struct {
 	XID     string
 	Changes []Change
 }
 
-// Rule is a promise of the queue.
+// Rule is a part of the queue's contract.
 type Rule string
 
-// The promises that Check knows.
+// The rules that Check knows.
 const (
-	// RulePlace: an execution is in one place at a time, moves only where the state machine lets it, and ends once.
-	RulePlace Rule = "place"
+	// RuleState: an execution is in one table at a time, moves only as the state machine allows, and ends once.
+	RuleState Rule = "state"
 	// RuleOrder: tickets enter a queue in the order of the commits and leave it from the front.
 	RuleOrder Rule = "order"
-	// RuleLimit: no admission leaves more slots taken than a policy in force allows.
+	// RuleLimit: no admission leaves more slots taken than a policy allows.
 	RuleLimit Rule = "limit"
 	// RuleRate: of a rate limit N, start n+N lies at least a window after start n.
 	RuleRate Rule = "rate"
@@ -56,15 +48,15 @@ const (
 	RuleAttempt Rule = "attempt"
 	// RuleClaim: a claim is given once, and an attempt begins at most once.
 	RuleClaim Rule = "claim"
-	// RuleCount: what the queues say of who waits agrees with who waits, and nobody who waits is out of sight of admission.
+	// RuleCount: the counts of each queue agree with its waiting executions, and admission considers all of these.
 	RuleCount Rule = "count"
-	// RuleEnd: what was acknowledged comes to its end.
+	// RuleEnd: every acknowledged execution finishes.
 	RuleEnd Rule = "end"
 )
 
-// Violation is a broken promise.
+// Violation is a broken rule.
 type Violation struct {
-	// Position is the index of the transaction that broke it; the number of all for what was missing at the end.
+	// Position is the index of the transaction that broke the rule; the number of all transactions for RuleEnd.
 	Position int
 	XID      string
 	Rule     Rule

@@ -2,7 +2,7 @@ package history
 
 import "time"
 
-// checkLimits checks, after an admission, how many slots are taken behind every gate that it went through.
+// checkLimits checks, after an admission, the number of taken slots behind each of its gates.
 func (c *checker) checkLimits(admitted map[string][]Row) {
 	for queue, rows := range admitted {
 		for _, scope := range scopesOf(rows[0]) {
@@ -29,7 +29,7 @@ func (c *checker) checkLimit(name string, limit int64, behind func(Row) bool) {
 	}
 }
 
-// scopesOf are the scopes that an execution is in.
+// scopesOf returns the scopes of an execution: all, its pack, its action.
 func scopesOf(r Row) []string { return []string{"", r["pack"], r["action"]} }
 
 func within(scope string, r Row) bool {
@@ -52,16 +52,16 @@ func (c *checker) gate(scope string) Row {
 	return nil
 }
 
-// rate is what is known of the starts behind a gate.
+// rate holds the starts behind a gate.
 type rate struct {
-	// since is the number of the last start before the limit that is in force now; a new one does not look back.
+	// since is the number of the last start before the present limit; a new limit does not look back.
 	since int64
 	last  int64
 	at    map[int64]time.Time
 }
 
-// rateChanges notes when a rate limit becomes another one. Call it before the transaction is applied.
-func (c *checker) rateChanges(t Transaction) {
+// trackRateLimits remembers where a changed rate limit begins. It must be called before the transaction is applied.
+func (c *checker) trackRateLimits(t Transaction) {
 	for _, change := range t.Changes {
 		if change.Table != "gates" {
 			continue
@@ -72,7 +72,8 @@ func (c *checker) rateChanges(t Transaction) {
 		}
 		id := change.New["id"]
 		if c.rates[id] == nil {
-			c.rates[id] = &rate{last: change.New.number("started"), since: change.New.number("started"), at: make(map[int64]time.Time)}
+			c.rates[id] = &rate{last: change.New.number("started"), since: change.New.number("started"),
+				at: make(map[int64]time.Time)}
 		}
 		if change.Old["rate_limit"] != change.New["rate_limit"] || change.Old["rate_window"] != change.New["rate_window"] {
 			c.rates[id].since = c.rates[id].last
@@ -80,13 +81,13 @@ func (c *checker) rateChanges(t Transaction) {
 	}
 }
 
-// checkRates checks that the starts are noted, without gaps, and that each keeps its distance.
+// checkRates checks that the starts are recorded without gaps, and that each keeps its distance.
 func (c *checker) checkRates(t Transaction, moves []move) {
-	noted := make(map[string]int)
+	recorded := make(map[string]int)
 	for _, change := range t.Changes {
 		r := c.rates[change.New["gate_id"]]
 		if change.Table != "starts" || change.Op == Delete || r == nil {
-			continue // those that no limit looks back to any more are deleted
+			continue // starts are deleted once no limit looks back to them
 		}
 		number := change.New.number("number")
 		r.at[number] = parseTime(change.New["at"])
@@ -94,14 +95,14 @@ func (c *checker) checkRates(t Transaction, moves []move) {
 			continue // the clock was set back
 		}
 		gate := c.gates[change.New["gate_id"]]
-		noted[gate["scope"]]++
+		recorded[gate["scope"]]++
 		if number != r.last+1 {
 			c.violate(RuleRate, "start %d of %s follows start %d", number, nameOf(gate["scope"]), r.last)
 		}
 		r.last = number
 		c.checkDistance(gate, r, number)
 	}
-	c.checkNoted(moves, noted)
+	c.checkStartsRecorded(moves, recorded)
 }
 
 func (c *checker) checkDistance(gate Row, r *rate, number int64) {
@@ -116,8 +117,8 @@ func (c *checker) checkDistance(gate Row, r *rate, number int64) {
 	}
 }
 
-// checkNoted checks that every admission was noted behind every gate with a rate limit.
-func (c *checker) checkNoted(moves []move, noted map[string]int) {
+// checkStartsRecorded checks that every gate with a rate limit recorded each of its admissions.
+func (c *checker) checkStartsRecorded(moves []move, recorded map[string]int) {
 	started := make(map[string]int)
 	for _, m := range moves {
 		if m.from.table != "waiting" || m.to.table != "slots" {
@@ -130,8 +131,8 @@ func (c *checker) checkNoted(moves []move, noted map[string]int) {
 		}
 	}
 	for scope, n := range started {
-		if noted[scope] != n {
-			c.violate(RuleRate, "%d executions of %s were admitted, and %d starts noted", n, nameOf(scope), noted[scope])
+		if recorded[scope] != n {
+			c.violate(RuleRate, "%d executions of %s were admitted, and %d starts recorded", n, nameOf(scope), recorded[scope])
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"attune"
 )
 
-// checkEntries checks that those who enter a queue stand behind all who entered it before. Who is handed back returns to
-// where it stood, and a queue's members may all be moved to the queues of another key, each with its ticket.
+// checkEntries checks that an execution enters a queue behind all that entered it before. A released one returns to its
+// position; a change of the key moves all executions of a queue to others, each with its ticket.
 func (c *checker) checkEntries(moves []move) {
 	last := make(map[string]int64)
 	for _, m := range moves {
@@ -20,11 +20,11 @@ func (c *checker) checkEntries(moves []move) {
 		c.checkKey(m)
 		fresh := m.from.table == "" || m.from.table == "delayed"
 		if fresh && ticket <= c.entered[queue] {
-			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue, ticket,
-				c.entered[queue])
+			c.violate(RuleOrder, "execution %s enters queue %s with ticket %d after ticket %d was committed", m.id, queue,
+				ticket, c.entered[queue])
 		}
-		if handedBack := m.from.table == "slots"; handedBack && m.from.row["queue_id"] != queue {
-			c.violate(RuleOrder, "execution %s is handed back from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
+		if released := m.from.table == "slots"; released && m.from.row["queue_id"] != queue {
+			c.violate(RuleOrder, "execution %s is released from queue %s to queue %s", m.id, m.from.row["queue_id"], queue)
 		}
 		last[queue] = max(last[queue], ticket)
 	}
@@ -33,7 +33,7 @@ func (c *checker) checkEntries(moves []move) {
 	}
 }
 
-// checkAdmissions checks those who get slots: their claims, that they are the front of their lines, and the limits.
+// checkAdmissions checks the executions that get slots: their claims, that they were at the front, and the limits.
 func (c *checker) checkAdmissions(moves []move) {
 	admitted := make(map[string][]Row)
 	for _, m := range moves {
@@ -50,7 +50,8 @@ func (c *checker) checkAdmissions(moves []move) {
 				m.to.row["queue_id"])
 		}
 		if until, passed := c.overdue[m.id]; passed && m.from.row["wait_until"] == until {
-			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too long (%s)", m.id,
+			c.violate(RuleOrder, "execution %s gets a slot after others behind it in queue %s did, when it had waited too "+
+				"long (%s)", m.id,
 				m.to.row["queue_id"], until)
 		}
 		c.checkKey(m)
@@ -63,7 +64,8 @@ func (c *checker) checkAdmissions(moves []move) {
 	c.checkLimits(admitted)
 }
 
-// checkFront checks that nobody waits with a smaller ticket than one who left, but for who has waited longer than it may.
+// checkFront checks that no execution waits with a smaller ticket than an admitted one. Those that have waited too long
+// are excepted.
 func (c *checker) checkFront(queue string, admitted []Row) {
 	back := slices.MaxFunc(admitted, func(a, b Row) int { return cmp.Compare(a.number("ticket"), b.number("ticket")) })
 	for id, row := range c.waiting {
@@ -74,7 +76,8 @@ func (c *checker) checkFront(queue string, admitted []Row) {
 			c.overdue[id] = until
 			continue
 		}
-		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of it in queue %s",
+		c.violate(RuleOrder, "execution %s with ticket %s gets a slot while execution %s with ticket %s waits in front of "+
+			"it in queue %s",
 			back["id"], back["ticket"], id, row["ticket"], queue)
 	}
 }
@@ -88,7 +91,7 @@ func (c *checker) checkKey(m move) {
 	}
 	key, err := attune.QueueKey(names, []byte(row["parameters"]))
 	if err != nil || queue["action"] != row["action"] || queue["key"] != key {
-		c.violate(RuleOrder, "execution %s of %s with the key %q stands in queue %s, which is that of %s with the key %q", m.id,
-			row["action"], key, row["queue_id"], queue["action"], queue["key"])
+		c.violate(RuleOrder, "execution %s of %s with the key %q stands in queue %s, which is that of %s with the key %q",
+			m.id, row["action"], key, row["queue_id"], queue["action"], queue["key"])
 	}
 }

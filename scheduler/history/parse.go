@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Parse reads the lines of PostgreSQL's plugin test_decoding, where the tables that Check knows have REPLICA IDENTITY FULL.
-// Partitions count as the tables that they are parts of; other tables are left out.
+// Parse reads the output of PostgreSQL's plugin test_decoding, where the tables that Check knows have REPLICA IDENTITY
+// FULL. Changes of a partition count as changes of its table; other tables are left out.
 func Parse(lines []string) ([]Transaction, error) {
 	var all []Transaction
 	open := false
@@ -45,7 +45,7 @@ func parseChange(text string) (Change, error) {
 		return Change{}, fmt.Errorf("has no table")
 	}
 	_, table, _ := strings.Cut(name, ".")
-	if table = whole(table); !slices.Contains(tables, table) {
+	if table = parentTable(table); !slices.Contains(tables, table) {
 		return Change{}, nil
 	}
 	op, columns, found := strings.Cut(rest, ": ")
@@ -75,8 +75,8 @@ func parseChange(text string) (Change, error) {
 	return c, err
 }
 
-// whole is the table that a partition is a part of.
-func whole(table string) string {
+// parentTable returns the table that a partition belongs to.
+func parentTable(table string) string {
 	if strings.HasPrefix(table, "finished_") {
 		return "finished"
 	}
@@ -102,7 +102,7 @@ func parseRow(text string) (Row, error) {
 	return row, err
 }
 
-// parseColumns reads `name[type]:value` and so on, up to what is none, which it returns.
+// parseColumns reads a list of `name[type]:value` and returns the text that follows it.
 func parseColumns(text string) (Row, string, error) {
 	row := make(Row)
 	for text != "" && !strings.HasPrefix(text, "new-tuple: ") {

@@ -56,10 +56,13 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"a change outside a transaction": {[]string{"table public.slots: INSERT: a[text]:'b'"}, "does not belong here"},
 		"a transaction without an end":   {[]string{"BEGIN 1"}, "has no end"},
-		"an update without the old row":  {[]string{"BEGIN 1", "table public.slots: UPDATE: a[text]:'b'"}, "REPLICA IDENTITY FULL"},
-		"a value without an end":         {[]string{"BEGIN 1", "table public.slots: INSERT: a[text]:'b"}, "without an end"},
-		"no column":                      {[]string{"BEGIN 1", "table public.slots: DELETE: (no-tuple-data)"}, "has no column"},
-		"an unknown operation":           {[]string{"BEGIN 1", "table public.slots: TRUNCATE: (no-flags)"}, "unknown operation"},
+		"an update without the old row": {[]string{"BEGIN 1", "table public.slots: UPDATE: a[text]:'b'"},
+			"REPLICA IDENTITY FULL"},
+		"a value without an end": {[]string{"BEGIN 1", "table public.slots: INSERT: a[text]:'b"}, "without an end"},
+		"no column": {[]string{"BEGIN 1", "table public.slots: DELETE: (no-tuple-data)"},
+			"has no column"},
+		"an unknown operation": {[]string{"BEGIN 1", "table public.slots: TRUNCATE: (no-flags)"},
+			"unknown operation"},
 	} {
 		if _, err := Parse(test.lines); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: got %v, want an error that says %q", name, err, test.says)
@@ -85,7 +88,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestRecord sees what PostgreSQL really writes: both ends of each change, partitions as their tables, in the order of the commits.
+// TestRecord sees what PostgreSQL really writes: both ends of each change, partitions as their tables, in the order
+// of the commits.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	url := storagetest.EmptyDatabaseURL(t)
@@ -98,7 +102,8 @@ func TestRecord(t *testing.T) {
 		`insert into slots (worker, number) values ('it''s', 1)`,
 		`update slots set stop_reason = 'x y' where worker = 'it''s'`,
 		`delete from slots`,
-		`insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest, parameters, status,
+		`insert into finished (id, queue_key, attempt, action, pack, pack_version, installation_id, image_digest,
+			parameters, status,
 			created_at, finished_at) values (uuid_v7(now()), '', 1, 'ops.a', 'ops', '1', gen_random_uuid(), '', '{}', 'failed',
 			now(), now())`,
 	} {

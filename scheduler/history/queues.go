@@ -1,7 +1,7 @@
 package history
 
-// checkQueues checks, for the queues that a transaction had to do with, that their counts agree with who waits, and that
-// admission sees everybody who does.
+// checkQueues checks the queues that a transaction changed: their counts agree with their waiting executions, and
+// admission considers all of these.
 func (c *checker) checkQueues(t Transaction) {
 	touched := make(map[string]bool)
 	for _, change := range t.Changes {
@@ -37,7 +37,8 @@ func (c *checker) checkQueue(queue string) {
 		}
 	}
 	if counted := q.number("entered") - h.number("departed"); counted != waiting {
-		c.violate(RuleCount, "queue %s counts %s entered and %s departed, and %d wait", queue, q["entered"], h["departed"], waiting)
+		c.violate(RuleCount, "queue %s counts %s entered and %s departed, and %d wait", queue, q["entered"], h["departed"],
+			waiting)
 	}
 	if waiting > 0 && q["busy"] != "true" {
 		c.violate(RuleCount, "%d wait in queue %s, which is not marked as busy", waiting, queue)

@@ -140,7 +140,8 @@ func (s *shelf) aged(days int) attune.Execution {
 	}
 	s.exec(`select ensure_history(((now() at time zone 'UTC')::date - $1::integer))`, days)
 	id := ask[string](s, `update waiting set id = uuid_v7(now() - $2 * interval '1 day'), 
-		created_at = now() - $2 * interval '1 day', queued_at = now() - $2 * interval '1 day' where id = $1 returning id::text`, old.ID, days)
+			created_at = now() - $2 * interval '1 day', queued_at = now() - $2 * interval '1 day'
+		where id = $1 returning id::text`, old.ID, days)
 	e := s.get(id)
 	s.put(e, "result.json")
 	return e
@@ -231,7 +232,8 @@ func (s *shelf) wantThere(e attune.Execution, attempts, objects int) {
 func (s *shelf) partitions(table string) []string {
 	s.Helper()
 	return ask[[]string](s,
-		`select array(select inhrelid::regclass::text from pg_inherits where inhparent = $1::text::regclass order by 1)`, table)
+		`select array(select inhrelid::regclass::text from pg_inherits
+			where inhparent = $1::text::regclass order by 1)`, table)
 }
 
 func TestOldHistoryGoesAndTheRestStays(t *testing.T) {
@@ -245,7 +247,8 @@ func TestOldHistoryGoesAndTheRestStays(t *testing.T) {
 	late := attune.Execution{ID: "late", CreatedAt: old.CreatedAt.AddDate(0, -3, 0)}
 	s.put(late, "stdout.log")
 	s.exec(`insert into idempotency_keys (token, key, digest, executions, created_at)
-		select '', n::text, decode(repeat('00', 32), 'hex'), '{}', now() - n * interval '1 hour' from generate_series(1, 30) n`)
+		select '', n::text, decode(repeat('00', 32), 'hex'), '{}', now() - n * interval '1 hour'
+		from generate_series(1, 30) n`)
 	s.clean()
 	s.wantGone(oldest)
 	s.wantGone(old)
@@ -380,7 +383,8 @@ func TestHistoryWaitsForS3(t *testing.T) {
 	if n := strings.Count(s.said.String(), "level=ERROR"); n != 1 || !strings.Contains(s.said.String(), "object store") {
 		t.Errorf("the log says:\n%s", s.said)
 	}
-	if found := strings.Join(s.partitions("finished"), " "); !strings.Contains(found, old.CreatedAt.UTC().Format("20060102")) {
+	day := old.CreatedAt.UTC().Format("20060102")
+	if found := strings.Join(s.partitions("finished"), " "); !strings.Contains(found, day) {
 		t.Errorf("the partition went before its objects: %s", found)
 	}
 	s.away.Store(false)

@@ -117,9 +117,9 @@ func (h history) prepareLate(ctx context.Context, day time.Time) error {
 		rows += n
 	}
 	if rows > mostMoved {
-		return fmt.Errorf("%s has no partition, and too many rows of it are in finished_default and attempts_default to move them "+
-			"while executions end; they stay there and are removed row by row when their time comes, so nothing need be done",
-			day.Format(time.DateOnly))
+		return fmt.Errorf("%s has no partition, and too many rows of it are in finished_default and attempts_default "+
+			"to move them while executions end; they stay there and are removed row by row when their time comes, "+
+			"so nothing need be done", day.Format(time.DateOnly))
 	}
 	return storage.Translate("move rows to the partitions of their day", h.alter(ctx, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}

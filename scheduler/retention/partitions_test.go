@@ -90,7 +90,8 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	}
 	name := day.Format("20060102")
 	for table, want := range map[string]int{
-		"finished_" + name: 3, "attempts_" + name: 3, "finished_default": 1, "attempts_default": 1, "finished": 4, "attempts": 4,
+		"finished_" + name: 3, "finished_default": 1, "finished": 4,
+		"attempts_" + name: 3, "attempts_default": 1, "attempts": 4,
 	} {
 		if n := number(t, db, `select count(*) from `+table); n != want {
 			t.Errorf("%s has %d rows, want %d", table, n, want)
@@ -117,7 +118,8 @@ func TestRowsThatCameBeforeTheirPartition(t *testing.T) {
 	if err := h.removeOrphans(t.Context(), after); err != nil {
 		t.Fatal(err)
 	}
-	if n := number(t, db, `select (select count(*) from finished_default) + (select count(*) from attempts_default)`); n != 0 {
+	if n := number(t, db, `select (select count(*) from finished_default)
+			+ (select count(*) from attempts_default)`); n != 0 {
 		t.Errorf("%d rows are left in the default partitions", n)
 	}
 }
@@ -182,7 +184,8 @@ func TestHistoryStaysWhileReadersNeverEnd(t *testing.T) {
 		}
 		return h.drop(t.Context(), day, nil)
 	})
-	if attune.CodeOf(err) != attune.CodeUnavailable || !strings.Contains(err.Error(), "backup") || errors.Unwrap(err) == nil {
+	if attune.CodeOf(err) != attune.CodeUnavailable || !strings.Contains(err.Error(), "backup") ||
+		errors.Unwrap(err) == nil {
 		t.Errorf("it says %v", err)
 	}
 }

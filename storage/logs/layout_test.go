@@ -11,7 +11,8 @@ func TestLayoutOfTheBucket(t *testing.T) {
 	t.Parallel()
 	east := time.FixedZone("east", 5*3600)
 	created := time.Date(2030, 1, 2, 3, 0, 0, 0, east) // the day before, in UTC
-	if got, want := logs.ExecutionPrefix("weather", "forecast", created, "id"), "executions/weather/forecast/2030/01/01/id/"; got != want {
+	want := "executions/weather/forecast/2030/01/01/id/"
+	if got := logs.ExecutionPrefix("weather", "forecast", created, "id"); got != want {
 		t.Errorf("an execution is at %s, want %s", got, want)
 	}
 	if got, want := logs.InstallationPrefix("weather", "id"), "installations/weather/id/"; got != want {

@@ -13,22 +13,22 @@ import (
 
 // Sizes of a log page.
 const (
-	DefaultPageBytes = 64 << 10
-	MaxPageBytes     = 1 << 20
+	defaultPageBytes = 64 << 10
+	maxPageBytes     = 1 << 20
 )
 
 // Page reads a piece of a stream, also while it is being written; a stream that was never written is empty. limit is
-// DefaultPageBytes when 0 and at most MaxPageBytes. An offset behind the end becomes the end. While the stream is
+// defaultPageBytes when 0 and at most maxPageBytes. An offset behind the end becomes the end. While the stream is
 // running, a character whose bytes have not all arrived is left for the next page.
 func (l *Store) Page(
 	ctx context.Context, prefix, stream string, offset, limit int64, running bool,
 ) (attune.LogPage, error) {
 	if limit <= 0 {
-		limit = DefaultPageBytes
+		limit = defaultPageBytes
 	}
 	r := pageReader{
 		store: l, prefix: prefix, stream: stream, running: running, offset: max(offset, 0),
-		limit: min(max(limit, utf8.UTFMax), MaxPageBytes), // less than a character could never move on
+		limit: min(max(limit, utf8.UTFMax), maxPageBytes), // less than a character could never move on
 	}
 	if w := l.writer(prefix, stream); w != nil {
 		if piece, total, truncated, ok := w.read(r.offset, r.limit); ok {

@@ -79,8 +79,8 @@ func (l *Store) KeepAttempt(prefix string, attempt int) error {
 	})
 }
 
-// DropAttempt removes what an earlier process left of an attempt that had not started. Call it before the attempt begins
-// once more: Recover would store the remains over its log.
+// DropAttempt removes what an earlier process left of an attempt that had not started. Call it before the attempt
+// begins once more: Recover would store the remains over its log.
 func (l *Store) DropAttempt(prefix string, attempt int) error {
 	return l.each(func(s *spool) error {
 		if s.isStreamOf(prefix, attempt) || s.isDocumentOf(prefix, attempt) {

@@ -27,7 +27,8 @@ func OpenBucket(tb testing.TB, config s3.Config, name string) Bucket {
 // Keys are the keys below a prefix, without it.
 func (b Bucket) Keys(under string) (keys []string) {
 	b.tb.Helper()
-	for object := range b.Client.ListObjectsIter(b.tb.Context(), b.Name, minio.ListObjectsOptions{Prefix: under, Recursive: true}) {
+	opts := minio.ListObjectsOptions{Prefix: under, Recursive: true}
+	for object := range b.Client.ListObjectsIter(b.tb.Context(), b.Name, opts) {
 		if object.Err != nil {
 			b.tb.Fatal(object.Err)
 		}

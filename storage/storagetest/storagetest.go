@@ -1,5 +1,3 @@
-// Package storagetest gives each test a database and buckets of its own on the real services, and removes them when the
-// test ends. A service that is missing fails the test.
 package storagetest
 
 import (

@@ -75,8 +75,8 @@ func runsInOrder(t *testing.T, s *service) {
 	}
 }
 
-// concurrentSubmissions: a submission that was answered before another was sent must start before it, and the starts never
-// overlap. Submitters send their own one after the other, so there is something to compare.
+// concurrentSubmissions: a submission that was answered before another was sent must start before it, and the starts
+// never overlap. Submitters send their own one after the other, so there is something to compare.
 func concurrentSubmissions(t *testing.T, s *service) {
 	const submitters, each = 20, 5
 	chains := make([][]attune.Execution, submitters)
@@ -140,7 +140,8 @@ func endings(t *testing.T, s *service) {
 			}
 		case "ops.raise":
 			stderr := s.page(t, e.ID, "stderr", 0, 10000).Content
-			if e.Failure == nil || e.Failure.ErrorType != "ValueError" || e.Failure.Error != "no such thing" || !strings.Contains(stderr, "ValueError: no such thing") {
+			if e.Failure == nil || e.Failure.ErrorType != "ValueError" || e.Failure.Error != "no such thing" ||
+				!strings.Contains(stderr, "ValueError: no such thing") {
 				t.Errorf("failure is %+v, stderr %q", e.Failure, stderr)
 			}
 		}
@@ -199,10 +200,12 @@ func floodIsCapped(t *testing.T, s *service) {
 	marker := fmt.Sprintf("\n[TRUNCATED: %d bytes omitted, log exceeded 10 MiB limit]\n", total-limit-tail)
 	head := s.page(t, e.ID, "stdout", 0, 4)
 	middle := s.page(t, e.ID, "stdout", limit, int64(len(marker)))
-	if head.Content != "HEAD" || middle.Content != marker || !head.Truncated || head.TotalSize != int64(limit+len(marker)+tail) {
+	if head.Content != "HEAD" || middle.Content != marker || !head.Truncated ||
+		head.TotalSize != int64(limit+len(marker)+tail) {
 		t.Errorf("head %+v, middle %q", head, middle.Content)
 	}
-	if end := s.page(t, e.ID, "stdout", head.TotalSize-5, 10); end.Content != "TAIL\n" || end.NextOffset != head.TotalSize {
+	if end := s.page(t, e.ID, "stdout", head.TotalSize-5, 10); end.Content != "TAIL\n" ||
+		end.NextOffset != head.TotalSize {
 		t.Errorf("end of the log is %+v", end)
 	}
 }
@@ -225,7 +228,8 @@ func memoryMiB(tb testing.TB, pid int, figure string) int {
 func conflictingLibraries(t *testing.T, s *service) {
 	for _, pack := range []struct{ ref, version string }{{"older", "1.0.0"}, {"newer", "2.0.0"}} {
 		s.install(t, files{
-			"pack.yaml":          fmt.Sprintf("ref: %s\nversion: 1.0.0\ndependencies: {python: {packages: [\"shared==%s\"]}}\n", pack.ref, pack.version),
+			"pack.yaml": fmt.Sprintf("ref: %s\nversion: 1.0.0\ndependencies: {python: {packages: [\"shared==%s\"]}}\n",
+				pack.ref, pack.version),
 			"actions/which.yaml": "ref: which\nentry_point: which.py\n",
 			"actions/which.py":   "import shared\ndef run(parameters, secrets):\n    return {'version': shared.version}\n",
 			"wheels/shared-" + pack.version + "-py3-none-any.whl": wheel(t, "shared", pack.version),
@@ -242,13 +246,15 @@ func conflictingLibraries(t *testing.T, s *service) {
 func failedInstall(t *testing.T, s *service) {
 	pack := func(version, requirement string) files {
 		return files{
-			"pack.yaml":       fmt.Sprintf("ref: steady\nversion: %s\ndependencies: {nodejs: {packages: [%q]}}\n", version, requirement),
+			"pack.yaml": fmt.Sprintf("ref: steady\nversion: %s\ndependencies: {nodejs: {packages: [%q]}}\n", version,
+				requirement),
 			"actions/go.yaml": "ref: go\nentry_point: go.sh\n",
 			"actions/go.sh":   "echo '{\"version\": \"" + version + "\"}' > \"$ATTUNE_RESULT\"\n",
 		}
 	}
 	s.install(t, pack("1.0.0", "is-number@7.0.0"))
-	if out, status := s.cli(t, "", "pack", "install", writePack(t, pack("2.0.0", "is-number@999.0.0")), "--wait"); status != 1 {
+	if out, status := s.cli(t, "", "pack", "install", writePack(t, pack("2.0.0", "is-number@999.0.0")),
+		"--wait"); status != 1 {
 		t.Fatalf("installation with a dependency that does not exist ended with %d: %s", status, out)
 	}
 	var installation attune.Installation
@@ -278,7 +284,8 @@ func badInput(t *testing.T, s *service) {
 			t.Errorf("submit %s: %d, want %d", action, got, want)
 		}
 	}
-	if out, status := s.cli(t, "", "pack", "install", writePack(t, files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolor: red\n"})); status == 0 {
+	if out, status := s.cli(t, "", "pack", "install",
+		writePack(t, files{"pack.yaml": "ref: bad\nversion: 1.0.0\ncolor: red\n"})); status == 0 {
 		t.Errorf("a pack with an unknown field was accepted: %s", out)
 	}
 }

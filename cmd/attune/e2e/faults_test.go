@@ -20,8 +20,8 @@ func countPack() files {
 	}
 }
 
-// TestRunsOutliveTheDaemons kills each private daemon while an execution runs and another waits. Both go on to their ends
-// as if nothing had happened.
+// TestRunsOutliveTheDaemons kills each private daemon while an execution runs and another waits. Both go on to their
+// ends as if nothing had happened.
 func TestRunsOutliveTheDaemons(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -53,7 +53,8 @@ func TestRunsOutliveTheDaemons(t *testing.T) {
 	s.losesItsShim(t, dir)
 }
 
-// losesItsShim: how an execution ends whose shim is killed cannot be known, and its slot is free once nothing of it runs.
+// losesItsShim: how an execution ends whose shim is killed cannot be known, and its slot is free once nothing of it
+// runs.
 func (s *service) losesItsShim(t *testing.T, dir string) {
 	t.Helper()
 	runs, waits := s.submit(t, "steady.count", nil), s.submit(t, "steady.count", nil)
@@ -68,8 +69,10 @@ func (s *service) losesItsShim(t *testing.T, dir string) {
 	if log := s.page(t, runs.ID, "stdout", 0, 1<<10).Content; !strings.HasPrefix(log, "1\n") {
 		t.Errorf("its log is %q", log)
 	}
-	if next := s.await(t, waits.ID, over); next.Status != attune.StatusCompleted || next.ScheduledAt.Before(*lost.FinishedAt) {
-		t.Errorf("the next one is %s, given its slot at %v; that was free at %v", next.Status, next.ScheduledAt, lost.FinishedAt)
+	if next := s.await(t, waits.ID, over); next.Status != attune.StatusCompleted ||
+		next.ScheduledAt.Before(*lost.FinishedAt) {
+		t.Errorf("the next one is %s, given its slot at %v; that was free at %v", next.Status, next.ScheduledAt,
+			lost.FinishedAt)
 	}
 }
 
@@ -82,7 +85,8 @@ func shimOf(t *testing.T, dir string) int {
 	}
 	for _, path := range paths {
 		line, _ := os.ReadFile(path) // it may have ended
-		if strings.Contains(string(line), "\x00serve\x00") && strings.Contains(string(line), "\x00"+filepath.Join(dir, "sandboxes")+"/") {
+		if strings.Contains(string(line), "\x00serve\x00") &&
+			strings.Contains(string(line), "\x00"+filepath.Join(dir, "sandboxes")+"/") {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			if err != nil {
 				t.Fatal(err)

@@ -34,11 +34,12 @@ except OSError: sys.exit(4)
 		"actions/sh-fine.yaml":  "ref: sh-fine\nentry_point: fine.sh" + small,
 		"actions/fine.sh":       "head -c 8M /dev/zero >/tmp/x; true\n",
 		"actions/py-pids.yaml":  "ref: py-pids\nentry_point: pids.py" + small,
-		"actions/pids.py":       "import subprocess\ndef run(parameters, secrets):\n  return len([subprocess.Popen(['sleep', '60']) for _ in range(100)])\n",
-		"actions/py-oom.yaml":   "ref: py-oom\nentry_point: oom.py" + small,
-		"actions/oom.py":        "def run(parameters, secrets): return len(bytearray(1 << 30))\n",
-		"actions/py-own.yaml":   "ref: py-own\nentry_point: own.py" + small,
-		"actions/own.py":        "def run(parameters, secrets): raise OSError(13, 'not allowed')\n",
+		"actions/pids.py": "import subprocess\ndef run(parameters, secrets):\n" +
+			"  return len([subprocess.Popen(['sleep', '60']) for _ in range(100)])\n",
+		"actions/py-oom.yaml": "ref: py-oom\nentry_point: oom.py" + small,
+		"actions/oom.py":      "def run(parameters, secrets): return len(bytearray(1 << 30))\n",
+		"actions/py-own.yaml": "ref: py-own\nentry_point: own.py" + small,
+		"actions/own.py":      "def run(parameters, secrets): raise OSError(13, 'not allowed')\n",
 	}
 }
 
@@ -64,10 +65,12 @@ func limitsAreReasons(t *testing.T, s *service) {
 			if e.Failure != nil {
 				errorType = e.Failure.ErrorType
 			}
-			if e.Reason != want.reason || errorType != want.errorType || (e.Status == attune.StatusCompleted) != (want.reason == "") {
+			if e.Reason != want.reason || errorType != want.errorType ||
+				(e.Status == attune.StatusCompleted) != (want.reason == "") {
 				t.Errorf("ended as %s for %q with %q, want %q with %q", e.Status, e.Reason, errorType, want.reason, want.errorType)
 			}
-			if e.Usage == nil || e.Usage.CPUSeconds <= 0 || e.Usage.PeakMemoryBytes <= 0 || e.Usage.PeakMemoryBytes > 80<<20 || e.Usage.Isolation == "" {
+			if e.Usage == nil || e.Usage.CPUSeconds <= 0 || e.Usage.PeakMemoryBytes <= 0 || e.Usage.PeakMemoryBytes > 80<<20 ||
+				e.Usage.Isolation == "" {
 				t.Errorf("it took %+v", e.Usage)
 			}
 		})

@@ -22,7 +22,8 @@ func outputPack() files {
 		"actions/leave.py": "import os\ndef run(parameters, secrets):\n  os.mkdir(os.environ['ATTUNE_OUTPUT'] + '/deep')\n" +
 			"  open(os.environ['ATTUNE_OUTPUT'] + '/deep/a b.txt', 'w').write('hello')\n  raise SystemExit(3)\n",
 		"actions/js.yaml": "ref: js\nentry_point: leave.js\n",
-		"actions/leave.js": "const fs = require('fs'); exports.run = () => { fs.mkdirSync(process.env.ATTUNE_OUTPUT + '/deep')\n" +
+		"actions/leave.js": "const fs = require('fs'); exports.run = () => { fs.mkdirSync(process.env.ATTUNE_OUTPUT + " +
+			"'/deep')\n" +
 			"fs.writeFileSync(process.env.ATTUNE_OUTPUT + '/deep/a b.txt', 'hello'); process.exit(3) }\n",
 		"actions/sh.yaml":  "ref: sh\nentry_point: leave.sh\n",
 		"actions/leave.sh": "mkdir $ATTUNE_OUTPUT/deep; printf hello >\"$ATTUNE_OUTPUT/deep/a b.txt\"; exit 3\n",
@@ -56,7 +57,8 @@ func outputsAreKept(t *testing.T, s *service) {
 			})
 		})
 	}
-	if e := s.await(t, s.submit(t, "left.big", nil).ID, over); e.Status != attune.StatusCompleted || len(e.Outputs) != 1 || e.Outputs[0].Size != 40<<20 {
+	if e := s.await(t, s.submit(t, "left.big", nil).ID, over); e.Status != attune.StatusCompleted || len(e.Outputs) != 1 ||
+		e.Outputs[0].Size != 40<<20 {
 		t.Errorf("the big one is %s (%s) with %+v", e.Status, e.Reason, e.Outputs)
 	}
 }
@@ -70,6 +72,7 @@ func (s *service) logBucket(t *testing.T) (string, *minio.Client) {
 		settings[name] = value
 	}
 	return settings["ATTUNE_S3_LOG_BUCKET"], storagetest.S3Client(t, s3.Config{
-		Endpoint: settings["ATTUNE_S3_ENDPOINT"], AccessKey: settings["AWS_ACCESS_KEY_ID"], SecretKey: settings["AWS_SECRET_ACCESS_KEY"],
+		Endpoint: settings["ATTUNE_S3_ENDPOINT"], AccessKey: settings["AWS_ACCESS_KEY_ID"],
+		SecretKey: settings["AWS_SECRET_ACCESS_KEY"],
 	})
 }

@@ -291,7 +291,8 @@ func running(e attune.Execution) bool { return e.Status == attune.StatusRunning 
 func (s *service) page(tb testing.TB, id, stream string, offset, limit int64) attune.LogPage {
 	tb.Helper()
 	var page attune.LogPage
-	s.call(tb, http.MethodGet, fmt.Sprintf("/executions/%s/logs/%s?offset=%d&limit=%d", id, stream, offset, limit), nil, &page)
+	s.call(tb, http.MethodGet, fmt.Sprintf("/executions/%s/logs/%s?offset=%d&limit=%d", id, stream, offset, limit), nil,
+		&page)
 	return page
 }
 

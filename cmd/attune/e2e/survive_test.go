@@ -26,7 +26,8 @@ func numbersPack() files {
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
 		"actions/brief.yaml": "ref: brief\nentry_point: numbers.sh\ntimeout: 4\n" +
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
-		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02; done\n" +
+		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02; " +
+			"done\n" +
 			"sleep ${PARAM_late:-0}\nseq $((i * 1000)) $((i * 1000 + 9999))\necho $i >$ATTUNE_RESULT\n",
 	}
 }
@@ -62,7 +63,8 @@ func startMortal(t *testing.T) *mortal {
 	}
 	m.env = append(environment(t), "ATTUNE_KEY_FILE="+key)
 	m.databaseAt = strings.TrimPrefix(m.env[0], "ATTUNE_DATABASE_URL=")
-	m.service = launch(t, m.binary, m.env, "server", "--data-dir", filepath.Join(m.dir, "server"), "--listen", "127.0.0.1:0")
+	m.service = launch(t, m.binary, m.env, "server", "--data-dir", filepath.Join(m.dir, "server"), "--listen",
+		"127.0.0.1:0")
 	m.connect(t, filepath.Join(m.dir, "server"))
 	m.revive()
 	m.install(t, numbersPack())
@@ -107,7 +109,8 @@ func (m *mortal) wantLog(t *testing.T, id string, blocks int) {
 		for at < min(len(got), len(want)) && got[at] == want[at] {
 			at++
 		}
-		t.Errorf("the log has %d bytes, want %d; they differ from byte %d: %.60q", len(got), len(want), at, got[min(at, len(got)):])
+		t.Errorf("the log has %d bytes, want %d; they differ from byte %d: %.60q", len(got), len(want), at,
+			got[min(at, len(got)):])
 	}
 }
 

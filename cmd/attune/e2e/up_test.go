@@ -48,7 +48,8 @@ func TestUpSurvivesItsOwnDeath(t *testing.T) {
 	first.install(t, steadyPack())
 	runs, waits := first.submit(t, "steady.hold", nil), first.submit(t, "steady.hold", nil)
 	// Not just running, which it is said to be while its sandbox is still being made.
-	begun := first.await(t, runs.ID, func(attune.Execution) bool { return first.page(t, runs.ID, "stdout", 0, 1).Content != "" })
+	begun := first.await(t, runs.ID,
+		func(attune.Execution) bool { return first.page(t, runs.ID, "stdout", 0, 1).Content != "" })
 	first.kill(t)
 	scrap := filepath.Join(dir, "staging", "archive-half")
 	if err := os.WriteFile(scrap, nil, 0o600); err != nil {
@@ -108,7 +109,8 @@ func daemons(tb testing.TB, dir string) []daemonProcess {
 		}
 		name := filepath.Base(strings.Split(string(line), "\x00")[0])
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && strings.Contains(string(line), dir) && slices.Contains([]string{"containerd", "minio", "postgres"}, name) {
+		if err == nil && strings.Contains(string(line), dir) &&
+			slices.Contains([]string{"containerd", "minio", "postgres"}, name) {
 			found = append(found, daemonProcess{name, pid})
 		}
 	}

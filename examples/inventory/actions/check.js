@@ -1,4 +1,4 @@
-// Finds the services of an inventory that run a version they should not, and prepares the webhook call that tells.
+// Finds the services of an inventory whose version is outside their range, and prepares a webhook call about them.
 
 import { createHmac } from 'node:crypto';
 
@@ -26,8 +26,8 @@ function fits({ name, version, wanted }, options) {
   return semver.satisfies(version, wanted, options);
 }
 
-// signed makes the headers by which the receiver can tell that the body is ours and unchanged. The secret goes into the
-// digest and nowhere else.
+// signed makes the headers by which the receiver checks who sent the body, and that it is unchanged. The secret goes
+// into the digest and nowhere else.
 function signed(body, secret) {
   const digest = createHmac('sha256', secret).update(body).digest('hex');
   return { 'Content-Type': 'application/json', 'X-Signature-256': `sha256=${digest}` };

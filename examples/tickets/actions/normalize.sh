@@ -1,7 +1,7 @@
-# Brings a ticket into the form that the tracker takes, and seals it with a key that only we and the tracker have.
+# Brings a ticket into the form that the tracker accepts, and seals it with a key that we share with the tracker.
 #
-# The runner has set PARAM_ticket (compact JSON) and SECRET_seal_key as shell variables. Neither is exported: commands
-# started from here do not see them, unless they are given to them.
+# The runner has set PARAM_ticket (compact JSON) and SECRET_seal_key as shell variables. Neither is exported, so commands
+# that start from here do not see them.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -10,7 +10,7 @@ main() {
   ticket=$(normalize <<<"$PARAM_ticket")
   echo "ticket: $(jq -r '"\(.title) [\(.priority)] \(.tags | join(", "))"' <<<"$ticket")"
   seal=$(printf %s "$ticket" | hmac_sha256 SECRET_seal_key)
-  # What stands in $ATTUNE_RESULT when the action ends is its result.
+  # What $ATTUNE_RESULT holds when the action ends is its result.
   jq --arg seal "hmac-sha256:$seal" '{ticket: ., seal: $seal}' <<<"$ticket" >"$ATTUNE_RESULT"
 }
 
@@ -23,8 +23,8 @@ normalize() {
     | .tags = (.tags // [] | map(ascii_downcase) | unique)'
 }
 
-# Prints the HMAC-SHA256 of stdin under the key in the named variable. `openssl dgst -hmac "$key"` would be shorter, and
-# would show the key to everybody who lists processes; here it passes through built-in commands and pipes alone.
+# Prints the HMAC-SHA256 of stdin under the key in the named variable. `openssl dgst -hmac "$key"` is shorter, but shows
+# the key to all users who list processes. Here it passes through builtins and pipes only.
 hmac_sha256() {
   local -a key
   local inner='' outer='' i

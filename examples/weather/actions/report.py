@@ -1,4 +1,4 @@
-"""Summarizes what a weather station observed, and signs the summary so that its readers can tell that it is ours."""
+"""Summarizes the observations of a weather station, and signs the summary."""
 
 import hashlib
 import hmac
@@ -30,7 +30,7 @@ def run(parameters, secrets):
 
 def read(text):
     """Returns the name of the station and its (time, degrees Celsius) pairs."""
-    # force_list: a station with a single observation has a list, too.
+    # force_list makes a list of a single observation, too.
     document = xmltodict.parse(text, force_list=("observation",))
     station = document["station"]
     observations = [(o["@at"], float(o["@celsius"])) for o in station["observation"]]
@@ -49,6 +49,6 @@ def convert(celsius, unit):
 def sign(report, key):
     """Signs the report's canonical form: sorted members, no spaces, UTF-8."""
     canonical = json.dumps(report, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # The key is an argument of a function, and of nothing else: no environment, no child process, no file.
+    # The key is only an argument of a function: it is in no environment, child process or file.
     digest = hmac.new(key.encode(), canonical.encode(), hashlib.sha256).hexdigest()
     return f"hmac-sha256:{digest}"

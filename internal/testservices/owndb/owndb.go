@@ -1,4 +1,4 @@
-// Package owndb gives a test a PostgreSQL of its own, which it may stop, start again and crash.
+// Package owndb gives a test a PostgreSQL server that it may stop, start again and crash.
 package owndb
 
 import (
@@ -33,12 +33,14 @@ type Server struct {
 // New starts a server with more settings, each as name=value; it goes away with the test.
 func New(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	// Not the test's own folder, which only its owner may enter.
+	// Only the owner may enter the test's own folder.
 	dir, err := os.MkdirTemp("", "owndb")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, UnsafePostgres: true, PostgresSettings: settings}}
+	// The kernel still gets every commit, so only a crash of the whole host would lose any.
+	settings = append(settings, "fsync=off", "full_page_writes=off")
+	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, PostgresSettings: settings}}
 	tb.Cleanup(func() {
 		s.Stop()
 		if err := os.RemoveAll(dir); err != nil {
@@ -62,7 +64,7 @@ func (s *Server) Start() {
 	s.set = set
 }
 
-// Stop ends it in good order: what was committed is on the disk.
+// Stop stops the server in an orderly way: every commit is on the disk.
 func (s *Server) Stop() {
 	s.tb.Helper()
 	if s.set == nil {
@@ -76,7 +78,7 @@ func (s *Server) Stop() {
 	s.set = nil
 }
 
-// Crash kills it, and with it every commit that did not wait for the disk and has not got there by itself. It returns when
+// Crash kills the server. Commits that did not wait for the disk are lost if they are not there yet. It returns when
 // the server has recovered.
 func (s *Server) Crash() {
 	s.tb.Helper()
@@ -97,7 +99,7 @@ func (s *Server) Crash() {
 	}
 }
 
-// serves tells whether another process than the one before answers.
+// serves reports whether another process than the one before answers.
 func (s *Server) serves(ctx context.Context, before int) bool {
 	if s.postmaster() == before {
 		return false
@@ -106,7 +108,7 @@ func (s *Server) serves(ctx context.Context, before int) bool {
 	return err == nil && errors.Join(conn.Ping(ctx), conn.Close(ctx)) == nil
 }
 
-// postmaster is the id of the process that all others of the server are children of; 0 while there is none.
+// postmaster returns the pid of the server's main process; 0 while it does not run.
 func (s *Server) postmaster() int {
 	text, _ := os.ReadFile(filepath.Join(s.config.Dir, "postgres", "data", "postmaster.pid"))
 	line, _, _ := strings.Cut(string(text), "\n")
@@ -114,7 +116,7 @@ func (s *Server) postmaster() int {
 	return pid
 }
 
-// bounded outlives the test's own context, which has ended when it cleans up.
+// bounded returns a context that outlives the test's own, which has ended before the cleanup.
 func (s *Server) bounded() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(s.tb.Context()), timeout)
 }

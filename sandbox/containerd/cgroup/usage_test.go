@@ -36,8 +36,8 @@ func TestUsageOfBothVersions(t *testing.T) {
 		"cpuacct/a/y/cpuacct.usage": "99999999999\n",
 	}
 	version2 := map[string]string{
-		"a/x/cpu.stat": "usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\nnice_usec 0\ncore_sched.force_idle_usec 0\n" +
-			"nr_periods 12\nnr_throttled 3\nthrottled_usec 250000\nnr_bursts 0\nburst_usec 0\n",
+		"a/x/cpu.stat": "usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\nnice_usec 0\n" +
+			"core_sched.force_idle_usec 0\nnr_periods 12\nnr_throttled 3\nthrottled_usec 250000\nnr_bursts 0\nburst_usec 0\n",
 		"a/x/memory.peak": "33554432\n",
 		"a/x/pids.events": "max 4\n",
 		"a/cpu.stat":      "usage_usec 99999999999\n",
@@ -48,8 +48,12 @@ func TestUsageOfBothVersions(t *testing.T) {
 		want  attune.Usage
 		pids  int64
 	}{
-		"version 1": {false, version1, attune.Usage{CPUSeconds: 1.23456789, PeakMemoryBytes: 32 << 20, ThrottledSeconds: 0.25}, 4},
-		"version 2": {true, version2, attune.Usage{CPUSeconds: 1.234567, PeakMemoryBytes: 32 << 20, ThrottledSeconds: 0.25}, 4},
+		"version 1": {false, version1, attune.Usage{
+			CPUSeconds: 1.23456789, PeakMemoryBytes: 32 << 20, ThrottledSeconds: 0.25,
+		}, 4},
+		"version 2": {true, version2, attune.Usage{
+			CPUSeconds: 1.234567, PeakMemoryBytes: 32 << 20, ThrottledSeconds: 0.25,
+		}, 4},
 		"version 2 before 5.19, without a cpu limit": {true, map[string]string{
 			"a/x/cpu.stat": "usage_usec 5000000\nuser_usec 4000000\nsystem_usec 1000000\n", "a/x/pids.events": "max 0\n",
 		}, attune.Usage{CPUSeconds: 5}, 0},
@@ -72,7 +76,9 @@ func TestUsageOfBothVersions(t *testing.T) {
 
 func TestUsageThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"not a number": "usage_usec many\n", "too large": "usage_usec 99999999999999999999\n"} {
+	for name, text := range map[string]string{
+		"not a number": "usage_usec many\n", "too large": "usage_usec 99999999999999999999\n",
+	} {
 		groups := Hierarchy{V2: true, mount: groupFiles(t, map[string]string{"a/x/cpu.stat": text})}
 		if got, err := groups.Usage("/a/x"); err == nil {
 			t.Errorf("%s: got %+v", name, got)

@@ -20,7 +20,7 @@ const (
 	privateAddress = "10.77.113.2"
 )
 
-// outside makes the world: whoever connects to one of its ports is told his own address.
+// outside makes the world. A connection to one of its ports is answered with the address of the other side.
 func outside(t *testing.T) {
 	t.Helper()
 	world, err := netns.NewNetNS(t.TempDir())
@@ -38,7 +38,8 @@ func outside(t *testing.T) {
 		run("address", "add", "203.0.113.1/24", "dev", "attune-test"), run("link", "set", "attune-test", "up"),
 		world.Do(func(ns.NetNS) error {
 			return errors.Join(
-				run("address", "add", publicAddress+"/24", "dev", "world"), run("address", "add", privateAddress+"/32", "dev", "world"),
+				run("address", "add", publicAddress+"/24", "dev", "world"),
+				run("address", "add", privateAddress+"/32", "dev", "world"),
 				run("link", "set", "world", "up"), run("link", "set", "lo", "up"),
 			)
 		}),
@@ -53,7 +54,7 @@ func outside(t *testing.T) {
 	}
 }
 
-// answer tells everybody who connects his own address, until the test ends.
+// answer answers every connection with the address of the other side, until the test ends.
 func answer(t *testing.T, address string) error {
 	t.Helper()
 	listener, err := net.Listen("tcp4", address)
@@ -77,9 +78,9 @@ func answer(t *testing.T, address string) error {
 	return nil
 }
 
-// seenFrom dials an address in a namespace; it returns who the other side saw, and nothing when it could not be
+// seenFrom dials an address in a namespace. It returns the address that the other side saw, empty when it could not be
 // reached.
-func seenFrom(t *testing.T, namespace, address string) (who string) {
+func seenFrom(t *testing.T, namespace, address string) (seen string) {
 	t.Helper()
 	err := netns.LoadNetNS(namespace).Do(func(ns.NetNS) error {
 		conn, err := net.DialTimeout("tcp4", address, 700*time.Millisecond)
@@ -87,13 +88,13 @@ func seenFrom(t *testing.T, namespace, address string) (who string) {
 			return nil //nolint:nilerr // That is what is asked.
 		}
 		defer func() { _ = conn.Close() }()
-		_, err = fmt.Fscanln(conn, &who)
+		_, err = fmt.Fscanln(conn, &seen)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return who
+	return seen
 }
 
 func attached(t *testing.T, n *Network, ids ...string) (paths []string) {
@@ -126,13 +127,13 @@ func TestEgressLeadsOutAndNowhereElse(t *testing.T) {
 	}
 	inside := attached(t, closed, "a", "b")
 	allowed := attached(t, open, "c")[0]
-	if who := seenFrom(t, inside[0], publicAddress+":80"); who != "203.0.113.1" {
-		t.Errorf("the public address saw %q, want the host", who)
+	if seen := seenFrom(t, inside[0], publicAddress+":80"); seen != "203.0.113.1" {
+		t.Errorf("the public address saw %q, want the host", seen)
 	}
-	if who := seenFrom(t, inside[0], privateAddress+":80"); who != "" {
+	if seen := seenFrom(t, inside[0], privateAddress+":80"); seen != "" {
 		t.Error("a private address was reached")
 	}
-	if who := seenFrom(t, allowed, privateAddress+":80"); who == "" {
+	if seen := seenFrom(t, allowed, privateAddress+":80"); seen == "" {
 		t.Error("a private address that is allowed was not reached")
 	}
 	neighbor := addressOf(t, closed, "b") + ":80"

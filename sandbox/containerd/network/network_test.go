@@ -48,12 +48,14 @@ func TestRulesNameWhatIsClosed(t *testing.T) {
 	t.Parallel()
 	n := &Network{
 		bridge: "attune-test", table: "attune_test", subnet: netip.MustParsePrefix("10.200.0.0/22"),
-		resolvers: []netip.Addr{netip.MustParseAddr("10.1.2.3")}, allowed: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")},
+		resolvers: []netip.Addr{netip.MustParseAddr("10.1.2.3")},
+		allowed:   []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")},
 	}
 	rules := n.rules()
 	order := []string{
-		"chain forward", "ct state != { established, related } drop", "meta nfproto ipv6 drop", "ip daddr 10.1.2.3 udp dport 53 accept",
-		"ip daddr 10.9.0.0/16 accept", "169.254.0.0/16", "chain input", "ip daddr 10.9.0.0/16 accept", "drop\n}", "masquerade",
+		"chain forward", "ct state != { established, related } drop", "meta nfproto ipv6 drop",
+		"ip daddr 10.1.2.3 udp dport 53 accept", "ip daddr 10.9.0.0/16 accept", "169.254.0.0/16",
+		"chain input", "ip daddr 10.9.0.0/16 accept", "drop\n}", "masquerade",
 	}
 	rest := rules
 	for _, want := range order {
@@ -63,7 +65,9 @@ func TestRulesNameWhatIsClosed(t *testing.T) {
 		}
 		rest = after
 	}
-	for _, closed := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "168.63.129.16", "192.0.0.0/24"} {
+	for _, closed := range []string{
+		"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "168.63.129.16", "192.0.0.0/24",
+	} {
 		if !strings.Contains(rules, closed) {
 			t.Errorf("%s is open", closed)
 		}
@@ -153,7 +157,8 @@ func TestDetachAfterARestartOfTheHost(t *testing.T) {
 	}
 }
 
-// TestNamespacesAreMadeAhead: who lets one go makes the next, which is as good, and given to one only.
+// TestNamespacesAreMadeAhead: Detach makes the next namespace, which is as good as a new one, and given to one sandbox
+// only.
 func TestNamespacesAreMadeAhead(t *testing.T) {
 	t.Parallel()
 	n := testNetwork(t)

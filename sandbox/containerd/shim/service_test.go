@@ -56,7 +56,8 @@ func TestServiceKnowsOnlyWhatWasMade(t *testing.T) {
 	if err := s.add(newContainer(t.TempDir(), s.roots, &task.CreateTaskRequest{ID: "begun"})); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.add(newContainer(t.TempDir(), s.roots, &task.CreateTaskRequest{ID: "begun"})); !errdefs.IsAlreadyExists(err) {
+	again := newContainer(t.TempDir(), s.roots, &task.CreateTaskRequest{ID: "begun"})
+	if err := s.add(again); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("a second of the same name: %v", err)
 	}
 	for _, id := range []string{"begun", "never"} {

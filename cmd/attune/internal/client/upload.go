@@ -19,7 +19,8 @@ func (c *Client) Upload(ctx context.Context, path, filename string, write func(i
 		_ = writer.CloseWithError(err) // Never fails.
 		written <- err
 	}()
-	answer, err := c.send(ctx, http.MethodPost, path, nil, reader, http.Header{"Content-Type": {form.FormDataContentType()}})
+	header := http.Header{"Content-Type": {form.FormDataContentType()}}
+	answer, err := c.send(ctx, http.MethodPost, path, nil, reader, header)
 	// The service may answer before it has read everything; this ends the writer in that case.
 	_ = reader.CloseWithError(io.ErrClosedPipe)
 	if writeErr := <-written; writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) {

@@ -20,22 +20,32 @@ type call struct {
 var calls = []call{
 	{"io_uring_setup", unix.SYS_IO_URING_SETUP, [3]uintptr{1}}, {"io_uring_enter", unix.SYS_IO_URING_ENTER, [3]uintptr{}},
 	{"io_uring_register", unix.SYS_IO_URING_REGISTER, [3]uintptr{}},
-	{"keyctl", unix.SYS_KEYCTL, [3]uintptr{}}, {"add_key", unix.SYS_ADD_KEY, [3]uintptr{}}, {"request_key", unix.SYS_REQUEST_KEY, [3]uintptr{}},
+	{"keyctl", unix.SYS_KEYCTL, [3]uintptr{}},
+	{"add_key", unix.SYS_ADD_KEY, [3]uintptr{}},
+	{"request_key", unix.SYS_REQUEST_KEY, [3]uintptr{}},
 	{"bpf", unix.SYS_BPF, [3]uintptr{}}, {"userfaultfd", unix.SYS_USERFAULTFD, [3]uintptr{}},
-	{"perf_event_open", unix.SYS_PERF_EVENT_OPEN, [3]uintptr{}}, {"ptrace", unix.SYS_PTRACE, [3]uintptr{unix.PTRACE_TRACEME}},
-	{"unshare user", unix.SYS_UNSHARE, [3]uintptr{unix.CLONE_NEWUSER}}, {"unshare time", unix.SYS_UNSHARE, [3]uintptr{unix.CLONE_NEWTIME}},
+	{"perf_event_open", unix.SYS_PERF_EVENT_OPEN, [3]uintptr{}},
+	{"ptrace", unix.SYS_PTRACE, [3]uintptr{unix.PTRACE_TRACEME}},
+	{"unshare user", unix.SYS_UNSHARE, [3]uintptr{unix.CLONE_NEWUSER}},
+	{"unshare time", unix.SYS_UNSHARE, [3]uintptr{unix.CLONE_NEWTIME}},
 	{"setns", unix.SYS_SETNS, [3]uintptr{}}, {"clone3", unix.SYS_CLONE3, [3]uintptr{}},
 	{"chroot", unix.SYS_CHROOT, [3]uintptr{}}, {"pivot_root", unix.SYS_PIVOT_ROOT, [3]uintptr{}},
 	{"mount", unix.SYS_MOUNT, [3]uintptr{}}, {"umount2", unix.SYS_UMOUNT2, [3]uintptr{}},
 	{"mount_setattr", unix.SYS_MOUNT_SETATTR, [3]uintptr{}}, {"move_mount", unix.SYS_MOVE_MOUNT, [3]uintptr{}},
 	{"open_tree", unix.SYS_OPEN_TREE, [3]uintptr{}}, {"fsopen", unix.SYS_FSOPEN, [3]uintptr{}},
-	{"fsconfig", unix.SYS_FSCONFIG, [3]uintptr{}}, {"fsmount", unix.SYS_FSMOUNT, [3]uintptr{}}, {"fspick", unix.SYS_FSPICK, [3]uintptr{}},
+	{"fsconfig", unix.SYS_FSCONFIG, [3]uintptr{}},
+	{"fsmount", unix.SYS_FSMOUNT, [3]uintptr{}},
+	{"fspick", unix.SYS_FSPICK, [3]uintptr{}},
 	{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT, [3]uintptr{}},
 	{"kexec_load", unix.SYS_KEXEC_LOAD, [3]uintptr{}}, {"kexec_file_load", unix.SYS_KEXEC_FILE_LOAD, [3]uintptr{}},
 	{"init_module", unix.SYS_INIT_MODULE, [3]uintptr{}}, {"finit_module", unix.SYS_FINIT_MODULE, [3]uintptr{}},
 	{"delete_module", unix.SYS_DELETE_MODULE, [3]uintptr{}},
-	{"reboot", unix.SYS_REBOOT, [3]uintptr{}}, {"swapon", unix.SYS_SWAPON, [3]uintptr{}}, {"swapoff", unix.SYS_SWAPOFF, [3]uintptr{}},
-	{"acct", unix.SYS_ACCT, [3]uintptr{}}, {"quotactl", unix.SYS_QUOTACTL, [3]uintptr{}}, {"vhangup", unix.SYS_VHANGUP, [3]uintptr{}},
+	{"reboot", unix.SYS_REBOOT, [3]uintptr{}},
+	{"swapon", unix.SYS_SWAPON, [3]uintptr{}},
+	{"swapoff", unix.SYS_SWAPOFF, [3]uintptr{}},
+	{"acct", unix.SYS_ACCT, [3]uintptr{}},
+	{"quotactl", unix.SYS_QUOTACTL, [3]uintptr{}},
+	{"vhangup", unix.SYS_VHANGUP, [3]uintptr{}},
 	{"settimeofday", unix.SYS_SETTIMEOFDAY, [3]uintptr{}}, {"clock_settime", unix.SYS_CLOCK_SETTIME, [3]uintptr{}},
 	{"syslog", unix.SYS_SYSLOG, [3]uintptr{}}, {"fanotify_init", unix.SYS_FANOTIFY_INIT, [3]uintptr{}},
 	{"sethostname", unix.SYS_SETHOSTNAME, [3]uintptr{}}, {"setdomainname", unix.SYS_SETDOMAINNAME, [3]uintptr{}},
@@ -50,7 +60,8 @@ var newNamespaces = map[string]uintptr{
 // tryCalls prints every call that was let through.
 func tryCalls() int {
 	for _, c := range calls {
-		if _, _, errno := unix.RawSyscall(c.number, c.args[0], c.args[1], c.args[2]); errno != unix.EPERM && errno != unix.ENOSYS {
+		_, _, errno := unix.RawSyscall(c.number, c.args[0], c.args[1], c.args[2])
+		if errno != unix.EPERM && errno != unix.ENOSYS {
 			fmt.Println("allowed", c.name, errno)
 		}
 	}
@@ -73,8 +84,10 @@ func tryCalls() int {
 // tryPaths prints what of the kernel's and the host's could be read or written.
 func tryPaths() int {
 	for _, path := range []string{
-		"/proc/kcore", "/proc/keys", "/proc/kallsyms", "/proc/modules", "/proc/timer_list", "/proc/interrupts", "/proc/1/root/etc/shadow",
-		"/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/sys/kernel", "/sys/fs/cgroup/cgroup.procs",
+		"/proc/kcore", "/proc/keys", "/proc/kallsyms",
+		"/proc/modules", "/proc/timer_list", "/proc/interrupts", "/proc/1/root/etc/shadow",
+		"/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda",
+		"/dev/kvm", "/dev/fuse", "/dev/net/tun", "/sys/kernel", "/sys/fs/cgroup/cgroup.procs",
 		"/run/containerd/containerd.sock", "/var/run/docker.sock",
 	} {
 		if content, err := os.ReadFile(path); err == nil && len(content) > 0 {
@@ -82,7 +95,8 @@ func tryPaths() int {
 		}
 	}
 	for _, path := range []string{
-		"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger", "/proc/kcore",
+		"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname",
+		"/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger", "/proc/kcore",
 		"/proc/irq/default_smp_affinity", "/proc/self/uid_map", "/proc/self/oom_score_adj", "/etc/resolv.conf", "/probe",
 	} {
 		if os.WriteFile(path, []byte("-900"), 0) == nil {

@@ -36,7 +36,7 @@ var inside = map[string]func(args []string) int{
 		fmt.Println("cwd", wd, "uid", os.Getuid(), "gid", os.Getgid())
 		return 0
 	},
-	// write tells which of the places can be written.
+	// write prints which of the places can be written.
 	"write": func(args []string) int {
 		for _, path := range args[1:] {
 			fmt.Println(path, os.WriteFile(path+"/probe", []byte("x"), 0o600) == nil)
@@ -52,7 +52,7 @@ var inside = map[string]func(args []string) int{
 			}
 		}
 	},
-	// fork starts children until it is refused, and tells how many there were.
+	// fork starts children until it is refused, and prints how many there were.
 	"fork": func([]string) int {
 		for n := 0; n < 1000; n++ {
 			if err := exec.Command("/probe", "exec-wait").Start(); err != nil {
@@ -103,7 +103,7 @@ var inside = map[string]func(args []string) int{
 		}
 		return 0
 	},
-	// dial tells for each address whether it can be reached.
+	// dial prints for each address whether it can be reached.
 	"dial": func(args []string) int {
 		for _, address := range args[1:] {
 			conn, err := net.DialTimeout("tcp", address, time.Second)

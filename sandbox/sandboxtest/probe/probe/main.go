@@ -28,7 +28,8 @@ func main() {
 	defer stop()
 	os.Exit(probe.Run(terminated, probe.Process{
 		Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Result: file(os.Getenv("ATTUNE_RESULT")), Failure: file(os.Getenv("ATTUNE_FAILURE")), Collected: file(os.Getenv("ATTUNE_COLLECTED")),
+		Result: file(os.Getenv("ATTUNE_RESULT")), Failure: file(os.Getenv("ATTUNE_FAILURE")),
+		Collected: file(os.Getenv("ATTUNE_COLLECTED")),
 	}))
 }
 

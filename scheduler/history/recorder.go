@@ -11,15 +11,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Recorder keeps the log of a database's commits from its start on. It costs a replication slot of the server, which needs
-// wal_level = logical.
+// Recorder keeps the log of a database's commits from its start on. It costs a replication slot of the server, which
+// needs wal_level = logical.
 type Recorder struct {
 	url  string
 	slot string
 	all  []Transaction
 }
 
-// Start records until the test ends. The tables must be empty: what was there before is not in the log.
+// Start records until the test ends. The tables must be empty, since the log does not have earlier rows.
 func Start(tb testing.TB, databaseURL string) *Recorder {
 	tb.Helper()
 	r, err := record(tb.Context(), databaseURL)
@@ -51,7 +51,7 @@ func record(ctx context.Context, databaseURL string) (*Recorder, error) {
 	return r, nil
 }
 
-// logWholeRows makes updates and deletes say what was there before, in the partitions, too.
+// logWholeRows makes the log of updates and deletes contain the old row, for partitions, too.
 func logWholeRows(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `select c.oid::regclass::text from pg_class c
 		left join pg_inherits i on i.inhrelid = c.oid
@@ -71,11 +71,12 @@ func logWholeRows(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Transactions returns everything that has been committed since the start.
+// Transactions returns all transactions committed since the start.
 func (r *Recorder) Transactions(ctx context.Context) ([]Transaction, error) {
 	var lines []string
 	err := r.do(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `select data from pg_logical_slot_get_changes($1, null, null, 'skip-empty-xacts', '1')`, r.slot)
+		rows, err := conn.Query(ctx, `select data from pg_logical_slot_get_changes($1, null, null, 'skip-empty-xacts', '1')`,
+			r.slot)
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func (r *Recorder) close(ctx context.Context) error {
 	})
 }
 
-// do has a connection of its own each time: whoever ends connections at random must not end the witness.
+// do opens a connection of its own each time, since some tests end idle connections at random.
 func (r *Recorder) do(ctx context.Context, f func(*pgx.Conn) error) error {
 	conn, err := pgx.Connect(ctx, r.url)
 	if err != nil {

@@ -5,103 +5,13 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"attune/internal/strictjson"
 )
-
-// Files that name dependencies in the words of pip and npm.
-const (
-	requirementsFile = "requirements.txt"
-	packageFile      = "package.json"
-	packageLockFile  = "package-lock.json"
-
-	maxRequirementsBytes = 1 << 20
-	maxRequirementLine   = 256
-	maxPackageLockBytes  = 16 << 20
-)
-
-var (
-	hashOption = regexp.MustCompile(`\s--hash=[a-z0-9]+:[0-9a-f]+`)
-	pipComment = regexp.MustCompile(`(^|\s)#.*$`)
-	// encodingComment is looser than Python's own expression.
-	encodingComment = regexp.MustCompile(`#.*coding[:=]\s*([-\w.]+)`)
-)
-
-// readRequirements checks requirements.txt line by line, and takes care to see the same lines as pip.
-func (r *manifestReader) readRequirements() error {
-	text, ok, err := r.text(requirementsFile, maxRequirementsBytes)
-	if err != nil || !ok {
-		return err
-	}
-	if offset, bad := strangeByte(text); bad {
-		r.problem(requirementsFile, lineAt(text, offset), "", "has a control character, or one that is not UTF-8")
-		return nil
-	}
-	joined, first := "", 0
-	lines := strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n")
-	for i, line := range lines {
-		line = strings.TrimSuffix(line, "\r")
-		if i < 2 && otherEncoding(line) {
-			r.problem(requirementsFile, i+1, "", "declares an encoding; leave that out and write UTF-8")
-		}
-		if joined == "" {
-			first = i + 1
-		}
-		comment := strings.HasPrefix(strings.TrimSpace(line), "#")
-		if head, more := strings.CutSuffix(line, `\`); more && !comment && i < len(lines)-1 {
-			joined += head + " "
-			continue
-		}
-		if comment {
-			line = " " + line
-		}
-		r.checkRequirement(first, joined+line)
-		joined = ""
-	}
-	return nil
-}
-
-// strangeByte finds what pip may take for the end of a line, or for nothing at all, while people see one line.
-func strangeByte(text []byte) (offset int, found bool) {
-	if offset, bad := invalidUTF8(text); bad {
-		return offset, true
-	}
-	for i, r := range string(text) {
-		switch {
-		case r == '\n' || r == '\t':
-		case r == '\r' && i+1 < len(text) && text[i+1] == '\n':
-		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-// otherEncoding finds the comment by which Python, and with it pip, is told to read a file in another way.
-func otherEncoding(line string) bool {
-	declared := encodingComment.FindStringSubmatch(line)
-	return declared != nil && !strings.EqualFold(declared[1], "utf-8")
-}
-
-func (r *manifestReader) checkRequirement(line int, text string) {
-	text = strings.TrimSpace(pipComment.ReplaceAllString(text, ""))
-	if text == "" {
-		return
-	}
-	if len(text) > maxRequirementLine && !hashOption.MatchString(text) {
-		r.problem(requirementsFile, line, "", "has a line of more than %d bytes", maxRequirementLine)
-		return
-	}
-	if wrong := pythonProblem(strings.TrimSpace(hashOption.ReplaceAllString(text, ""))); wrong != "" {
-		r.problem(requirementsFile, line, "", "%q %s", shown(text), wrong)
-	}
-}
 
 // readPackageJSON checks what package.json makes npm install.
 func (r *manifestReader) readPackageJSON() error {
@@ -139,7 +49,7 @@ func (r *manifestReader) readPackageJSON() error {
 	return nil
 }
 
-// checkOverrides looks at the versions that package.json puts in the place of others, however deep.
+// checkOverrides checks the versions that package.json substitutes for others, however deep.
 func (r *manifestReader) checkOverrides(field string, line int, value any) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -176,7 +86,8 @@ func (r *manifestReader) readPackageLock() error {
 		p := lock.Packages[name]
 		web := strings.HasPrefix(p.Resolved, "https://") || strings.HasPrefix(p.Resolved, "http://")
 		if p.Link || p.Resolved != "" && !web {
-			r.problem(packageLockFile, 0, "packages."+name, "is not taken from the registry; only packages of the registry are allowed")
+			r.problem(packageLockFile, 0, "packages."+name,
+				"is not taken from the registry; only packages of the registry are allowed")
 		}
 	}
 	return nil

@@ -30,7 +30,8 @@ func TestPackAboveACeilingIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	head := "ref: forecast\nentry_point: forecast.py\n"
-	_, err = open(t, zipBytes(t, with(weather, "actions/forecast.yaml", head+"resources: {memory: 129Mi, pids: 33}\n"), nil), limits)
+	above := with(weather, "actions/forecast.yaml", head+"resources: {memory: 129Mi, pids: 33}\n")
+	_, err = open(t, zipBytes(t, above, nil), limits)
 	refused, ok := errors.AsType[*attune.Error](err)
 	if !ok {
 		t.Fatalf("got %v, want a refusal", err)
@@ -42,13 +43,16 @@ func TestPackAboveACeilingIsRefused(t *testing.T) {
 	assertProblems(t, "above", []string{
 		"resources.memory: must be from 16 MiB to 128 MiB", "resources.pids: must be a whole number from 4 to 32",
 	}, problems)
-	// Who asks for nothing gets what there is, and no more.
+	// Defaults are never above the ceilings.
 	archive, err := open(t, zipBytes(t, with(weather, "actions/forecast.yaml", head), nil), limits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := archive.Manifest.Actions[0].Resources
-	if want := (attune.Resources{CPU: 1, MemoryBytes: 128 << 20, Pids: 32, TmpBytes: 64 << 20, TmpFiles: 200, OpenFiles: 100}); got != want {
+	want := attune.Resources{
+		CPU: 1, MemoryBytes: 128 << 20, Pids: 32, TmpBytes: 64 << 20, TmpFiles: 200, OpenFiles: 100,
+	}
+	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
