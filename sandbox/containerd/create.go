@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -30,8 +29,6 @@ type container struct {
 	// ended delivers the end of the process, once; stopWaiting gives up on that.
 	ended       <-chan ending
 	stopWaiting func()
-	// keeper holds the output pipes, where the shim does not.
-	keeper *exec.Cmd
 	// used is set by the first call of Run or Remove.
 	used atomic.Bool
 	// left counts the calls of leave.
@@ -54,7 +51,7 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 	if spec.Network == attune.NetworkEgress && c.config.Network == nil {
 		return nil, fmt.Errorf("sandbox %s: no egress network: %w", spec.ID, sandbox.ErrUnsupported)
 	}
-	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); !c.supports(spec.Runtime) {
+	if spec.Runtime = cmp.Or(spec.Runtime, c.config.Runtime); c.runtimes[spec.Runtime] == "" {
 		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why",
 			spec.ID, spec.Runtime, sandbox.ErrUnsupported)
 	}
@@ -104,10 +101,7 @@ func (s *container) make(ctx context.Context) error {
 		return err
 	}
 	s.made = partDir
-	at.result, at.failure, at.collected = s.dir.result(), s.dir.failure(), s.dir.collected()
-	if s.spec.Runtime == attune.RuntimeRunsc {
-		at.result, at.failure, at.collected = "rootfs/run/result", "rootfs/run/failure", "rootfs/run/collected"
-	}
+	at.run = s.dir.run()
 
 	s.made = partNetwork // Attach may leave something behind when it fails
 	if s.spec.Network == attune.NetworkEgress {
@@ -120,12 +114,6 @@ func (s *container) make(ctx context.Context) error {
 	rootfs, err := s.record(ctx, chain, at)
 	if err != nil {
 		return err
-	}
-	if s.spec.Runtime == attune.RuntimeRunsc {
-		s.made = partRoot
-		if rootfs, err = s.mountRoot(rootfs); err != nil {
-			return err
-		}
 	}
 	return s.createTask(ctx, rootfs)
 }

@@ -38,9 +38,8 @@ type Runtime struct {
 	assignments *assignments
 	ids         idRanges
 
-	// runtimes has the container runtimes that this host can use, sleep is the program of keepers.
-	runtimes map[attune.Runtime]tools
-	sleep    string
+	// runtimes has the command of each container runtime that this host can use.
+	runtimes map[attune.Runtime]string
 	groups   cgroup.Hierarchy
 	level    string
 	// appArmor is the profile of all sandboxes, empty on a host without AppArmor.
@@ -70,13 +69,15 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	c := &Runtime{config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring)}
+	c := &Runtime{
+		config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring),
+		own: &ownShim{
+			state: config.containersDir(attune.RuntimeRunc), roots: config.rootsDir(),
+			complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
+		},
+	}
 	if err := c.examineHost(ctx); err != nil {
 		return nil, err
-	}
-	c.own = &ownShim{
-		program: c.runtimes[attune.RuntimeRunc].shim, state: config.containersDir(attune.RuntimeRunc),
-		roots: config.rootsDir(), complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
 	}
 	if err := c.openState(); err != nil {
 		return nil, err
@@ -100,10 +101,10 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 	if c.runtimes, err = runtimes(found, c.config.BinDir); err != nil {
 		return err
 	}
-	if !c.supports(c.config.Runtime) {
+	if c.runtimes[c.config.Runtime] == "" {
 		return fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", c.config.Runtime, sandbox.ErrUnsupported)
 	}
-	if c.sleep, err = hostcheck.FindTool(c.config.BinDir, "sleep"); err != nil {
+	if c.own.program, err = hostcheck.FindTool(c.config.BinDir, hostcheck.Shim); err != nil {
 		return err
 	}
 	if c.groups, err = cgroup.Find(cgroup.Mount); err != nil {
@@ -142,7 +143,7 @@ func (c *Runtime) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to containerd at %s: %w", c.config.Address, err)
 	}
-	if _, err := hostcheck.ProbeContainerd(ctx, conn, c.runtimes[attune.RuntimeRunc].command); err != nil {
+	if _, err := hostcheck.ProbeContainerd(ctx, conn, c.runtimes[attune.RuntimeRunc]); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	c.client, c.records, c.tasks, c.content = conn, conn.ContainerService(), conn.TaskService(), conn.ContentStore()

@@ -1,49 +1,51 @@
 package containerd
 
 import (
+	"fmt"
 	"slices"
+
+	"github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/typeurl/v2"
 
 	"attune"
 	"attune/sandbox/hostcheck"
 )
 
-// tools are the programs that make a runtime's sandboxes.
-type tools struct {
-	// command is the runtime's own, shim the program that keeps its containers for containerd.
-	command, shim string
-}
-
-// shims are the names of the runtimes' shims.
-var shims = map[attune.Runtime]string{
-	attune.RuntimeRunc: hostcheck.OwnShim, attune.RuntimeRunsc: hostcheck.RunscShim,
-}
-
-// runtimes returns the container runtimes that the report finds in order.
-func runtimes(found hostcheck.Report, binDir string) (map[attune.Runtime]tools, error) {
-	usable := map[attune.Runtime]tools{}
+// runtimes returns the container runtimes that the report finds in order, with the paths of their commands.
+func runtimes(found hostcheck.Report, binDir string) (map[attune.Runtime]string, error) {
+	usable := map[attune.Runtime]string{}
 	for _, runtime := range attune.Runtimes() {
 		if !found.OK(string(runtime)) {
 			continue
 		}
-		command, err := hostcheck.FindTool(binDir, string(runtime))
+		path, err := hostcheck.FindTool(binDir, string(runtime))
 		if err != nil {
 			return nil, err
 		}
-		shim, err := hostcheck.FindTool(binDir, shims[runtime])
-		if err != nil {
-			return nil, err
-		}
-		usable[runtime] = tools{command: command, shim: shim}
+		usable[runtime] = path
 	}
 	return usable, nil
 }
 
 // Runtimes returns the container runtimes that a Spec can name on this host.
 func (c *Runtime) Runtimes() []attune.Runtime {
-	return slices.DeleteFunc(attune.Runtimes(), func(r attune.Runtime) bool { return !c.supports(r) })
+	return slices.DeleteFunc(attune.Runtimes(), func(r attune.Runtime) bool { return c.runtimes[r] == "" })
 }
 
-func (c *Runtime) supports(runtime attune.Runtime) bool {
-	_, found := c.runtimes[runtime]
-	return found
+// runtimeInfo describes a runtime to containerd, which hands the options to attune-shim. Without any, the shim takes
+// runc, as a library.
+func (c *Runtime) runtimeInfo(runtime attune.Runtime) (containers.RuntimeInfo, error) {
+	info := containers.RuntimeInfo{Name: c.own.program}
+	if runtime == attune.RuntimeRunc {
+		return info, nil
+	}
+	told, err := typeurl.MarshalAny(&options.Options{
+		BinaryName: c.runtimes[runtime], Root: c.config.containersDir(runtime),
+	})
+	if err != nil {
+		return info, fmt.Errorf("encode runtime options: %w", err)
+	}
+	info.Options = told
+	return info, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
 
-	"attune"
 	"attune/internal/timerslack"
 	"attune/sandbox/hostcheck"
 )
@@ -27,17 +26,14 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("encode specification: %w", err)
 	}
+	runtime, err := s.runtimeInfo(s.spec.Runtime)
+	if err != nil {
+		return nil, err
+	}
 	record := containers.Container{
 		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
-		Runtime:     containers.RuntimeInfo{Name: s.runtimes[s.spec.Runtime].shim},
+		Runtime: runtime, SandboxID: groupID(s.config.Owner),
 		Snapshotter: hostcheck.Snapshotter, SnapshotKey: viewKey(chain),
-	}
-	if s.spec.Runtime == attune.RuntimeRunsc {
-		if record.Runtime.Options, err = s.configureRunsc(); err != nil {
-			return nil, err
-		}
-	} else {
-		record.SandboxID = groupID(s.config.Owner)
 	}
 	_, err = s.records.Create(ctx, record)
 	if err != nil {
@@ -54,22 +50,18 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if s.stdio, err = openStdio(s.dir); err != nil {
 		return err
 	}
+	address, err := s.own.address()
+	if err != nil {
+		return err
+	}
 	request := &tasks.CreateTaskRequest{
 		ContainerID: id, Stdin: s.dir.stdin(), Stdout: s.dir.stdout(), Stderr: s.dir.stderr(),
+		TaskApiAddress: address, TaskApiVersion: shimVersion,
 	}
 	for _, m := range rootfs {
 		request.Rootfs = append(request.Rootfs, &types.Mount{
 			Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options,
 		})
-	}
-	if s.spec.Runtime == attune.RuntimeRunsc {
-		err = s.keep()
-	} else {
-		request.TaskApiVersion = shimVersion
-		request.TaskApiAddress, err = s.own.address()
-	}
-	if err != nil {
-		return err
 	}
 	err = bounded(ctx, func(ctx context.Context) error {
 		created, err := s.tasks.Create(ctx, request)

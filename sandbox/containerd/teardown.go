@@ -17,8 +17,6 @@ const (
 	partNetwork
 	partGroup
 	partRecord
-	partRoot
-	partKeeper
 	partTask
 	partWatch
 
@@ -34,8 +32,6 @@ var removals = [...]func(*container, context.Context) error{
 	partNetwork: (*container).detachNetwork,
 	partGroup:   (*container).removeGroup,
 	partRecord:  (*container).deleteRecord,
-	partRoot:    (*container).unmountRoot,
-	partKeeper:  (*container).endKeeper,
 	partTask:    (*container).endTask,
 	partWatch:   (*container).endWatch,
 }

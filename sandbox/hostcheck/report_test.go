@@ -20,7 +20,6 @@ func healthyFiles() map[string]string {
 		"sys/fs/cgroup/cgroup.controllers":       "cpuset cpu io memory pids\n",
 		"sys/module/apparmor/parameters/enabled": "Y\n",
 		"sys/kernel/security/apparmor/.remove":   "",
-		"bin/containerd-shim-runsc-v1":           "#!/bin/sh\n",
 		"bin/nft":                                "#!/bin/sh\necho nftables v1.0.9\n",
 		"bin/ip":                                 "#!/bin/sh\n",
 		"bin/bridge":                             "#!/bin/sh\n",
@@ -133,7 +132,7 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 		"no attune-shim":       {remove("bin/attune-shim"), "attune-shim", CheckMissing, LevelNone},
 		"shim that fails":      {set("bin/attune-shim", "#!/bin/sh\nexit 1\n"), "attune-shim", CheckMissing, LevelNone},
 		"no runsc":             {remove("bin/runsc"), "runsc", CheckAbsent, LevelFull},
-		"runsc without shim":   {remove("bin/containerd-shim-runsc-v1"), "runsc", CheckDegraded, LevelFull},
+		"runsc that fails":     {set("bin/runsc", "#!/bin/sh\nexit 1\n"), "runsc", CheckDegraded, LevelFull},
 		"no nft":               {remove("bin/nft"), "egress network", CheckDegraded, LevelFull},
 		"no name server": {
 			set("etc/resolv.conf", "nameserver 127.0.0.1\n"),
