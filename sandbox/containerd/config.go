@@ -59,10 +59,8 @@ func (c *Config) complete() error {
 // runsDir has the run directory of each sandbox.
 func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 
-// containersDir is where a runtime keeps the state of its containers. Its default is shared by all programs of the host.
-func (c *Config) containersDir(runtime attune.Runtime) string {
-	return filepath.Join(c.StateDir, string(runtime))
-}
+// runcDir is where runc keeps the state of its containers. Its default is shared by all programs of the host.
+func (c *Config) runcDir() string { return filepath.Join(c.StateDir, string(attune.RuntimeRunc)) }
 
 // rootsDir has a folder for each attune-shim, in which root file systems are mounted.
 func (c *Config) rootsDir() string { return filepath.Join(c.StateDir, "roots") }

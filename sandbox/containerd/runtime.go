@@ -72,7 +72,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	c := &Runtime{
 		config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring),
 		own: &ownShim{
-			state: config.containersDir(attune.RuntimeRunc), roots: config.rootsDir(),
+			state: config.runcDir(), roots: config.rootsDir(),
 			complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
 		},
 	}
@@ -116,17 +116,15 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 
 // openState makes the folders of the owner, and reads what its last process left in them.
 func (c *Runtime) openState() error {
-	runc := c.config.containersDir(attune.RuntimeRunc)
 	for _, dir := range []string{
-		c.config.StateDir, c.config.runsDir(), c.config.executionsDir(), c.config.rootsDir(),
-		runc, c.config.containersDir(attune.RuntimeRunsc),
+		c.config.StateDir, c.config.runsDir(), c.config.executionsDir(), c.config.runcDir(), c.config.rootsDir(),
 	} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make state folder: %w", err)
 		}
 	}
 	inodes.Spread(c.config.runsDir())
-	inodes.Spread(runc)
+	inodes.Spread(c.config.runcDir())
 	boot, err := currentBoot()
 	if err != nil {
 		return err

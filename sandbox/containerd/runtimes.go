@@ -40,9 +40,7 @@ func (c *Runtime) runtimeInfo(runtime attune.Runtime) (containers.RuntimeInfo, e
 	if runtime == attune.RuntimeRunc {
 		return info, nil
 	}
-	told, err := typeurl.MarshalAny(&options.Options{
-		BinaryName: c.runtimes[runtime], Root: c.config.containersDir(runtime),
-	})
+	told, err := typeurl.MarshalAny(&options.Options{BinaryName: c.runtimes[runtime]})
 	if err != nil {
 		return info, fmt.Errorf("encode runtime options: %w", err)
 	}

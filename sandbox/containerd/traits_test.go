@@ -38,7 +38,8 @@ var allTraits = map[attune.Runtime]traits{
 	attune.RuntimeRunsc: {
 		status: noCapabilities, // it shows no others, and has none
 		virtual: map[string]bool{
-			"written /proc/self/oom_score_adj": true, "allowed mknod": true, "allowed sys_nice": true,
+			"written /proc/self/oom_score_adj": true,
+			"allowed mknod":                    true, "allowed sys_nice": true, "allowed net_bind_service": true,
 		},
 	},
 }

@@ -56,7 +56,7 @@ func deleteDead(args []string) error {
 // destroyDead kills what is left of a container and removes its group and its state.
 func (r runtime) destroyDead(id, bundle string) error {
 	if r.command != "" {
-		return r.engine(id, bundle).destroy()
+		return errors.Join(r.engine(id, bundle).destroy(), unmountShared(bundle))
 	}
 	c, err := libcontainer.Load(r.root, id)
 	if errors.Is(err, libcontainer.ErrNotExist) {

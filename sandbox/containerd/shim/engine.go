@@ -34,10 +34,10 @@ type engine interface {
 
 // runtime says which engine a container has, also to a program that cleans up after a shim that is gone.
 type runtime struct {
-	// root is where the engine keeps the state of containers.
-	root string
 	// command is the path of runsc, empty for runc, which is a library here.
 	command string
+	// root is where runc keeps the state of containers. That of runsc is in the bundle.
+	root string
 }
 
 // runtimeOf returns the runtime of a container: runsc where the worker names its command, or else runc.
@@ -49,14 +49,14 @@ func runtimeOf(runcRoot string, r *task.CreateTaskRequest) (runtime, error) {
 	if err := typeurl.UnmarshalTo(r.Options, &o); err != nil {
 		return runtime{}, fmt.Errorf("read options of container %s: %w", r.ID, err)
 	}
-	return runtime{root: o.Root, command: o.BinaryName}, nil
+	return runtime{command: o.BinaryName}, nil
 }
 
 func (r runtime) engine(id, bundle string) engine {
 	if r.command == "" {
 		return &runc{id: id, bundle: bundle, root: r.root}
 	}
-	return &runsc{id: id, bundle: bundle, root: r.root, command: r.command}
+	return &runsc{id: id, bundle: bundle, command: r.command}
 }
 
 // leaveNote writes the runtime into a container's bundle, where readNote finds it.

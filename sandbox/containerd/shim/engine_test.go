@@ -13,7 +13,7 @@ import (
 
 func TestEngineIsThatOfTheOptions(t *testing.T) {
 	t.Parallel()
-	told, err := typeurl.MarshalAny(&options.Options{BinaryName: "/bin/runsc", Root: "/state/runsc"})
+	told, err := typeurl.MarshalAny(&options.Options{BinaryName: "/bin/runsc"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestEngineIsThatOfTheOptions(t *testing.T) {
 		want    runtime
 	}{
 		"none":          {nil, runtime{root: "/state/runc"}},
-		"names command": {typeurl.MarshalProto(told), runtime{root: "/state/runsc", command: "/bin/runsc"}},
+		"names command": {typeurl.MarshalProto(told), runtime{command: "/bin/runsc"}},
 	} {
 		got, err := runtimeOf("/state/runc", &task.CreateTaskRequest{Options: c.options})
 		if err != nil || got != c.want {

@@ -26,10 +26,12 @@ import (
 // runsc makes a container with gVisor's command.
 type runsc struct {
 	id, bundle string
-	// command is the path of runsc, root where it keeps the state of containers.
-	command, root string
+	// command is the path of runsc.
+	command string
 	// flags are those of the container, for every command.
 	flags []string
+	// shared are what is mounted in the bundle. They find it also where containerd has given the bundle up, and moved it.
+	shared []*os.File
 	// sandbox is the process that is gVisor's kernel. All processes of the container are in it, and end with it.
 	sandbox *os.Process
 }
@@ -81,6 +83,11 @@ func (r *runsc) share(mounts []specs.Mount) error {
 		if err := unix.Mount(m.Source, target, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("share %s: %w", m.Destination, err)
 		}
+		mounted, err := os.OpenFile(target, unix.O_PATH, 0)
+		if err != nil {
+			return errors.Join(err, unix.Unmount(target, unix.MNT_DETACH))
+		}
+		r.shared = append(r.shared, mounted)
 		m.Source = target
 	}
 	return nil
@@ -135,8 +142,10 @@ func (r *runsc) lastLog() string {
 
 func (r *runsc) logFile() string { return filepath.Join(r.bundle, "runsc.log") }
 
+// args are those of a command. The state has a folder for each container, as runsc takes an id for the beginning of one.
 func (r *runsc) args(command string, args ...string) []string {
-	return slices.Concat([]string{"--root", r.root, "--log", r.logFile()}, r.flags, []string{command}, args)
+	global := []string{"--root", filepath.Join(r.bundle, "runsc"), "--log", r.logFile()}
+	return slices.Concat(global, r.flags, []string{command}, args)
 }
 
 // runscTime bounds a command that asks gVisor's kernel for something: the container may keep it busy.
@@ -175,7 +184,19 @@ func (r *runsc) destroy() error {
 	if err := r.run("delete", "--force", r.id); err != nil {
 		return err
 	}
-	shared, err := filepath.Glob(filepath.Join(r.bundle, sharedPrefix+"*"))
+	for _, mounted := range r.shared {
+		if err := unix.Unmount(fmt.Sprintf("/proc/self/fd/%d", mounted.Fd()), unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount what a container shares: %w", err)
+		}
+		_ = mounted.Close()
+		r.shared = r.shared[1:]
+	}
+	return nil
+}
+
+// unmountShared unmounts what a dead shim has left mounted in a bundle.
+func unmountShared(bundle string) error {
+	shared, err := filepath.Glob(filepath.Join(bundle, sharedPrefix+"*"))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // fakeRunsc leaves a process that waits for a line on its stdin and ends with its last word, and another beside it. What
 // it is told goes to a file in its state folder.
 const fakeRunsc = `#!/bin/sh
-echo "$@" >>"$2/told"
+mkdir -p "$2" && echo "$@" >>"$2/told"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--pid-file) pid=$2 ;;
@@ -35,7 +35,7 @@ sleep 0.2 &
 // runscOf is gVisor's engine with a command that plays it.
 func runscOf(t *testing.T) *runsc {
 	t.Helper()
-	r := &runsc{id: "some", bundle: t.TempDir(), root: t.TempDir()}
+	r := &runsc{id: "some", bundle: t.TempDir()}
 	r.command = filepath.Join(t.TempDir(), "runsc")
 	if err := os.WriteFile(r.command, []byte(fakeRunsc), 0o700); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestRunscSaysWhyItFails(t *testing.T) {
 	if err := r.destroy(); err != nil {
 		t.Error(err)
 	}
-	told, err := os.ReadFile(filepath.Join(r.root, "told"))
+	told, err := os.ReadFile(filepath.Join(r.bundle, "runsc", "told"))
 	if err != nil || !strings.Contains(string(told), "delete --force some\n") {
 		t.Errorf("it was told %q, %v", told, err)
 	}
