@@ -26,9 +26,7 @@ func (w *Worker) attempt(ctx context.Context, c *Claim) {
 	case errors.Is(context.Cause(ctx), ErrStopping):
 		w.drop(c) // drain releases what has not begun
 	default:
-		if w.record(c, cancelled, time.Time{}) {
-			w.drop(c)
-		}
+		w.end(c, cancelled, time.Time{})
 	}
 }
 
@@ -45,10 +43,9 @@ func (w *Worker) run(ctx context.Context, c *Claim, a Attempt, begun time.Time) 
 	if o.NotBegun {
 		begun = time.Time{}
 	}
-	if !w.record(c, o, begun) {
+	if !w.end(c, o, begun) {
 		return
 	}
-	w.drop(c)
 	a.Close(w.recording)
 	if w.Log.Enabled(ctx, slog.LevelInfo) {
 		w.Log.Info("attempt ended", "execution", c.ID, "action", c.Action, "attempt", c.Attempt,
@@ -73,6 +70,24 @@ func (w *Worker) recordLater(ctx context.Context, c *Claim, begun time.Time) (en
 			<-done
 		}
 	}
+}
+
+// end settles a claim and lets go of it; false says that it could not, and the claim stays in hand. The room that an end
+// makes behind a limit is this worker's to fill, which has a free slot now; others are woken only when it takes no more.
+func (w *Worker) end(c *Claim, o Outcome, begun time.Time) bool {
+	w.ending.Add(1)
+	ended := w.record(c, o, begun)
+	if ended {
+		w.drop(c)
+	}
+	w.ending.Add(-1)
+	switch {
+	case w.draining.Load():
+		w.Queue.signal()
+	case w.waiting.Load():
+		offer(w.freed)
+	}
+	return ended
 }
 
 // The pauses between two tries to record an outcome while the database is away.

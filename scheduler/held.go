@@ -22,11 +22,8 @@ func (w *Worker) hold(ctx context.Context, c *Claim, run func(context.Context, *
 // drop lets go of a claim: its slot is free, or nothing of it has begun.
 func (w *Worker) drop(c *Claim) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.held, c.Number)
-	w.mu.Unlock()
-	if w.waiting.Load() {
-		w.Queue.signal()
-	}
 }
 
 // stop ends the context of an attempt, and reports whether the worker holds it.

@@ -69,7 +69,7 @@ func (k *IdempotencyKey) executions(
 ) ([]attune.Execution, error) {
 	if string(digest) != string(k.Digest[:]) {
 		return nil, attune.Invalid("the idempotency key was used for another request",
-			attune.Problem{Field: "Idempotency-Key", Message: "stands for another body; take a new key for a new request"})
+			attune.Problem{Field: "Idempotency-Key", Message: "belongs to a request with another body; use a new key"})
 	}
 	made := make([]attune.Execution, len(ids))
 	for i, id := range ids {

@@ -211,8 +211,9 @@ func TestWhyExpectsByRecentDurations(t *testing.T) {
 	for _, c := range admit(t, q, "w", 2) {
 		begin(t, q, "w", c)
 	}
-	execute(t, q, `update slots set started_at = clock_timestamp() - number * interval '40 seconds'
-		where status <> 'free'`)
+	execute(t, q, `update slots s set started_at = clock_timestamp() - r.rank * interval '40 seconds'
+		from (select id, row_number() over (order by ticket) as rank from slots where status <> 'free') r
+		where s.id = r.id and s.status <> 'free'`)
 	now := time.Now()
 	for i, after := range []time.Duration{20, 60, 120, 160, 220} {
 		x := why(t, q, submit(t, q, "ops.a"))

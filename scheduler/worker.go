@@ -61,6 +61,12 @@ type Worker struct {
 	recording context.Context
 	// waiting reports whether executions waited at the last admission: then a slot that comes free is worth another.
 	waiting atomic.Bool
+	// freed is signaled when a slot came free while executions waited.
+	freed chan struct{}
+	// ending is the number of attempts that are over and not settled yet.
+	ending atomic.Int32
+	// draining reports that nothing more is taken.
+	draining atomic.Bool
 	// unheard: an admission may have given executions without the worker's hearing of it. Only Run's goroutine uses it.
 	unheard bool
 
@@ -90,6 +96,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 		WorkerConfig: c,
 		life:         workerLife{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
 		recorder:     newRecorder(c.Queue, c.Name),
+		freed:        make(chan struct{}, 1),
 		held:         make(map[int64]context.CancelCauseFunc),
 	}, nil
 }
@@ -133,6 +140,8 @@ func (w *Worker) work(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-wakeUps.work:
+		case <-w.freed:
+			time.Sleep(linger) // what ends together is followed together
 		case <-wakeUps.stop:
 			w.stopCancelled(ctx)
 		case <-poll.C:
@@ -161,7 +170,7 @@ func (w *Worker) admit(ctx context.Context) error {
 		// Until it is known: a slot that comes free from here on may be one that is about to be counted as taken.
 		w.waiting.Store(true)
 		free := w.free()
-		if free < 1 || !w.Executor.Ready() {
+		if free < 1 || w.moreSoon(free) || !w.Executor.Ready() {
 			return nil
 		}
 		given, err := w.Queue.admit(ctx, w.life, free)
@@ -178,6 +187,11 @@ func (w *Worker) admit(ctx context.Context) error {
 		}
 	}
 }
+
+// moreSoon reports whether to wait for slots that are about to come free, each of which leads to another admission. To
+// fill slots one by one would cost a commit each. Half of the slots are worth one: while they are filled, the other half
+// may come free.
+func (w *Worker) moreSoon(free int) bool { return 2*free < w.Capacity && w.ending.Load() > 0 }
 
 // stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given
 // without its hearing of it, or in an earlier life, and has not begun: it ends here.
@@ -197,6 +211,7 @@ func (w *Worker) stopCancelled(ctx context.Context) {
 
 // drain waits for what runs, and stops it when the time is up; giveUp ends the wait for a database that is away.
 func (w *Worker) drain(ctx context.Context, giveUp func(), timeout time.Duration) error {
+	w.draining.Store(true)
 	done := make(chan struct{})
 	go func() {
 		w.attempts.Wait()

@@ -42,7 +42,8 @@ func TestStartOfALongAttempt(t *testing.T) {
 	if !e.StartedAt.Equal(*begun.StartedAt) {
 		t.Errorf("it was seen to have begun at %s, and has begun at %s", begun.StartedAt, e.StartedAt)
 	}
-	if took := e.FinishedAt.Sub(*e.StartedAt); took < 4*startDelay-time.Millisecond {
+	// The database has a clock of its own, and a busy machine is late to tell it.
+	if took := e.FinishedAt.Sub(*e.StartedAt); took < 4*startDelay-startDelay/2 {
 		t.Errorf("it took %s", took)
 	}
 }

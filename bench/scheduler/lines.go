@@ -65,6 +65,7 @@ const (
 	singleJobs = 2_000
 	// defaultJobs are fewer, since few slots end them more slowly.
 	defaultJobs  = 2_000
+	workersJobs  = 5_000
 	clientNumber = 16
 	idleJobs     = 25
 )
@@ -96,8 +97,8 @@ func (b *bench) defaultCapacityLine(context.Context) (measure.Comparison, error)
 func (b *bench) workersLine(context.Context) (measure.Comparison, error) {
 	return measure.Comparison{
 		Pairs: b.pairs,
-		A:     measure.Side{Name: "256 slots", Run: burndown(b.own.with(256/defaultCapacity, defaultCapacity), burndownJobs)},
-		B:     measure.Side{Name: "64 slots", Run: burndown(b.own.with(64/defaultCapacity, defaultCapacity), burndownJobs)},
+		A:     measure.Side{Name: "256 slots", Run: burndown(b.own.with(256/defaultCapacity, defaultCapacity), workersJobs)},
+		B:     measure.Side{Name: "64 slots", Run: burndown(b.own.with(64/defaultCapacity, defaultCapacity), workersJobs)},
 	}, nil
 }
 

@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 )
@@ -48,7 +48,7 @@ func parseJSON(value string) (json.RawMessage, error) {
 		document = content
 	}
 	if !json.Valid(document) {
-		return nil, fmt.Errorf("behind := stands JSON, such as 3, true, [1,2] or \"text\", or @ and a file with it")
+		return nil, errors.New("must be JSON after :=, such as 3, true, [1,2] or \"text\", or @ and a file with JSON")
 	}
 	return document, nil
 }

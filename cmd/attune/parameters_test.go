@@ -44,8 +44,8 @@ func TestParseParametersRefuses(t *testing.T) {
 		"no name":      {[]string{"=x"}, "has no name"},
 		"no name JSON": {[]string{":=1"}, "has no name"},
 		"twice":        {[]string{"a=1", "a:=1"}, "given twice"},
-		"not JSON":     {[]string{"a:=word"}, "behind := stands JSON"},
-		"two values":   {[]string{"a:=1 2"}, "behind := stands JSON"},
+		"not JSON":     {[]string{"a:=word"}, "must be JSON after :="},
+		"two values":   {[]string{"a:=1 2"}, "must be JSON after :="},
 		"no file":      {[]string{"a:=@/nonexistent"}, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,3 @@
-// Package sandboxtest has a Runtime for tests that need no containers, and the suite that every Runtime passes.
 package sandboxtest
 
 import (

@@ -199,6 +199,24 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// begin runs the probe in the background, and returns when it has begun to work. The channel delivers the error of Run.
+func begin(ctx context.Context, t *testing.T, s Subject, spec sandbox.Spec, in sandbox.Input) <-chan error {
+	t.Helper()
+	writer := &signalWriter{seen: make(chan struct{})}
+	in.Stdout = writer
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Run(ctx, spec, in)
+		ended <- err
+	}()
+	select {
+	case <-writer.seen:
+	case err := <-ended:
+		t.Fatalf("it ended before it had begun to work: %v", err)
+	}
+	return ended
+}
+
 func cancels(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -207,8 +225,11 @@ func cancels(t *testing.T, s Subject) {
 	writer := &signalWriter{seen: make(chan struct{})}
 	in.Stdout = writer
 	go func() {
-		<-writer.seen
-		cancel()
+		select {
+		case <-writer.seen:
+			cancel()
+		case <-ctx.Done():
+		}
 	}()
 	exit, err := s.Run(ctx, spec, in)
 	if err != nil || !exit.Stopped || exit.TimedOut || exit.Code != 143 {
@@ -247,14 +268,7 @@ func uniqueIDs(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	spec, in := s.Spec("twice", "wait"), s.Input("twice")
-	writer := &signalWriter{seen: make(chan struct{})}
-	in.Stdout = writer
-	first := make(chan error, 1)
-	go func() {
-		_, err := s.Run(ctx, spec, in)
-		first <- err
-	}()
-	<-writer.seen
+	first := begin(ctx, t, s, spec, in)
 	if _, err := s.Runtime.Create(t.Context(), s.Spec("twice", "exit", "0")); err == nil {
 		t.Error("a second sandbox with the same id was made")
 	}
@@ -311,14 +325,7 @@ func oneSandboxEach(t *testing.T, s Subject) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	in := s.Input("same")
-	writer := &signalWriter{seen: make(chan struct{})}
-	in.Stdout = writer
-	first := make(chan error, 1)
-	go func() {
-		_, err := s.Run(ctx, s.Spec("one", "wait"), in)
-		first <- err
-	}()
-	<-writer.seen
+	first := begin(ctx, t, s, s.Spec("one", "wait"), in)
 	if _, err := s.Run(t.Context(), s.Spec("two", "exit", "0"), s.Input("same")); err == nil {
 		t.Error("an execution had two sandboxes")
 	}
