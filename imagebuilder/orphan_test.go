@@ -22,6 +22,7 @@ import (
 func TestNewEndsOrphanedShims(t *testing.T) {
 	t.Parallel()
 	config := testConfig(t, t.TempDir())
+	config.Network = nil
 	b, err := New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
