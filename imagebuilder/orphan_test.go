@@ -46,7 +46,8 @@ func TestNewEndsOrphanedShims(t *testing.T) {
 // startShim starts what looks like a shim of another container, in a folder that is there.
 func (b *Builder) startShim(t *testing.T) (folder string) {
 	t.Helper()
-	shim := exec.CommandContext(t.Context(), "sh", "-c", "read _", "-namespace", b.config.Namespace, "-address", b.config.Address)
+	shim := exec.CommandContext(t.Context(), "sh", "-c", "read _",
+		"-namespace", b.config.Namespace, "-address", b.config.Address)
 	shim.Args[0], shim.Dir = "containerd-shim-test", t.TempDir()
 	stdin, err := shim.StdinPipe()
 	if err != nil {

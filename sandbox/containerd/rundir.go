@@ -32,8 +32,8 @@ func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json
 // run is what the sandbox has as /run: a folder of ours with the three files that it may write.
 func (d runDir) run() string { return filepath.Join(string(d), "run") }
 
-// create makes the folder, the pipes, and the three empty files that the sandbox may write. It can change what is in the
-// files, and never what is at their paths: the folders that it finds them in belong to the host.
+// create makes the folder, the pipes, and the three empty files that the sandbox may write. It can change what is in
+// the files, and never what is at their paths: the folders that it finds them in belong to the host.
 func (d runDir) create(owner int) error {
 	shared := filepath.Join(string(d), filepath.Dir(sandbox.ResultPath))
 	if err := errors.Join(

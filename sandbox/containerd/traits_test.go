@@ -7,8 +7,8 @@ import (
 	"attune/sandbox/sandboxtest"
 )
 
-// traits are how a sandbox of one runtime differs by design from that of another, for code that looks at it from inside.
-// docs/sandbox.md gives the reasons.
+// traits are how a sandbox of one runtime differs by design from that of another, for code that looks at it from
+// inside. docs/sandbox.md gives the reasons.
 type traits struct {
 	// status is what /proc/self/status says of the privileges that a process lacks.
 	status []string

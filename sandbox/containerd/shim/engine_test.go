@@ -41,7 +41,8 @@ func TestEngineIsThatOfTheOptions(t *testing.T) {
 			t.Errorf("%s: the note says %+v, %v", name, noted, err)
 		}
 	}
-	if got, err := runtimeOf("", &task.CreateTaskRequest{Options: &anypb.Any{TypeUrl: "other", Value: []byte("x")}}); err == nil {
+	unknown := &anypb.Any{TypeUrl: "other", Value: []byte("x")}
+	if got, err := runtimeOf("", &task.CreateTaskRequest{Options: unknown}); err == nil {
 		t.Errorf("unknown options mean %+v", got)
 	}
 }

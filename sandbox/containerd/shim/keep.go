@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keep runs a command that leaves processes behind, as runsc does when it creates a container, and becomes their parent.
-// It prints the id of the one that the command wrote to a file, and ends after all of them, with the exit status of that
-// one. So nothing of a container is left when its keeper ends, and its exit status is known, however early it came.
+// keep runs a command that leaves processes behind, as runsc does when it creates a container, and becomes their
+// parent. It prints the id of the one that the command wrote to a file, and ends after all of them, with the exit
+// status of that one. So nothing of a container is left when its keeper ends, and its exit status is known, however
+// early it came.
 //
 // The command's stdin, stdout and stderr are the descriptors 3, 4 and 5.
 func keep(pidFile string, command []string) (status int, err error) {

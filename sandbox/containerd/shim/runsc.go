@@ -108,8 +108,8 @@ func makeMountPoint(source, target string) error {
 // createKept has a keeper create the container, and waits until it has.
 func (r *runsc) createKept(pipes [3]*os.File) (int, func() (*os.ProcessState, error), error) {
 	pidFile := filepath.Join(r.bundle, "runsc.pid")
-	args := append([]string{"keep", pidFile, r.command}, r.args("create", "--bundle", r.bundle, "--pid-file", pidFile, r.id)...)
-	keeper := exec.Command("/proc/self/exe", args...)
+	create := r.args("create", "--bundle", r.bundle, "--pid-file", pidFile, r.id)
+	keeper := exec.Command("/proc/self/exe", slices.Concat([]string{"keep", pidFile, r.command}, create)...)
 	var complaint bytes.Buffer
 	keeper.Stderr, keeper.ExtraFiles, keeper.Env = &complaint, pipes[:], []string{}
 	said, err := keeper.StdoutPipe()
@@ -142,7 +142,8 @@ func (r *runsc) lastLog() string {
 
 func (r *runsc) logFile() string { return filepath.Join(r.bundle, "runsc.log") }
 
-// args are those of a command. The state has a folder for each container, as runsc takes an id for the beginning of one.
+// args are those of a command. The state has a folder for each container, as runsc takes an id for the beginning of
+// one.
 func (r *runsc) args(command string, args ...string) []string {
 	global := []string{"--root", filepath.Join(r.bundle, "runsc"), "--log", r.logFile()}
 	return slices.Concat(global, r.flags, []string{command}, args)

@@ -13,8 +13,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// fakeRunsc leaves a process that waits for a line on its stdin and ends with its last word, and another beside it. What
-// it is told goes to a file in its state folder.
+// fakeRunsc leaves a process that waits for a line on its stdin and ends with its last word, and another beside it.
+// What it is told goes to a file in its state folder.
 const fakeRunsc = `#!/bin/sh
 mkdir -p "$2" && echo "$@" >>"$2/told"
 while [ $# -gt 0 ]; do
