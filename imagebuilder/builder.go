@@ -155,7 +155,7 @@ func (b *Builder) sweep(ctx context.Context) error {
 			return fmt.Errorf("remove build folder: %w", err)
 		}
 	}
-	return nil
+	return b.endOrphanedShims()
 }
 
 // canLimitSwap reports whether the kernel counts swap; version 1 of cgroups does so only with a boot parameter.

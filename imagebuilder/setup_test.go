@@ -101,8 +101,9 @@ func sharedBuilder(t *testing.T) *Builder {
 // ownBuilder returns a builder that shares the base image with the others and nothing else.
 func ownBuilder(t *testing.T, change func(*Config)) *Builder {
 	t.Helper()
+	shared := sharedBuilder(t) // before its network is taken
 	config := testConfig(t, t.TempDir())
-	config.Namespace = sharedBuilder(t).config.Namespace
+	config.Namespace = shared.config.Namespace
 	if change != nil {
 		change(&config)
 	}

@@ -128,8 +128,7 @@ build_daemons() {
   quietly "build runc $runc_version" go_install "$to" 1 "$runc@$runc_version"
   quietly "build containerd $containerd_version" go_install "$to" 0 \
     "$containerd"/cmd/{containerd,containerd-shim-runc-v2,ctr}@"$containerd_version"
-  quietly "build gVisor $gvisor_version" go_install "$to" 0 "$gvisor"/{runsc,shim}@"$gvisor_version"
-  mv "$to/shim" "$to/containerd-shim-runsc-v1"
+  quietly "build gVisor $gvisor_version" go_install "$to" 0 "$gvisor/runsc@$gvisor_version"
   quietly "build the CNI plugins $plugins_version" go_install "$to" 0 \
     "$plugins"/plugins/{main/bridge,main/loopback,ipam/host-local,meta/firewall}@"$plugins_version"
   quietly "build MinIO $minio_version" go_install "$to" 0 "$minio@$minio_version"
@@ -138,7 +137,7 @@ build_daemons() {
 check_daemons() {
   local dir=$1 name
   "$dir/runsc" --version >/dev/null 2>&1 || return 1
-  for name in runc containerd containerd-shim-runc-v2 containerd-shim-runsc-v1 ctr minio; do
+  for name in runc containerd containerd-shim-runc-v2 ctr minio; do
     "$dir/$name" -v >/dev/null 2>&1 || return 1
   done
   for name in bridge loopback host-local firewall; do

@@ -167,7 +167,7 @@ func (h *host) openContainerd(
 	h.opened.AddClose(builder.Close)
 	runtime, err := containerd.New(ctx, containerd.Config{
 		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"),
-		BinDir: hf.BinDir, Shim: containerd.FindShim(hf.BinDir),
+		BinDir:  hf.BinDir,
 		Runtime: hf.Runtime, Network: egress, Logger: log,
 	})
 	if err != nil {

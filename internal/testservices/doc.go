@@ -8,7 +8,7 @@
 //	ATTUNE_TEST_S3_ENDPOINT          with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
 //	ATTUNE_TEST_CONTAINERD_ADDRESS   the socket
 //	ATTUNE_TEST_BIN_DIR              containerd, its shim, ctr, runc, minio, CNI plugins
-//	ATTUNE_TEST_SHIM                 bin/attune-shim, which make build makes
+//	PATH                             begins with bin, where make build leaves attune-shim
 //	ATTUNE_CACHE_DIR                 what is kept from one run to the next
 //	TMPDIR                           removed at the end
 //

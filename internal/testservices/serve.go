@@ -98,7 +98,7 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 	if err := os.Unsetenv(innerFolder); err != nil {
 		return nil, err
 	}
-	shim, err := filepath.Abs(filepath.Join("bin", "attune-shim"))
+	built, err := filepath.Abs("bin")
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 		"AWS_SECRET_ACCESS_KEY="+set.S3SecretKey,
 		"ATTUNE_TEST_CONTAINERD_ADDRESS="+set.ContainerdAddress,
 		"ATTUNE_TEST_BIN_DIR="+bin,
-		"ATTUNE_TEST_SHIM="+shim,
 		"ATTUNE_CACHE_DIR="+cache,
+		"PATH="+built+":"+os.Getenv("PATH"),
 		"TMPDIR="+temporary,
 	), nil
 }

@@ -22,16 +22,36 @@ const patience = 10 * time.Second
 // answering.
 func TestAdversaries(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
-	runtime := h.open(t)
 	port := listenEverywhere(t)
 	hostPorts := []string{fmt.Sprintf("127.0.0.1:%d", port), "169.254.169.254:80"}
 	for _, address := range ownAddresses(t) {
 		hostPorts = append(hostPorts, fmt.Sprintf("%s:%d", address, port))
 	}
+	forRuntimes(t, func(t *testing.T, h host, s sandboxtest.Subject, is traits) {
+		attack(t, s, is, hostPorts)
+		s.AwaitNone(t)
+		// Their processes, whatever they are called: a sandbox's end is the end of its group.
+		if left, err := os.ReadDir("/sys/fs/cgroup/memory" + h.config.CgroupParent); err == nil {
+			for _, entry := range left {
+				if entry.IsDir() {
+					t.Errorf("the group %s is left", entry.Name())
+				}
+			}
+		}
+	})
+}
+
+// attack runs all attacks to their ends.
+func attack(t *testing.T, s sandboxtest.Subject, is traits, hostPorts []string) {
+	t.Helper()
 	unreachable := strings.Join(hostPorts, " false\n") + " false\n"
-	outOfPids := func(e sandbox.Exit) bool { return e.OutOfPids }
+	outOfPids := func(e sandbox.Exit) bool { return e.OutOfPids == is.countsRefusedPids }
 	outOfMemory := func(e sandbox.Exit) bool { return e.OutOfMemory }
+	filled := "no space left on device"
+	filledWithFiles := filled
+	if !is.limitsTmpFiles {
+		filledWithFiles = "" // it goes on to the limit on memory
+	}
 	t.Run("attacks", func(t *testing.T) {
 		for name, c := range map[string]struct {
 			args []string
@@ -43,10 +63,10 @@ func TestAdversaries(t *testing.T) {
 			"fork bomb":               {[]string{"fork-bomb"}, "refused", true, outOfPids},
 			"memory bomb":             {[]string{"memory"}, "begun", false, outOfMemory},
 			"memory bomb of a child":  {[]string{"child-memory"}, "", false, outOfMemory},
-			"fills tmp":               {[]string{"fill-and-stay", "/tmp"}, "no space left on device", true, nil},
-			"fills shared memory":     {[]string{"fill-and-stay", "/dev/shm"}, "no space left on device", true, nil},
-			"fills tmp with files":    {[]string{"inodes", "/tmp"}, "no space left on device", true, nil},
-			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, "no space left on device", true, nil},
+			"fills tmp":               {[]string{"fill-and-stay", "/tmp"}, filled, true, nil},
+			"fills shared memory":     {[]string{"fill-and-stay", "/dev/shm"}, filled, true, nil},
+			"fills tmp with files":    {[]string{"inodes", "/tmp"}, filledWithFiles, true, nil},
+			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, filledWithFiles, true, nil},
 			"file descriptors":        {[]string{"descriptors"}, "too many open files", true, nil},
 			"host and metadata ports": {append([]string{"dial"}, hostPorts...), unreachable, false, nil},
 			"forbidden calls":         {[]string{"syscalls"}, "tried", false, nil},
@@ -57,7 +77,6 @@ func TestAdversaries(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				s := h.subject(runtime)
 				id := strings.ReplaceAll(name, " ", "-")
 				in := s.Input(id)
 				in.Stdin = []byte("a secret")
@@ -76,15 +95,6 @@ func TestAdversaries(t *testing.T) {
 			})
 		}
 	})
-	h.subject(runtime).AwaitNone(t)
-	// Their processes, whatever they are called: a sandbox's end is the end of its group.
-	if left, err := os.ReadDir("/sys/fs/cgroup/memory" + h.config.CgroupParent); err == nil {
-		for _, entry := range left {
-			if entry.IsDir() {
-				t.Errorf("the group %s is left", entry.Name())
-			}
-		}
-	}
 }
 
 // beside runs an attack to its end, and a neighbor as soon as the attack has begun to speak, or else at its end.

@@ -2,7 +2,6 @@ package containerd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -53,7 +52,7 @@ func (c *Runtime) Remove(ctx context.Context, id string) error {
 }
 
 // Reconcile implements sandbox.Runtime. A sandbox has its run directory before any other part and until no other part
-// is left, so List finds all orphans but shims.
+// is left, so List finds all orphans.
 func (c *Runtime) Reconcile(ctx context.Context) error {
 	ids, err := c.List(ctx)
 	if err != nil {
@@ -68,7 +67,7 @@ func (c *Runtime) Reconcile(ctx context.Context) error {
 		c.log.Warn("removing an orphaned sandbox", "sandbox", id)
 		group.Go(func() error { return c.Remove(ctx, id) })
 	}
-	if err := errors.Join(group.Wait(), c.endOrphanedShims()); err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	return c.assignments.settle()

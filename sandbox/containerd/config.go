@@ -22,11 +22,8 @@ type Config struct {
 	StateDir string
 	// Runtime makes the sandboxes whose Spec names none. The default is runc.
 	Runtime attune.Runtime
-	// BinDir has the runtimes. What it lacks is taken from the search path.
+	// BinDir has the runtimes and their shims. What it lacks is looked for beside this program and on the search path.
 	BinDir string
-	// Shim is the path of attune-shim, which makes and keeps the sandboxes of runc. Without it, containerd's own shim
-	// does, which is slower and takes a process for each sandbox.
-	Shim string
 	// CgroupParent is the control group above those of all sandboxes. The default is "/attune".
 	CgroupParent string
 	// Network is for executions with network: egress. Without it they are refused.
@@ -62,10 +59,10 @@ func (c *Config) complete() error {
 // runsDir has the run directory of each sandbox.
 func (c *Config) runsDir() string { return filepath.Join(c.StateDir, "runs") }
 
-// runcDir is where runc keeps the state of its containers.
+// runcDir is where runc keeps the state of its containers. Its default is shared by all programs of the host.
 func (c *Config) runcDir() string { return filepath.Join(c.StateDir, string(attune.RuntimeRunc)) }
 
-// rootsDir has a folder for each shim, in which root file systems are mounted.
+// rootsDir has a folder for each attune-shim, in which root file systems are mounted.
 func (c *Config) rootsDir() string { return filepath.Join(c.StateDir, "roots") }
 
 // executionsDir has the record of each execution that was given a sandbox, by its name.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -30,8 +29,6 @@ type container struct {
 	// ended delivers the end of the process, once; stopWaiting gives up on that.
 	ended       <-chan ending
 	stopWaiting func()
-	// keeper holds the output pipes, where the shim does not.
-	keeper *exec.Cmd
 	// used is set by the first call of Run or Remove.
 	used atomic.Bool
 	// left counts the calls of leave.
@@ -104,7 +101,7 @@ func (s *container) make(ctx context.Context) error {
 		return err
 	}
 	s.made = partDir
-	at.result, at.failure, at.collected = s.dir.result(), s.dir.failure(), s.dir.collected()
+	at.run = s.dir.run()
 
 	s.made = partNetwork // Attach may leave something behind when it fails
 	if s.spec.Network == attune.NetworkEgress {

@@ -61,7 +61,7 @@ func newHost(tb testing.TB) host {
 	h := host{config: containerd.Config{
 		Address:   variable(tb, "ATTUNE_TEST_CONTAINERD_ADDRESS"),
 		Namespace: "sandbox-" + strings.ToLower(rand.Text()[:8]), Owner: "tester",
-		StateDir: tb.TempDir(), BinDir: variable(tb, "ATTUNE_TEST_BIN_DIR"), Shim: variable(tb, "ATTUNE_TEST_SHIM"),
+		StateDir: tb.TempDir(), BinDir: variable(tb, "ATTUNE_TEST_BIN_DIR"),
 		CgroupParent: "/attune-" + strings.ToLower(rand.Text()[:8]),
 	}}
 	var err error

@@ -207,9 +207,6 @@ func groupID(owner string) string {
 
 // makeGroup makes containerd's record of the group, unless an earlier process has.
 func (c *Runtime) makeGroup(ctx context.Context) error {
-	if c.config.Shim == "" {
-		return nil
-	}
 	_, err := c.client.SandboxStore().Create(ctx, sandboxes.Sandbox{
 		ID: groupID(c.config.Owner), Labels: map[string]string{ownerLabel: c.config.Owner},
 	})

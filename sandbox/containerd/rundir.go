@@ -29,10 +29,17 @@ func (d runDir) assignment() string { return filepath.Join(string(d), "assignmen
 func (d runDir) delivered() string  { return filepath.Join(string(d), "delivered") }
 func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json") }
 
-// create makes the folder, the pipes, and the three empty files that the sandbox may write. Each file is mounted by
-// itself, so the sandbox can change its content, but never what is at its path.
+// run is what the sandbox has as /run: a folder of ours with the three files that it may write.
+func (d runDir) run() string { return filepath.Join(string(d), "run") }
+
+// create makes the folder, the pipes, and the three empty files that the sandbox may write. It can change what is in
+// the files, and never what is at their paths: the folders that it finds them in belong to the host.
 func (d runDir) create(owner int) error {
-	if err := os.Mkdir(string(d), 0o700); err != nil {
+	shared := filepath.Join(string(d), filepath.Dir(sandbox.ResultPath))
+	if err := errors.Join(
+		os.Mkdir(string(d), 0o700), os.MkdirAll(shared, 0o755),
+		os.Chmod(d.run(), 0o755), os.Chmod(shared, 0o755), // whatever the umask is
+	); err != nil {
 		return fmt.Errorf("make run directory: %w", err)
 	}
 	for _, path := range []string{d.stdin(), d.stdout(), d.stderr()} {
@@ -40,16 +47,23 @@ func (d runDir) create(owner int) error {
 			return fmt.Errorf("make pipe %s: %w", path, err)
 		}
 	}
-	for _, path := range []string{d.result(), d.failure(), d.collected()} {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
+	for path, inside := range map[string]string{
+		d.result(): sandbox.ResultPath, d.failure(): sandbox.FailurePath, d.collected(): sandbox.CollectedPath,
+	} {
+		if err := shareFile(path, filepath.Join(string(d), inside), owner); err != nil {
 			return fmt.Errorf("make result file: %w", err)
-		}
-		if err := errors.Join(file.Chown(owner, owner), file.Close()); err != nil {
-			return fmt.Errorf("hand over result file: %w", err)
 		}
 	}
 	return nil
+}
+
+// shareFile makes an empty file of an owner, with two paths: that of the host, and that below /run of the sandbox.
+func shareFile(path, shared string, owner int) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chown(owner, owner), file.Close(), os.Link(path, shared))
 }
 
 // openOutputs opens the reading ends of both outputs.

@@ -38,9 +38,8 @@ type Runtime struct {
 	assignments *assignments
 	ids         idRanges
 
-	// runtimes has the path of each container runtime that this host can use, sleep is the program of keepers.
+	// runtimes has the command of each container runtime that this host can use.
 	runtimes map[attune.Runtime]string
-	sleep    string
 	groups   cgroup.Hierarchy
 	level    string
 	// appArmor is the profile of all sandboxes, empty on a host without AppArmor.
@@ -73,7 +72,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	c := &Runtime{
 		config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring),
 		own: &ownShim{
-			program: config.Shim, state: config.runcDir(), roots: config.rootsDir(),
+			state: config.runcDir(), roots: config.rootsDir(),
 			complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
 		},
 	}
@@ -105,7 +104,7 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 	if c.runtimes[c.config.Runtime] == "" {
 		return fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", c.config.Runtime, sandbox.ErrUnsupported)
 	}
-	if c.sleep, err = hostcheck.FindTool(c.config.BinDir, "sleep"); err != nil {
+	if c.own.program, err = hostcheck.FindTool(c.config.BinDir, hostcheck.Shim); err != nil {
 		return err
 	}
 	if c.groups, err = cgroup.Find(cgroup.Mount); err != nil {

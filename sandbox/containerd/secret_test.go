@@ -13,13 +13,18 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"attune/sandbox/sandboxtest"
 )
 
 // TestDocumentStaysSecret looks for what was fed on stdin wherever the host could have kept it, while the run holds it.
 func TestDocumentStaysSecret(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
-	s := h.subject(h.open(t))
+	forRuntimes(t, func(t *testing.T, h host, s sandboxtest.Subject, _ traits) { keepsSecret(t, h, s) })
+}
+
+func keepsSecret(t *testing.T, h host, s sandboxtest.Subject) {
+	t.Helper()
 	canary := []byte("canary-" + rand.Text())
 	in := s.Input("canary")
 	in.Stdin, in.Grace = canary, time.Minute

@@ -29,7 +29,6 @@ const (
 	oomScore = 500
 	devShm   = 16 << 20
 	devSize  = 64 << 10
-	runSize  = 1 << 20
 )
 
 // placement is what the specification takes from the host: facts that hold for every sandbox, and what was made for
@@ -43,8 +42,10 @@ type placement struct {
 	appArmor string
 	// netns is the path of a network namespace. Empty asks for a new one without interfaces.
 	netns string
-	// resolvConf, result, failure and collected are files on the host; resolvConf is empty without a network.
-	resolvConf, result, failure, collected string
+	// run is the folder on the host that has the files which the sandbox may write.
+	run string
+	// resolvConf is a file on the host, empty without a network.
+	resolvConf string
 }
 
 // ociSpec is everything that the container runtime knows of a sandbox. It starts from nothing rather than from a
@@ -77,6 +78,14 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 	// The largest file that /tmp can hold, which counts as memory. The result, the failure and the collected files lie on
 	// the host's disk, where nothing else bounds them.
 	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxCollectedBytes))
+	limits := []specs.POSIXRlimit{
+		{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
+		{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
+		{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
+	}
+	if spec.Runtime == attune.RuntimeRunsc {
+		limits = append(limits, gvisorProcesses(spec.Resources))
+	}
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,
@@ -88,11 +97,7 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 		Capabilities: &specs.LinuxCapabilities{
 			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},
 		},
-		Rlimits: []specs.POSIXRlimit{
-			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
-			{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
-			{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
-		},
+		Rlimits:     limits,
 		OOMScoreAdj: &score,
 	}
 }
@@ -123,14 +128,11 @@ func mounts(spec sandbox.Spec, at placement) []specs.Mount {
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		tmpfs("/dev", devSize, 0, "mode=755", "noexec"),
 		tmpfs("/dev/shm", devShm, 0, "mode=1777", "nodev", "noexec"),
-		tmpfs("/run", runSize, 0, "mode=755", "nodev", "noexec"),
 		tmpfs("/tmp", spec.Resources.TmpBytes, spec.Resources.TmpFiles, "mode=1777", "nodev"),
-		bindFile(at.result, sandbox.ResultPath, "rw"),
-		bindFile(at.failure, sandbox.FailurePath, "rw"),
-		bindFile(at.collected, sandbox.CollectedPath, "rw"),
+		bind(at.run, "/run", "rw"),
 	}
 	if at.resolvConf != "" {
-		list = append(list, bindFile(at.resolvConf, resolvConfPath, "ro"))
+		list = append(list, bind(at.resolvConf, resolvConfPath, "ro"))
 	}
 	return list
 }
@@ -147,7 +149,7 @@ func tmpfs(path string, size, inodes int64, options ...string) specs.Mount {
 	}
 }
 
-func bindFile(source, destination, mode string) specs.Mount {
+func bind(source, destination, mode string) specs.Mount {
 	return specs.Mount{
 		Destination: destination, Type: "bind", Source: source,
 		Options: []string{"bind", mode, "nosuid", "nodev", "noexec"},
@@ -172,6 +174,9 @@ func idMapping(base uint32) []specs.LinuxIDMapping {
 func resources(spec sandbox.Spec, on cgroup.Hierarchy) *specs.LinuxResources {
 	want := spec.Resources
 	memory, pids := want.MemoryBytes, want.Pids
+	if spec.Runtime == attune.RuntimeRunsc {
+		pids = gvisorPids(want)
+	}
 	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
 	res := &specs.LinuxResources{
 		// The runtime adds the harmless devices: null, zero, random, ….

@@ -24,7 +24,7 @@ func someSpec() sandbox.Spec {
 }
 
 func somePlacement() placement {
-	return placement{cgroupPath: "/attune/run-1", idBase: 1 << 20, result: "/state/result", failure: "/state/failure"}
+	return placement{cgroupPath: "/attune/run-1", idBase: 1 << 20, run: "/state/run"}
 }
 
 func TestProcessIsConfinedWhereTheHostCan(t *testing.T) {
@@ -108,15 +108,12 @@ func TestMounts(t *testing.T) {
 		t.Error("the root can be written")
 	}
 	want := map[string][]string{
-		"/proc":               {"nosuid", "nodev", "noexec"},
-		"/dev":                {"nosuid", "noexec", "size=65536", "nr_inodes=1024"},
-		"/dev/shm":            {"nosuid", "nodev", "noexec", "size=16777216", "nr_inodes=4096"},
-		"/run":                {"nosuid", "nodev", "noexec", "size=1048576", "mode=755", "nr_inodes=1024"},
-		"/tmp":                {"nosuid", "nodev", "size=67108864", "mode=1777", "nr_inodes=16384"},
-		sandbox.ResultPath:    {"rw", "nosuid", "nodev", "noexec"},
-		sandbox.FailurePath:   {"rw", "nosuid", "nodev", "noexec"},
-		sandbox.CollectedPath: {"rw", "nosuid", "nodev", "noexec"},
-		"/etc/resolv.conf":    {"ro", "nosuid", "nodev", "noexec"},
+		"/proc":            {"nosuid", "nodev", "noexec"},
+		"/dev":             {"nosuid", "noexec", "size=65536", "nr_inodes=1024"},
+		"/dev/shm":         {"nosuid", "nodev", "noexec", "size=16777216", "nr_inodes=4096"},
+		"/run":             {"rw", "nosuid", "nodev", "noexec"},
+		"/tmp":             {"nosuid", "nodev", "size=67108864", "mode=1777", "nr_inodes=16384"},
+		"/etc/resolv.conf": {"ro", "nosuid", "nodev", "noexec"},
 	}
 	for _, m := range s.Mounts {
 		for _, option := range want[m.Destination] {
@@ -181,6 +178,29 @@ func TestPathsOfTheKernelAreClosed(t *testing.T) {
 	for _, path := range []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"} {
 		if !slices.Contains(linux.ReadonlyPaths, path) {
 			t.Errorf("%s can be written", path)
+		}
+	}
+}
+
+// TestLimitOnProcesses: gVisor enforces it inside, and has a wider one on the host, for what it needs itself.
+func TestLimitOnProcesses(t *testing.T) {
+	t.Parallel()
+	for runtime, want := range map[attune.Runtime]struct {
+		onHost int64
+		inside uint64
+	}{
+		attune.RuntimeRunc:  {128, 0},
+		attune.RuntimeRunsc: {256 + 4*128, 128},
+	} {
+		spec := someSpec()
+		spec.Runtime = runtime
+		s := ociSpec(spec, somePlacement())
+		if got := *s.Linux.Resources.Pids.Limit; got != want.onHost {
+			t.Errorf("%s: %d on the host, not %d", runtime, got, want.onHost)
+		}
+		at := slices.IndexFunc(s.Process.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NPROC" })
+		if (at >= 0) != (want.inside > 0) || at >= 0 && s.Process.Rlimits[at].Hard != want.inside {
+			t.Errorf("%s: the limits inside are %+v", runtime, s.Process.Rlimits)
 		}
 	}
 }

@@ -26,17 +26,14 @@ func (s *container) record(ctx context.Context, chain string, at placement) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("encode specification: %w", err)
 	}
-	runtime, err := s.shim(s.spec.Runtime, at.idBase+nobody)
+	runtime, err := s.runtimeInfo(s.spec.Runtime)
 	if err != nil {
 		return nil, err
 	}
 	record := containers.Container{
 		ID: id, Labels: map[string]string{ownerLabel: s.config.Owner}, Spec: spec,
-		Runtime:     runtime,
+		Runtime: runtime, SandboxID: groupID(s.config.Owner),
 		Snapshotter: hostcheck.Snapshotter, SnapshotKey: viewKey(chain),
-	}
-	if s.ownShim(s.spec.Runtime) {
-		record.SandboxID = groupID(s.config.Owner)
 	}
 	_, err = s.records.Create(ctx, record)
 	if err != nil {
@@ -53,21 +50,18 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if s.stdio, err = openStdio(s.dir); err != nil {
 		return err
 	}
+	address, err := s.own.address()
+	if err != nil {
+		return err
+	}
 	request := &tasks.CreateTaskRequest{
 		ContainerID: id, Stdin: s.dir.stdin(), Stdout: s.dir.stdout(), Stderr: s.dir.stderr(),
+		TaskApiAddress: address, TaskApiVersion: shimVersion,
 	}
 	for _, m := range rootfs {
 		request.Rootfs = append(request.Rootfs, &types.Mount{
 			Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options,
 		})
-	}
-	if s.ownShim(s.spec.Runtime) {
-		request.TaskApiVersion = shimVersion
-		if request.TaskApiAddress, err = s.own.address(); err != nil {
-			return err
-		}
-	} else if err := s.keep(); err != nil {
-		return err
 	}
 	err = bounded(ctx, func(ctx context.Context) error {
 		created, err := s.tasks.Create(ctx, request)

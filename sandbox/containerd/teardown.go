@@ -17,7 +17,6 @@ const (
 	partNetwork
 	partGroup
 	partRecord
-	partKeeper
 	partTask
 	partWatch
 
@@ -33,7 +32,6 @@ var removals = [...]func(*container, context.Context) error{
 	partNetwork: (*container).detachNetwork,
 	partGroup:   (*container).removeGroup,
 	partRecord:  (*container).deleteRecord,
-	partKeeper:  (*container).endKeeper,
 	partTask:    (*container).endTask,
 	partWatch:   (*container).endWatch,
 }

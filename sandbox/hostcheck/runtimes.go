@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
 
-// OwnShim is the program that keeps the sandboxes of runc.
-const OwnShim = "attune-shim"
+// Shim is the program that makes and keeps sandboxes.
+const Shim = "attune-shim"
 
 const runcMend = "install runc 1.2.8, 1.3.3, 1.4 or newer with seccomp: `make deps` builds one, " +
 	"--bin-dir or ATTUNE_BIN_DIR says where it is"
@@ -68,35 +68,22 @@ func checkRuncVersion(text string) error {
 	return nil
 }
 
-// checkShim looks for attune-shim, without which containerd's shim does the same at twice the cost.
 func (m machine) checkShim(ctx context.Context) Check {
-	c := Check{Name: OwnShim, State: CheckDegraded, Mend: "lay attune-shim beside attune; `make deps build` builds both"}
-	path, err := m.tool(OwnShim)
+	const mend = "lay attune-shim beside attune; `make deps build` builds both"
+	path, err := m.tool(Shim)
 	if err != nil {
-		c.Found = "not found: containerd's own shim makes the sandboxes, and takes twice as long"
-		return c
+		return missing(Shim, "not found", mend)
 	}
 	if err := exec.CommandContext(ctx, path, "-info").Run(); err != nil {
-		c.Found = fmt.Sprintf("%s does not start: %v", path, err)
-		return c
+		return missing(Shim, fmt.Sprintf("%s does not start: %v", path, err), mend)
 	}
-	return fine(OwnShim, path)
+	return fine(Shim, path)
 }
 
+// checkRunsc looks for gVisor, which only actions need that ask for it.
 func (m machine) checkRunsc(ctx context.Context) Check {
-	const mend = "install runsc and containerd-shim-runsc-v1: https://gvisor.dev/docs/user_guide/install/"
-	c := m.checkOptional(ctx, "runsc", mend)
-	if c.State != CheckOK {
-		return c
-	}
-	if _, err := m.tool("containerd-shim-runsc-v1"); err != nil {
-		c.State, c.Found, c.Mend = CheckDegraded, c.Found+" without its shim for containerd", mend
-	}
-	return c
-}
-
-// checkOptional looks for a runtime that only actions need which ask for it.
-func (m machine) checkOptional(ctx context.Context, name, mend string) Check {
+	const name = "runsc"
+	const mend = "install runsc: `make deps` builds one, or see https://gvisor.dev/docs/user_guide/install/"
 	path, err := m.tool(name)
 	if err != nil {
 		return Check{Name: name, State: CheckAbsent, Found: "not installed; runc does without", Mend: mend}

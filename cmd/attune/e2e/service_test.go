@@ -44,7 +44,7 @@ func variable(tb testing.TB, name string) string {
 	return value
 }
 
-// build makes the binary, with the shim beside it. The build cache makes it cheap.
+// build makes the binary. The build cache makes it cheap.
 func build(tb testing.TB) string {
 	tb.Helper()
 	binary := filepath.Join(tb.TempDir(), "attune")
@@ -52,10 +52,6 @@ func build(tb testing.TB) string {
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		tb.Fatalf("build attune: %v\n%s", err, out)
-	}
-	if err := os.Symlink(variable(tb, "ATTUNE_TEST_SHIM"),
-		filepath.Join(filepath.Dir(binary), "attune-shim")); err != nil {
-		tb.Fatal(err)
 	}
 	return binary
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +17,6 @@ import (
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
-	_ "github.com/opencontainers/cgroups/devices" // device rules of both versions
-	"github.com/opencontainers/runc/libcontainer"
-	"github.com/opencontainers/runc/libcontainer/specconv"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"attune/sandbox/containerd/shim/deleted"
@@ -28,12 +24,13 @@ import (
 
 // container is one sandbox, from Create to Delete.
 type container struct {
-	id, bundle, root string
-	roots            *roots
-	streams          *streams
-	// made: runc and pid are set, and stay.
+	id, bundle string
+	runtime    runtime
+	engine     engine
+	roots      *roots
+	streams    *streams
+	// made: pid is set, and stays.
 	made atomic.Bool
-	runc *libcontainer.Container
 	pid  uint32
 
 	started atomic.Bool
@@ -47,9 +44,10 @@ type container struct {
 	undo     []func() error
 }
 
-func newContainer(root string, roots *roots, r *task.CreateTaskRequest) *container {
+func newContainer(runtime runtime, roots *roots, r *task.CreateTaskRequest) *container {
 	return &container{
-		id: r.ID, bundle: r.Bundle, root: root, roots: roots, exited: make(chan struct{}),
+		id: r.ID, bundle: r.Bundle, runtime: runtime, engine: runtime.engine(r.ID, r.Bundle), roots: roots,
+		exited:  make(chan struct{}),
 		streams: &streams{stdinPath: r.Stdin, stdoutPath: r.Stdout, stderrPath: r.Stderr},
 	}
 }
@@ -65,14 +63,11 @@ func (c *container) create(rootfs []*types.Mount) error {
 }
 
 func (c *container) make(rootfs []*types.Mount) error {
-	if err := c.leaveNote(); err != nil {
+	c.undo = append(c.undo, func() error { return ignoreNotExist(os.Remove(filepath.Join(c.bundle, deleted.Note))) })
+	if err := c.runtime.leaveNote(c.bundle); err != nil {
 		return err
 	}
 	spec, err := c.readSpec()
-	if err != nil {
-		return err
-	}
-	process, err := processOf(spec.Process)
 	if err != nil {
 		return err
 	}
@@ -82,17 +77,18 @@ func (c *container) make(rootfs []*types.Mount) error {
 	c.undo = append(c.undo, c.streams.close)
 	uid := hostID(spec.Linux.UIDMappings, spec.Process.User.UID)
 	gid := hostID(spec.Linux.GIDMappings, spec.Process.User.GID)
-	if err := c.streams.open(process, uid, gid); err != nil {
+	if err := c.streams.open(uid, gid); err != nil {
 		return err
 	}
-	return c.makeProcess(spec, process)
-}
-
-// leaveNote says where the state of the container is, to the program that cleans up should this one die.
-func (c *container) leaveNote() error {
-	note := filepath.Join(c.bundle, deleted.RootFile)
-	c.undo = append(c.undo, func() error { return ignoreNotExist(os.Remove(note)) })
-	return os.WriteFile(note, []byte(c.root), 0o600)
+	c.undo = append(c.undo, c.engine.destroy)
+	pid, wait, err := c.engine.create(spec, c.streams.inner)
+	if err != nil {
+		return err
+	}
+	c.pid = uint32(pid)
+	c.streams.begin()
+	go c.reap(wait) // delete waits for it
+	return nil
 }
 
 // readSpec reads the specification that containerd was given, and makes the path of its root absolute.
@@ -123,35 +119,6 @@ func (c *container) mountRoot(rootfs []*types.Mount, target string) error {
 	c.undo = append(c.undo, func() error { c.roots.release(mounted); return nil })
 	c.undo = append(c.undo, func() error { return mount.UnmountAll(target, 0) })
 	return bind(mounted, target)
-}
-
-// bundleLabel names where runc's command finds the specification, for `runc exec`. The library takes the working
-// directory for it.
-const bundleLabel = "bundle="
-
-// makeProcess has runc's library make the container and its process, which waits to be started.
-func (c *container) makeProcess(spec *specs.Spec, process *libcontainer.Process) error {
-	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: c.id, Spec: spec})
-	if err != nil {
-		return err
-	}
-	isBundle := func(label string) bool { return strings.HasPrefix(label, bundleLabel) }
-	config.Labels = append(slices.DeleteFunc(config.Labels, isBundle), bundleLabel+c.bundle)
-	if c.runc, err = libcontainer.Create(c.root, c.id, config); err != nil {
-		return err
-	}
-	c.undo = append(c.undo, c.runc.Destroy)
-	if err := c.runc.Start(process); err != nil {
-		return err
-	}
-	c.streams.begin()
-	pid, err := process.Pid()
-	if err != nil {
-		return err
-	}
-	c.pid = uint32(pid)
-	go c.reap(process.Wait) // delete waits for it
-	return nil
 }
 
 // unmake undoes what was made, last first. A step that fails stops no other, and is kept for the next call.

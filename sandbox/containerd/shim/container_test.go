@@ -20,7 +20,7 @@ import (
 // containerOf is a container that has been made, with a process of the host in place of its own.
 func containerOf(t *testing.T, s *service, process *exec.Cmd) *container {
 	t.Helper()
-	c := newContainer(t.TempDir(), s.roots, &task.CreateTaskRequest{ID: "some", Bundle: t.TempDir()})
+	c := newContainer(runtime{root: t.TempDir()}, s.roots, &task.CreateTaskRequest{ID: "some", Bundle: t.TempDir()})
 	if err := s.add(c); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestExitStatus(t *testing.T) {
 
 func TestEndThatTheKernelDoesNotReport(t *testing.T) {
 	t.Parallel()
-	c := newContainer(t.TempDir(), nil, &task.CreateTaskRequest{ID: "some"})
+	c := newContainer(runtime{}, nil, &task.CreateTaskRequest{ID: "some"})
 	c.reap(func() (*os.ProcessState, error) { return nil, os.ErrProcessDone })
 	if <-c.exited; c.status != unknownStatus {
 		t.Errorf("its status is %d", c.status)
@@ -131,7 +131,7 @@ func TestContainerThatCannotBeMadeLeavesNothing(t *testing.T) {
 		if _, err := s.Create(t.Context(), &task.CreateTaskRequest{ID: "some", Bundle: bundle}); err == nil {
 			t.Errorf("%s: it was made", name)
 		}
-		if _, err := os.Stat(filepath.Join(bundle, deleted.RootFile)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(bundle, deleted.Note)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: its note is left: %v", name, err)
 		}
 		if !s.empty() {

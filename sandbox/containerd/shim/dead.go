@@ -17,8 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
-
-	"attune/sandbox/containerd/shim/deleted"
 )
 
 // killTime is how long a killed container may take to end, and killPause the time between two looks.
@@ -37,14 +35,14 @@ func deleteDead(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	root, err := os.ReadFile(filepath.Join(*bundle, deleted.RootFile))
+	runtime, err := readNote(*bundle)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it was never made
 	}
 	if err != nil {
 		return err
 	}
-	if err := destroy(string(root), *id); err != nil {
+	if err := runtime.destroyDead(*id, *bundle); err != nil {
 		return fmt.Errorf("remove container %s: %w", *id, err)
 	}
 	killed := &task.DeleteResponse{ExitStatus: 128 + uint32(unix.SIGKILL), ExitedAt: timestamppb.Now()}
@@ -55,11 +53,14 @@ func deleteDead(args []string) error {
 	return errors.Join(err, mount.UnmountAll(filepath.Join(*bundle, "rootfs"), 0))
 }
 
-// destroy kills what is left of a container and removes its group and its state.
-func destroy(root, id string) error {
-	c, err := libcontainer.Load(root, id)
+// destroyDead kills what is left of a container and removes its group and its state.
+func (r runtime) destroyDead(id, bundle string) error {
+	if r.command != "" {
+		return errors.Join(r.engine(id, bundle).destroy(), unmountShared(bundle))
+	}
+	c, err := libcontainer.Load(r.root, id)
 	if errors.Is(err, libcontainer.ErrNotExist) {
-		return os.RemoveAll(filepath.Join(root, id)) // its shim died before there was a process
+		return os.RemoveAll(filepath.Join(r.root, id)) // its shim died before there was a process
 	}
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (c *container) start() error {
 	if c.started.Swap(true) {
 		return fmt.Errorf("container %s has been started: %w", c.id, errdefs.ErrFailedPrecondition)
 	}
-	if err := c.runc.Exec(); err != nil {
+	if err := c.engine.start(); err != nil {
 		return fmt.Errorf("start container %s: %w", c.id, err)
 	}
 	return nil
@@ -64,7 +64,7 @@ func (c *container) kill(signal unix.Signal) error {
 	if c.hasExited() {
 		return fmt.Errorf("the process of container %s has ended: %w", c.id, errdefs.ErrNotFound)
 	}
-	err := c.runc.Signal(signal)
+	err := c.engine.signal(signal)
 	if hasEnded(err) {
 		return fmt.Errorf("the process of container %s has ended: %w", c.id, errdefs.ErrNotFound)
 	}

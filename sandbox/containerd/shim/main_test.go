@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	if args := os.Args[1:]; len(args) > 0 {
 		switch {
-		case args[0] == "serve", args[0] == "-info", args[0] == "by-hand", args[len(args)-1] == "delete":
+		case args[0] == "serve", args[0] == "keep", args[0] == "-info", args[0] == "by-hand", args[len(args)-1] == "delete":
 			os.Exit(Main(args))
 		}
 	}
@@ -65,7 +65,7 @@ func TestDeleteOfADeadContainer(t *testing.T) {
 	t.Parallel()
 	bundle, root := t.TempDir(), t.TempDir()
 	state := filepath.Join(root, "dead")
-	err := errors.Join(os.WriteFile(filepath.Join(bundle, deleted.RootFile), []byte(root), 0o600), os.Mkdir(state, 0o700))
+	err := errors.Join(os.WriteFile(filepath.Join(bundle, deleted.Note), []byte(root), 0o600), os.Mkdir(state, 0o700))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,11 @@ func (s *service) get(id string) (*container, error) {
 
 // Create makes a container, all but the start of its process.
 func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.CreateTaskResponse, error) {
-	c := newContainer(s.root, s.roots, r)
+	runtime, err := runtimeOf(s.root, r)
+	if err != nil {
+		return nil, errgrpc.ToGRPC(err)
+	}
+	c := newContainer(runtime, s.roots, r)
 	if err := s.add(c); err != nil {
 		return nil, errgrpc.ToGRPC(err)
 	}
@@ -187,7 +191,7 @@ func (s *service) Pids(_ context.Context, r *task.PidsRequest) (*task.PidsRespon
 	if err != nil {
 		return nil, err
 	}
-	pids, err := c.runc.Processes()
+	pids, err := c.engine.processes()
 	if err != nil {
 		return nil, errgrpc.ToGRPC(err)
 	}

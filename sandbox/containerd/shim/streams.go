@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opencontainers/runc/libcontainer"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +19,7 @@ type streams struct {
 	// stdinPath, stdoutPath and stderrPath are the worker's.
 	stdinPath, stdoutPath, stderrPath string
 	// inner are the process's ends, until it has them.
-	inner []*os.File
+	inner [3]*os.File
 	// unclosed is a writing end of the document, until the worker says that it is whole: the death of the worker must not
 	// look like the end of the document.
 	unclosed  *os.File
@@ -48,8 +47,8 @@ func (c copying) run() {
 // close may be called again, and before all is open: closing no file is an error of no consequence.
 func (c copying) close() { _, _ = c.from.Close(), c.to.Close() }
 
-// open opens all ends, and gives the process its own.
-func (s *streams) open(process *libcontainer.Process, uid, gid int) error {
+// open opens all ends. Those of the process belong to a user.
+func (s *streams) open(uid, gid int) error {
 	for _, end := range []struct {
 		file **os.File
 		path string
@@ -68,14 +67,11 @@ func (s *streams) open(process *libcontainer.Process, uid, gid int) error {
 			return fmt.Errorf("open pipe: %w", err)
 		}
 	}
-	s.inner = make([]*os.File, 3)
-	err := errors.Join(
+	return errors.Join(
 		ownPipe(&s.inner[0], &s.stdin.to, uid, gid),
 		ownPipe(&s.stdout.from, &s.inner[1], uid, gid),
 		ownPipe(&s.stderr.from, &s.inner[2], uid, gid),
 	)
-	process.Stdin, process.Stdout, process.Stderr = s.inner[0], s.inner[1], s.inner[2]
-	return err
 }
 
 // ownPipe makes a pipe that belongs to a user, who may then open it again through /proc/self/fd, as shells do.
@@ -99,9 +95,8 @@ func (s *streams) begin() {
 
 func (s *streams) closeInner() {
 	for _, file := range s.inner {
-		_ = file.Close()
+		_ = file.Close() // closing no file, or one again, is an error of no consequence
 	}
-	s.inner = nil
 }
 
 // endStdin lets the process see the end of its document, once the worker has closed its end, too.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/opencontainers/runc/libcontainer"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,13 +25,12 @@ func startWith(t *testing.T, name string, args ...string) (*streams, *exec.Cmd) 
 			t.Fatal(err)
 		}
 	}
-	process := &libcontainer.Process{}
-	if err := s.open(process, os.Getuid(), os.Getgid()); err != nil {
+	if err := s.open(os.Getuid(), os.Getgid()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.close() })
 	command := exec.CommandContext(t.Context(), name, args...)
-	command.Stdin, command.Stdout, command.Stderr = process.Stdin, process.Stdout, process.Stderr
+	command.Stdin, command.Stdout, command.Stderr = s.inner[0], s.inner[1], s.inner[2]
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +113,7 @@ func TestStreamsThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := &streams{stdinPath: filepath.Join(dir, "none"), stdoutPath: filepath.Join(dir, "none")}
-	if err := s.open(&libcontainer.Process{}, os.Getuid(), os.Getgid()); err == nil {
+	if err := s.open(os.Getuid(), os.Getgid()); err == nil {
 		t.Error("they were opened")
 	}
 	if err := s.close(); err != nil {

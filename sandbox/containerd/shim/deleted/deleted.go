@@ -27,5 +27,5 @@ __attribute__((constructor)) static void end_if_deleted(void)
 */
 import "C"
 
-// RootFile, in a container's bundle, says where its state is. Without one there is nothing to clean up.
-const RootFile = "attune-root"
+// Note, in a container's bundle, says what to clean up. Without it there is nothing.
+const Note = "attune-root"

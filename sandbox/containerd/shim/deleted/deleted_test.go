@@ -35,7 +35,7 @@ func TestEndsBeforeGo(t *testing.T) {
 	} {
 		bundle := t.TempDir()
 		if c.note {
-			if err := os.WriteFile(filepath.Join(bundle, RootFile), []byte("/root"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(bundle, Note), []byte("/root"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

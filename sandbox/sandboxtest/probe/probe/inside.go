@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -29,7 +30,7 @@ var inside = map[string]func(args []string) int{
 		return 0
 	},
 	"environment": func([]string) int {
-		for _, variable := range os.Environ() {
+		for _, variable := range slices.Sorted(slices.Values(os.Environ())) { // gVisor gives them in any order
 			fmt.Println(variable)
 		}
 		wd, _ := os.Getwd()

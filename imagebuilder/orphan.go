@@ -1,4 +1,4 @@
-package containerd
+package imagebuilder
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 )
 
 // endOrphanedShims ends the shims that containerd does not know of. When a client disconnects while the shim of its
-// task is being started, containerd kills the starter and removes the task's folder. A shim that has begun by then
-// lives on in a deleted folder, as it does when containerd dies at that moment. No such shim was ever told to make a
-// container.
-func (c *Runtime) endOrphanedShims() error {
+// build container is being started, containerd kills the starter and removes the container's folder. A shim that has
+// begun by then lives on in a deleted folder, as it does when containerd dies at that moment. No such shim was ever told
+// to make a container.
+func (b *Builder) endOrphanedShims() error {
 	err := killEach(func(process string) bool {
 		folder, err := os.Readlink(filepath.Join(process, "cwd"))
 		if err != nil || !strings.HasSuffix(folder, " (deleted)") {
@@ -23,7 +23,7 @@ func (c *Runtime) endOrphanedShims() error {
 		line, err := os.ReadFile(filepath.Join(process, "cmdline"))
 		args := strings.Split(string(line), "\x00")
 		return err == nil && strings.HasPrefix(filepath.Base(args[0]), "containerd-shim-") &&
-			follows(args, "-namespace", c.config.Namespace) && follows(args, "-address", c.config.Address)
+			follows(args, "-namespace", b.config.Namespace) && follows(args, "-address", b.config.Address)
 	})
 	if err != nil {
 		return fmt.Errorf("end orphaned shims: %w", err)
