@@ -302,6 +302,9 @@ func namespace(tb testing.TB) string {
 	return "e2e-" + strings.ToLower(rand.Text()[:8])
 }
 
+// shimEndTime is how long a shim may take to end after its last sandbox.
+const shimEndTime = 20 * time.Second
+
 // tempDir is one that PostgreSQL and sandboxes may pass through, with a short name for sockets below it.
 func tempDir(tb testing.TB) string {
 	tb.Helper()
@@ -310,7 +313,12 @@ func tempDir(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
+		// The shim of a worker that was killed ends with its last sandbox, and only then unmounts what is below dir.
+		err := os.RemoveAll(dir)
+		for end := time.Now().Add(shimEndTime); err != nil && time.Now().Before(end); err = os.RemoveAll(dir) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err != nil {
 			tb.Error(err)
 		}
 	})
