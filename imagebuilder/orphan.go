@@ -12,8 +12,8 @@ import (
 
 // endOrphanedShims ends the shims that containerd does not know of. When a client disconnects while the shim of its
 // build container is being started, containerd kills the starter and removes the container's folder. A shim that has
-// begun by then lives on in a deleted folder, as it does when containerd dies at that moment. No such shim was ever told
-// to make a container.
+// begun by then lives on in a deleted folder, as it does when containerd dies at that moment. No such shim was ever
+// told to make a container.
 func (b *Builder) endOrphanedShims() error {
 	err := killEach(func(process string) bool {
 		folder, err := os.Readlink(filepath.Join(process, "cwd"))

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNewEndsOrphanedShims plays a worker that dies while containerd starts a shim for it: containerd kills the starter,
-// and does not know the shim, which lives on.
+// TestNewEndsOrphanedShims plays a worker that dies while containerd starts a shim for it: containerd kills the
+// starter, and does not know the shim, which lives on.
 func TestNewEndsOrphanedShims(t *testing.T) {
 	t.Parallel()
 	config := testConfig(t, t.TempDir())
