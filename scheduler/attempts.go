@@ -72,8 +72,9 @@ func (w *Worker) recordLater(ctx context.Context, c *Claim, begun time.Time) (en
 	}
 }
 
-// end settles a claim and lets go of it; false says that it could not, and the claim stays in hand. The room that an end
-// makes behind a limit is this worker's to fill, which has a free slot now; others are woken only when it takes no more.
+// end settles a claim and lets go of it; false says that it could not, and the claim stays in hand. The room that an
+// end makes behind a limit is this worker's to fill, which has a free slot now; others are woken only when it takes
+// no more.
 func (w *Worker) end(c *Claim, o Outcome, begun time.Time) bool {
 	w.ending.Add(1)
 	ended := w.record(c, o, begun)

@@ -188,9 +188,9 @@ func (w *Worker) admit(ctx context.Context) error {
 	}
 }
 
-// moreSoon reports whether to wait for slots that are about to come free, each of which leads to another admission. To
-// fill slots one by one would cost a commit each. Half of the slots are worth one: while they are filled, the other half
-// may come free.
+// moreSoon reports whether to wait for slots that are about to come free, each of which leads to another admission.
+// To fill slots one by one would cost a commit each. Half of the slots are worth one: while they are filled, the
+// other half may come free.
 func (w *Worker) moreSoon(free int) bool { return 2*free < w.Capacity && w.ending.Load() > 0 }
 
 // stopCancelled asks the attempts to end whose executions are canceling. One that the worker does not hold was given
