@@ -2,26 +2,31 @@ package containerd
 
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"attune"
 )
 
-// A specification differs for gVisor in one point: the limit on processes. What the host counts there are the processes
-// and threads of gVisor, which cannot go on when it gets no more, so that the sandbox would end where its processes are
-// only to be refused another. The limit holds inside instead, as one on the processes of the sandbox's only user.
-
-// gvisorProcesses is the limit on processes as gVisor's kernel enforces it.
-func gvisorProcesses(want attune.Resources) specs.POSIXRlimit {
-	pids := uint64(want.Pids)
-	return specs.POSIXRlimit{Type: "RLIMIT_NPROC", Soft: pids, Hard: pids}
-}
-
 const (
 	// gvisorOwnPids is more than the processes and threads that gVisor has on the host for itself: some 30.
 	gvisorOwnPids = 256
-	// gvisorPidsEach is more than those that it has for a process inside: two.
+	// gvisorPidsEach is more than those that it has on the host for a process inside: two.
 	gvisorPidsEach = 4
 )
 
-// gvisorPids is the limit on the host, which is for a gVisor gone wrong.
-func gvisorPids(want attune.Resources) int64 { return gvisorOwnPids + gvisorPidsEach*want.Pids }
+// forGVisor changes a specification where gVisor takes it in another way than runc.
+func forGVisor(s *specs.Spec, want attune.Resources) {
+	// What the host counts are the processes and threads of gVisor, which ends when the host refuses it one. Inside, the
+	// limit is one on the processes of the sandbox's only user. The host's is wider, for a gVisor gone wrong.
+	pids, onHost := uint64(want.Pids), gvisorOwnPids+gvisorPidsEach*want.Pids
+	s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_NPROC", Soft: pids, Hard: pids})
+	s.Linux.Resources.Pids.Limit = &onHost
+
+	// A rule that answers with an error does so with EPERM, whatever error it names. One that asks a tracer, of which
+	// there is none, answers ENOSYS.
+	for i, rule := range s.Linux.Seccomp.Syscalls {
+		if rule.Action == specs.ActErrno && rule.ErrnoRet != nil && *rule.ErrnoRet == uint(unix.ENOSYS) {
+			s.Linux.Seccomp.Syscalls[i].Action, s.Linux.Seccomp.Syscalls[i].ErrnoRet = specs.ActTrace, nil
+		}
+	}
+}

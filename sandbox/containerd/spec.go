@@ -51,7 +51,7 @@ type placement struct {
 // ociSpec is everything that the container runtime knows of a sandbox. It starts from nothing rather than from a
 // library's default, so that nothing is granted that is not written here.
 func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
-	return &specs.Spec{
+	s := &specs.Spec{
 		Version:  ociVersion,
 		Hostname: "attune",
 		// The path is relative to the bundle, where containerd mounts the snapshot.
@@ -70,6 +70,10 @@ func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
 			Seccomp: seccompProfile(),
 		},
 	}
+	if spec.Runtime == attune.RuntimeRunsc {
+		forGVisor(s, spec.Resources)
+	}
+	return s
 }
 
 func process(spec sandbox.Spec, at placement) *specs.Process {
@@ -78,14 +82,6 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 	// The largest file that /tmp can hold, which counts as memory. The result, the failure and the collected files lie on
 	// the host's disk, where nothing else bounds them.
 	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxCollectedBytes))
-	limits := []specs.POSIXRlimit{
-		{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
-		{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
-		{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
-	}
-	if spec.Runtime == attune.RuntimeRunsc {
-		limits = append(limits, gvisorProcesses(spec.Resources))
-	}
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,
@@ -97,7 +93,11 @@ func process(spec sandbox.Spec, at placement) *specs.Process {
 		Capabilities: &specs.LinuxCapabilities{
 			Bounding: []string{}, Effective: []string{}, Permitted: []string{}, Inheritable: []string{}, Ambient: []string{},
 		},
-		Rlimits:     limits,
+		Rlimits: []specs.POSIXRlimit{
+			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
+			{Type: "RLIMIT_FSIZE", Soft: fileSize, Hard: fileSize},
+			{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
+		},
 		OOMScoreAdj: &score,
 	}
 }
@@ -174,9 +174,6 @@ func idMapping(base uint32) []specs.LinuxIDMapping {
 func resources(spec sandbox.Spec, on cgroup.Hierarchy) *specs.LinuxResources {
 	want := spec.Resources
 	memory, pids := want.MemoryBytes, want.Pids
-	if spec.Runtime == attune.RuntimeRunsc {
-		pids = gvisorPids(want)
-	}
 	quota, period := int64(math.Ceil(want.CPU*cpuPeriod)), uint64(cpuPeriod)
 	res := &specs.LinuxResources{
 		// The runtime adds the harmless devices: null, zero, random, ….

@@ -181,26 +181,3 @@ func TestPathsOfTheKernelAreClosed(t *testing.T) {
 		}
 	}
 }
-
-// TestLimitOnProcesses: gVisor enforces it inside, and has a wider one on the host, for what it needs itself.
-func TestLimitOnProcesses(t *testing.T) {
-	t.Parallel()
-	for runtime, want := range map[attune.Runtime]struct {
-		onHost int64
-		inside uint64
-	}{
-		attune.RuntimeRunc:  {128, 0},
-		attune.RuntimeRunsc: {256 + 4*128, 128},
-	} {
-		spec := someSpec()
-		spec.Runtime = runtime
-		s := ociSpec(spec, somePlacement())
-		if got := *s.Linux.Resources.Pids.Limit; got != want.onHost {
-			t.Errorf("%s: %d on the host, not %d", runtime, got, want.onHost)
-		}
-		at := slices.IndexFunc(s.Process.Rlimits, func(l specs.POSIXRlimit) bool { return l.Type == "RLIMIT_NPROC" })
-		if (at >= 0) != (want.inside > 0) || at >= 0 && s.Process.Rlimits[at].Hard != want.inside {
-			t.Errorf("%s: the limits inside are %+v", runtime, s.Process.Rlimits)
-		}
-	}
-}

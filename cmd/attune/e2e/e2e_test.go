@@ -36,6 +36,7 @@ func TestMainJob(t *testing.T) {
 			"bad input is refused":                badInput,
 			"a limit that was met is the reason":  limitsAreReasons,
 			"output files are kept":               outputsAreKept,
+			"gVisor":                              runsInGVisor,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -26,6 +26,8 @@ func numbersPack() files {
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
 		"actions/brief.yaml": "ref: brief\nentry_point: numbers.sh\ntimeout: 4\n" +
 			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
+		"actions/guest.yaml": "ref: guest\nentry_point: numbers.sh\nruntime: runsc\n" +
+			"parameters: {type: object, properties: {blocks: {type: integer}, late: {type: number}}}\n",
 		"actions/numbers.sh": "for ((i = 0; i < PARAM_blocks; i++)); do seq $((i * 1000)) $((i * 1000 + 999)); sleep 0.02; " +
 			"done\n" +
 			"sleep ${PARAM_late:-0}\nseq $((i * 1000)) $((i * 1000 + 9999))\necho $i >$ATTUNE_RESULT\n",
@@ -123,6 +125,7 @@ func TestRunsOutliveTheWorker(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"while it prints", m.whileItPrints},
+		{"in gVisor", m.inGVisor},
 		{"it ends meanwhile", m.endsMeanwhile},
 		{"before the outcome is recorded", m.beforeTheOutcome},
 		{"at any time", m.atAnyTime},
@@ -156,6 +159,16 @@ func (m *mortal) whileItPrints(t *testing.T) {
 	if next := m.wantWhole(t, second.ID, 1); next.ScheduledAt.Before(*ended.FinishedAt) {
 		t.Error("its slot was given away while it ran")
 	}
+}
+
+// inGVisor: gVisor's sandboxes outlive the worker, too.
+func (m *mortal) inGVisor(t *testing.T) {
+	const blocks = 50
+	e := m.submit(t, "long.guest", map[string]any{"blocks": blocks})
+	m.awaitOutput(t, e.ID, 1)
+	m.worker.kill(t)
+	m.revive()
+	m.wantWhole(t, e.ID, blocks)
 }
 
 // assigned is where it stands which sandbox an execution has.
