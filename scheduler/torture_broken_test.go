@@ -44,8 +44,7 @@ func lockFirst(sql sqlText) brokenAdmission {
 // lockWhileCounting has the lock and the count in one statement, whose snapshot is older than the lock: trap 2.
 func lockWhileCounting(t *testing.T, sql sqlText, count string) brokenAdmission {
 	t.Helper()
-	sql = changed(t, sql, strings.Replace(count, "from slots", "from seen", 1),
-		fmt.Sprintf(`select * from json_to_recordset($%d::json)
+	sql = changed(t, sql, count, fmt.Sprintf(`select * from json_to_recordset($%d::json)
 		as x(queue_id integer, action text, pack text, slots integer)`, len(sql.names)+1))
 	return func(ctx context.Context, tx pgx.Tx, life workerLife) ([]Claim, error) {
 		var taken string

@@ -158,7 +158,8 @@ func (b *bench) idleLine(ctx context.Context) (measure.Comparison, error) {
 	}
 	return measure.Comparison{
 		Times: true, Pairs: b.pairs,
-		A: measure.Side{Name: "Attune", Run: idle(b.own, idleJobs)}, B: measure.Side{Name: "insert", Run: insert},
+		A: measure.Side{Name: "Attune", Run: idle(b.own.with(1, defaultCapacity), idleJobs)},
+			B: measure.Side{Name: "insert", Run: insert},
 	}, nil
 }
 

@@ -7,14 +7,10 @@
 
 -- one instant for everything below
 with clock as materialized (select clock_timestamp() as now)
--- All slots, with one look: the table has many old versions of each while another transaction holds on to a snapshot.
-, seen as materialized (
-    select ctid as row, worker, number, status, queue_id, action, pack from slots
-)
 -- the slots that are taken now, counted by looking: such a count cannot drift
 , taken as materialized (
     select queue_id, action, pack, count(*)::integer as slots
-    from seen where status <> 'free' group by queue_id, action, pack
+    from slots where status <> 'free' group by queue_id, action, pack
 ), taken_by_scope as materialized (
     select s.scope, sum(t.slots)::integer as slots
     from taken t cross join lateral (values (t.action), (t.pack), ('')) s(scope) group by s.scope

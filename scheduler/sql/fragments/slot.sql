@@ -1,6 +1,6 @@
 -- The slots that the chosen executions get: none when another process has the worker's name or its lease has run out.
 , vacant as materialized (
-    select array(select s.row from seen s
+    select array(select s.ctid from slots s
         where s.worker = @worker and s.status = 'free' and s.number <= (
             select capacity from workers where name = @worker and life = @life
                 and lease_expires_at > clock_timestamp() and lease_expires_at < clock_timestamp() + interval '60 seconds')
