@@ -33,7 +33,9 @@ func (b *bench) measure(ctx context.Context) error {
 	for _, l := range languages {
 		parts = append(parts, b.latencyPart(l))
 	}
-	parts = append(parts, b.memoryPart(), b.burstPart(), b.sustainedPart(), b.idlePart(), b.rssPart())
+	parts = append(parts, b.memoryPart(languages...), b.burstPart(), b.sustainedPart(), b.idlePart(), b.rssPart())
+	// At the end: while they wait, gVisor's sandboxes are not idle.
+	parts = append(parts, b.latencyPart(inGVisor), b.memoryPart(inGVisor))
 	for _, p := range parts {
 		if !b.wants(p.lines...) {
 			continue

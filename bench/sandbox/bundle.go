@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,19 +62,30 @@ func (p *peer) newBundle(ctx context.Context, c containers.Container, name strin
 		if m.Type != "bind" {
 			continue
 		}
-		spec.Mounts[i].Source = filepath.Join(b.dir, filepath.Base(m.Destination))
-		if err := os.WriteFile(spec.Mounts[i].Source, nil, 0o600); err != nil {
+		shared := filepath.Join(b.dir, filepath.Base(m.Destination))
+		if err := copyShared(m.Source, shared, int(base)+nobody); err != nil {
 			return nil, err
 		}
-		if err := os.Chown(spec.Mounts[i].Source, int(base)+nobody, int(base)+nobody); err != nil {
-			return nil, err
-		}
+		spec.Mounts[i].Source = shared
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
 	}
 	return b, os.WriteFile(filepath.Join(b.dir, "config.json"), text, 0o600)
+}
+
+// copyShared copies a folder that a sandbox shares with the host. Its files are the sandbox's.
+func copyShared(source, target string, owner int) error {
+	if err := os.CopyFS(target, os.DirFS(source)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(target, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chown(path, owner, owner)
+	})
 }
 
 // mountImage mounts a view of the image that a sandbox's snapshot is one of.

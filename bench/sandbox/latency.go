@@ -12,10 +12,7 @@ const each = 10
 
 // latencyPart compares one execution at a time, with a sandbox that waits and without.
 func (b *bench) latencyPart(l language) part {
-	suffix := "_" + l.name
-	if l.name == "python" {
-		suffix = ""
-	}
+	suffix := l.suffix()
 	warm, tail := "warm_submit_to_result_p50_over_runc"+suffix, "warm_submit_to_result_p99_over_runc_p99"+suffix
 	cold := "cold_submit_to_result_p50_over_runc" + suffix
 	// Promises are made for Python.
