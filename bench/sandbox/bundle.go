@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +13,9 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"attune/sandbox"
 )
 
 // bundle is what runc needs to run one at a time.
@@ -58,15 +61,8 @@ func (p *peer) newBundle(ctx context.Context, c containers.Container, name strin
 		return nil, err
 	}
 	spec.Linux.CgroupsPath, spec.Linux.Resources.CPU.Shares = "/"+groupParent+"/"+b.id, nil
-	for i, m := range spec.Mounts {
-		if m.Type != "bind" {
-			continue
-		}
-		shared := filepath.Join(b.dir, filepath.Base(m.Destination))
-		if err := copyShared(m.Source, shared, int(base)+nobody); err != nil {
-			return nil, err
-		}
-		spec.Mounts[i].Source = shared
+	if err := b.shareFiles(spec.Mounts, int(base)+nobody); err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
@@ -75,17 +71,23 @@ func (p *peer) newBundle(ctx context.Context, c containers.Container, name strin
 	return b, os.WriteFile(filepath.Join(b.dir, "config.json"), text, 0o600)
 }
 
-// copyShared copies a folder that a sandbox shares with the host. Its files are the sandbox's.
-func copyShared(source, target string, owner int) error {
-	if err := os.CopyFS(target, os.DirFS(source)); err != nil {
-		return err
+// shareFiles gives a bundle the files that a sandbox shares with the host, in a folder of its own.
+func (b *bundle) shareFiles(mounts []specs.Mount, owner int) error {
+	for i, m := range mounts {
+		if m.Type == "bind" {
+			mounts[i].Source = filepath.Join(b.dir, m.Destination)
+		}
 	}
-	return filepath.WalkDir(target, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	for _, path := range []string{sandbox.ResultPath, sandbox.FailurePath, sandbox.CollectedPath} {
+		path = filepath.Join(b.dir, path)
+		err := errors.Join(
+			os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600), os.Chown(path, owner, owner),
+		)
+		if err != nil {
 			return err
 		}
-		return os.Chown(path, owner, owner)
-	})
+	}
+	return nil
 }
 
 // mountImage mounts a view of the image that a sandbox's snapshot is one of.

@@ -8,41 +8,32 @@ import (
 
 // language is one of the three, with an action that does next to nothing.
 type language struct {
-	name, file, code string
-	// settings are further lines of the action's description.
-	settings string
+	// suffix is behind the names of its lines. Those of Python have none.
+	name, suffix, file, code string
 }
 
 var languages = []language{
-	{"python", "action.py", `import datetime
+	{"python", "", "action.py", `import datetime
 import re
 import urllib.parse
 
 
 def run(parameters, secrets):
     return parameters["n"] + 1
-`, ""},
-	{"nodejs", "action.mjs", "import 'node:url';\n\nexport const run = ({ parameters }) => parameters.n + 1;\n", ""},
-	{"shell", "action.sh", shellAction, ""},
+`},
+	{"nodejs", "_nodejs", "action.mjs", `import 'node:url';
+
+export const run = ({ parameters }) => parameters.n + 1;
+`},
+	shell,
 }
 
-// inGVisor is shell in the other kind of sandbox.
-var inGVisor = language{"shell_runsc", "guest.sh", shellAction, "runtime: runsc\n"}
-
-const shellAction = "echo $((PARAM_n + 1)) >\"$ATTUNE_RESULT\"\n"
+var shell = language{"shell", "_shell", "action.sh", "echo $((PARAM_n + 1)) >\"$ATTUNE_RESULT\"\n"}
 
 // Each language has three actions: one that keeps sandboxes ready, one that does not, and one whose use decides.
 func (l language) warm() string { return "bench." + l.name + "_warm" }
 func (l language) cold() string { return "bench." + l.name + "_cold" }
 func (l language) used() string { return "bench." + l.name + "_used" }
-
-// suffix is behind the names of its lines. Those of Python have none.
-func (l language) suffix() string {
-	if l.name == "python" {
-		return ""
-	}
-	return "_" + l.name
-}
 
 // kept is how many sandboxes the first of them keeps ready.
 const kept = 4
@@ -54,12 +45,12 @@ func writePack(dir string) error {
 		"actions/holding.yaml": "ref: holding\nentry_point: holding.sh\nwarm: 0\nresources: {memory: 32Mi}\n",
 		"actions/holding.sh":   "sleep 3000\n",
 	}
-	for _, l := range append(languages, inGVisor) {
+	for _, l := range languages {
 		files["actions/"+l.file] = l.code
 		for action, warm := range map[string]string{
 			l.warm(): fmt.Sprintf("warm: %d\n", kept), l.cold(): "warm: 0\n", l.used(): "",
 		} {
-			files["actions/"+action+".yaml"] = actionFile(action, l.file, l.settings+warm)
+			files["actions/"+action+".yaml"] = actionFile(action, l.file, warm)
 		}
 	}
 	return writeFiles(dir, files)
