@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"attune/bench/measure"
@@ -16,7 +15,7 @@ func (b *bench) latencyPart(l language, flags ...string) part {
 	suffix := l.suffix
 	warm, tail := "warm_submit_to_result_p50_over_runc"+suffix, "warm_submit_to_result_p99_over_runc_p99"+suffix
 	cold := "cold_submit_to_result_p50_over_runc" + suffix
-	who := strings.Join(append([]string{l.name}, flags...), " ")
+	who := l.with(flags)
 	// Promises are made for Python.
 	promise := func(must, goal float64) *measure.Target {
 		if l.name != "python" {

@@ -38,7 +38,7 @@ func (b *bench) memoryPart(languages []language, flags ...string) part {
 				}
 				sizes = append(sizes, size/(1<<20))
 			}
-			b.figures = append(b.figures, figure{memoryLine + l.suffix, "memory of a sandbox that waits for " + l.name,
+			b.figures = append(b.figures, figure{memoryLine + l.suffix, "memory of a sandbox that waits for " + l.with(flags),
 				[]float64{measure.Median(sizes)}, "MiB", nil})
 		}
 		return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // language is one of the three, with an action that does next to nothing.
@@ -34,6 +35,9 @@ var shell = language{"shell", "_shell", "action.sh", "echo $((PARAM_n + 1)) >\"$
 func (l language) warm() string { return "bench." + l.name + "_warm" }
 func (l language) cold() string { return "bench." + l.name + "_cold" }
 func (l language) used() string { return "bench." + l.name + "_used" }
+
+// with says what is measured where `attune up` has other flags than usual.
+func (l language) with(flags []string) string { return strings.Join(append([]string{l.name}, flags...), " ") }
 
 // kept is how many sandboxes the first of them keeps ready.
 const kept = 4
