@@ -33,7 +33,11 @@ func (b *bench) measure(ctx context.Context) error {
 	for _, l := range languages {
 		parts = append(parts, b.latencyPart(l))
 	}
-	parts = append(parts, b.memoryPart(), b.burstPart(), b.sustainedPart(), b.idlePart(), b.rssPart())
+	parts = append(parts, b.memoryPart(languages), b.burstPart(), b.sustainedPart(), b.idlePart(), b.rssPart())
+	inGVisor := shell
+	inGVisor.suffix += "_runsc"
+	parts = append(parts, b.latencyPart(inGVisor, "--runtime", "runsc"),
+		b.memoryPart([]language{inGVisor}, "--runtime", "runsc"))
 	for _, p := range parts {
 		if !b.wants(p.lines...) {
 			continue

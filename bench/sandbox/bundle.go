@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,9 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"attune/sandbox"
 )
 
 // bundle is what runc needs to run one at a time.
@@ -57,23 +61,33 @@ func (p *peer) newBundle(ctx context.Context, c containers.Container, name strin
 		return nil, err
 	}
 	spec.Linux.CgroupsPath, spec.Linux.Resources.CPU.Shares = "/"+groupParent+"/"+b.id, nil
-	for i, m := range spec.Mounts {
-		if m.Type != "bind" {
-			continue
-		}
-		spec.Mounts[i].Source = filepath.Join(b.dir, filepath.Base(m.Destination))
-		if err := os.WriteFile(spec.Mounts[i].Source, nil, 0o600); err != nil {
-			return nil, err
-		}
-		if err := os.Chown(spec.Mounts[i].Source, int(base)+nobody, int(base)+nobody); err != nil {
-			return nil, err
-		}
+	if err := b.shareFiles(spec.Mounts, int(base)+nobody); err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
 	}
 	return b, os.WriteFile(filepath.Join(b.dir, "config.json"), text, 0o600)
+}
+
+// shareFiles gives a bundle the files that a sandbox shares with the host, in a folder of its own.
+func (b *bundle) shareFiles(mounts []specs.Mount, owner int) error {
+	for i, m := range mounts {
+		if m.Type == "bind" {
+			mounts[i].Source = filepath.Join(b.dir, m.Destination)
+		}
+	}
+	for _, path := range []string{sandbox.ResultPath, sandbox.FailurePath, sandbox.CollectedPath} {
+		path = filepath.Join(b.dir, path)
+		err := errors.Join(
+			os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600), os.Chown(path, owner, owner),
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mountImage mounts a view of the image that a sandbox's snapshot is one of.

@@ -11,13 +11,11 @@ import (
 const each = 10
 
 // latencyPart compares one execution at a time, with a sandbox that waits and without.
-func (b *bench) latencyPart(l language) part {
-	suffix := "_" + l.name
-	if l.name == "python" {
-		suffix = ""
-	}
+func (b *bench) latencyPart(l language, flags ...string) part {
+	suffix := l.suffix
 	warm, tail := "warm_submit_to_result_p50_over_runc"+suffix, "warm_submit_to_result_p99_over_runc_p99"+suffix
 	cold := "cold_submit_to_result_p50_over_runc" + suffix
+	who := l.with(flags)
 	// Promises are made for Python.
 	promise := func(must, goal float64) *measure.Target {
 		if l.name != "python" {
@@ -25,25 +23,25 @@ func (b *bench) latencyPart(l language) part {
 		}
 		return &measure.Target{Must: must, Goal: goal, AtMost: true}
 	}
-	return part{lines: []string{warm, tail, cold}, run: func(ctx context.Context) error {
+	return part{lines: []string{warm, tail, cold}, flags: flags, run: func(ctx context.Context) error {
 		if err := b.fill(ctx, l.warm(), kept); err != nil {
 			return err
 		}
 		if b.wants(warm, tail) {
-			own, peer, err := b.besideRunc(ctx, l, warm, "warm "+l.name+" ÷ runc", promise(0.25, 0.06), b.warmRun(l))
+			own, peer, err := b.besideRunc(ctx, l, warm, "warm "+who+" ÷ runc", promise(0.25, 0.06), b.warmRun(l))
 			if err != nil {
 				return err
 			}
 			b.figures = append(b.figures,
-				figure{tail, "p99 of warm " + l.name + " ÷ runc's", []float64{float64(own) / float64(peer)}, "ratio",
+				figure{tail, "p99 of warm " + who + " ÷ runc's", []float64{float64(own) / float64(peer)}, "ratio",
 					promise(0.5, 0.15)},
-				figure{"warm_submit_to_result_p99" + suffix, "p99 of warm " + l.name, []float64{milliseconds(own)}, "ms", nil},
+				figure{"warm_submit_to_result_p99" + suffix, "p99 of warm " + who, []float64{milliseconds(own)}, "ms", nil},
 				figure{"runc_p99" + suffix, "p99 of runc with " + l.name, []float64{milliseconds(peer)}, "ms", nil})
 		}
 		if !b.wants(cold) {
 			return nil
 		}
-		_, _, err := b.besideRunc(ctx, l, cold, "cold "+l.name+" ÷ runc", promise(2, 1.25),
+		_, _, err := b.besideRunc(ctx, l, cold, "cold "+who+" ÷ runc", promise(2, 1.25),
 			func(ctx context.Context) (time.Duration, error) {
 				return timeOf(func() error { return b.own.complete(ctx, l.cold()) })
 			})

@@ -12,8 +12,12 @@ import (
 const memoryLine = "warm_idle_memory_mib"
 
 // memoryPart reads what the sandboxes that wait take, in the kernel's account.
-func (b *bench) memoryPart() part {
-	return part{lines: []string{memoryLine}, run: func(ctx context.Context) error {
+func (b *bench) memoryPart(languages []language, flags ...string) part {
+	var lines []string
+	for _, l := range languages {
+		lines = append(lines, memoryLine+l.suffix)
+	}
+	return part{lines: lines, flags: flags, run: func(ctx context.Context) error {
 		for _, l := range languages {
 			if err := b.fill(ctx, l.warm(), kept); err != nil {
 				return err
@@ -34,11 +38,7 @@ func (b *bench) memoryPart() part {
 				}
 				sizes = append(sizes, size/(1<<20))
 			}
-			name := memoryLine
-			if l.name != "python" {
-				name += "_" + l.name
-			}
-			b.figures = append(b.figures, figure{name, "memory of a " + l.name + " sandbox that waits",
+			b.figures = append(b.figures, figure{memoryLine + l.suffix, "memory of a sandbox that waits for " + l.with(flags),
 				[]float64{measure.Median(sizes)}, "MiB", nil})
 		}
 		return nil

@@ -4,13 +4,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // language is one of the three, with an action that does next to nothing.
-type language struct{ name, file, code string }
+type language struct {
+	// suffix is behind the names of its lines. Those of Python have none.
+	name, suffix, file, code string
+}
 
 var languages = []language{
-	{"python", "action.py", `import datetime
+	{"python", "", "action.py", `import datetime
 import re
 import urllib.parse
 
@@ -18,14 +22,22 @@ import urllib.parse
 def run(parameters, secrets):
     return parameters["n"] + 1
 `},
-	{"nodejs", "action.mjs", "import 'node:url';\n\nexport const run = ({ parameters }) => parameters.n + 1;\n"},
-	{"shell", "action.sh", "echo $((PARAM_n + 1)) >\"$ATTUNE_RESULT\"\n"},
+	{"nodejs", "_nodejs", "action.mjs", `import 'node:url';
+
+export const run = ({ parameters }) => parameters.n + 1;
+`},
+	shell,
 }
+
+var shell = language{"shell", "_shell", "action.sh", "echo $((PARAM_n + 1)) >\"$ATTUNE_RESULT\"\n"}
 
 // Each language has three actions: one that keeps sandboxes ready, one that does not, and one whose use decides.
 func (l language) warm() string { return "bench." + l.name + "_warm" }
 func (l language) cold() string { return "bench." + l.name + "_cold" }
 func (l language) used() string { return "bench." + l.name + "_used" }
+
+// with says what is measured where `attune up` has other flags than usual.
+func (l language) with(flags []string) string { return strings.Join(append([]string{l.name}, flags...), " ") }
 
 // kept is how many sandboxes the first of them keeps ready.
 const kept = 4

@@ -22,7 +22,8 @@ type Config struct {
 	StateDir string
 	// Runtime makes the sandboxes whose Spec names none. The default is runc.
 	Runtime attune.Runtime
-	// BinDir has the runtimes and their shims. What it lacks is looked for beside this program and on the search path.
+	// BinDir has attune-shim and the commands of runtimes. What it lacks is looked for beside this program and on the
+	// search path.
 	BinDir string
 	// CgroupParent is the control group above those of all sandboxes. The default is "/attune".
 	CgroupParent string

@@ -5,6 +5,6 @@
 // specification is a pure function in spec.go.
 //
 // The packages below know nothing of this one: cgroup reads and sets control groups, network connects sandboxes to the
-// internet, and shim is the program attune-shim, which keeps the containers of runc. Nothing here knows the scheduler,
-// the image builder or storage.
+// internet, and shim is the program attune-shim, which makes and keeps the containers. Nothing here knows the
+// scheduler, the image builder or storage.
 package containerd

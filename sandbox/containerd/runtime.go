@@ -50,7 +50,7 @@ type Runtime struct {
 	snapshots snapshots.Snapshotter
 	tasks     tasks.TasksClient
 	content   content.Provider
-	own       *ownShim
+	shim      *shim
 	// chains caches, by manifest digest, the snapshot that has all layers of an image.
 	chains sync.Map
 
@@ -71,7 +71,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	}
 	c := &Runtime{
 		config: config, log: config.Logger, retiring: make(chan struct{}, maxRetiring),
-		own: &ownShim{
+		shim: &shim{
 			state: config.runcDir(), roots: config.rootsDir(),
 			complaints: filepath.Join(config.StateDir, "shim.log"), log: config.Logger,
 		},
@@ -85,7 +85,7 @@ func New(ctx context.Context, config Config) (*Runtime, error) {
 	if err := c.connect(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(c.own.clean(), c.makeGroup(ctx)); err != nil {
+	if err := errors.Join(c.shim.clean(), c.makeGroup(ctx)); err != nil {
 		return nil, errors.Join(err, c.client.Close())
 	}
 	return c, nil
@@ -104,7 +104,7 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 	if c.runtimes[c.config.Runtime] == "" {
 		return fmt.Errorf("the default runtime %s: %w; `attune doctor` says why", c.config.Runtime, sandbox.ErrUnsupported)
 	}
-	if c.own.program, err = hostcheck.FindTool(c.config.BinDir, hostcheck.Shim); err != nil {
+	if c.shim.program, err = hostcheck.FindTool(c.config.BinDir, hostcheck.Shim); err != nil {
 		return err
 	}
 	if c.groups, err = cgroup.Find(cgroup.Mount); err != nil {
@@ -156,7 +156,7 @@ func (c *Runtime) Level() string { return c.level }
 // same owner attaches to them.
 func (c *Runtime) Close() error {
 	c.retired.Wait()
-	c.own.close()
+	c.shim.close()
 	_ = c.groups.Remove(c.config.CgroupParent) // fails while a sandbox is in it, as it should
 	if err := c.client.Close(); err != nil {
 		return fmt.Errorf("disconnect from containerd: %w", err)

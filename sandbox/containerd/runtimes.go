@@ -36,7 +36,7 @@ func (c *Runtime) Runtimes() []attune.Runtime {
 // runtimeInfo describes a runtime to containerd, which hands the options to attune-shim. Without any, the shim takes
 // runc, as a library.
 func (c *Runtime) runtimeInfo(runtime attune.Runtime) (containers.RuntimeInfo, error) {
-	info := containers.RuntimeInfo{Name: c.own.program}
+	info := containers.RuntimeInfo{Name: c.shim.program}
 	if runtime == attune.RuntimeRunc {
 		return info, nil
 	}

@@ -50,7 +50,7 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if s.stdio, err = openStdio(s.dir); err != nil {
 		return err
 	}
-	address, err := s.own.address()
+	address, err := s.shim.address()
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,6 @@ type traits struct {
 	limitsTmpFiles bool
 	// exactClock: a process knows the processor time that it took. gVisor's kernel counts in ticks.
 	exactClock bool
-	// timerSlack: a process can read how late its timers may be. In gVisor they are those of its kernel.
-	timerSlack bool
 }
 
 var allTraits = map[attune.Runtime]traits{
@@ -33,7 +31,6 @@ var allTraits = map[attune.Runtime]traits{
 		countsRefusedPids: true,
 		limitsTmpFiles:    true,
 		exactClock:        true,
-		timerSlack:        true,
 	},
 	attune.RuntimeRunsc: {
 		status: noCapabilities, // it shows no others, and has none

@@ -24,8 +24,8 @@ const containerdMend = "install containerd 2.0 or newer: `make deps` builds one,
 const (
 	// Snapshotter is containerd's snapshotter that has the layers of images.
 	Snapshotter = "overlayfs"
-	// RuncShim is the name of containerd's own shim for runc.
-	RuncShim       = "io.containerd.runc.v2"
+	// runcShim is containerd's shim, which runs builds.
+	runcShim       = "io.containerd.runc.v2"
 	runcShimBinary = "containerd-shim-runc-v2"
 
 	// probeTimeout bounds the first contact.
@@ -93,7 +93,7 @@ func ProbeContainerd(ctx context.Context, conn *client.Client, runc string) (ver
 			"and a file system that supports it", Snapshotter)
 	}
 	if runc != "" {
-		if _, err := conn.RuntimeInfo(ctx, RuncShim, &options.Options{BinaryName: runc}); err != nil {
+		if _, err := conn.RuntimeInfo(ctx, runcShim, &options.Options{BinaryName: runc}); err != nil {
 			return "", fmt.Errorf("have containerd's shim look at %s: %w", runc, err)
 		}
 	}

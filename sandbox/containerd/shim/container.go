@@ -25,7 +25,7 @@ import (
 // container is one sandbox, from Create to Delete.
 type container struct {
 	id, bundle string
-	runtime    runtime
+	runtime    runtimeRef
 	engine     engine
 	roots      *roots
 	streams    *streams
@@ -44,7 +44,7 @@ type container struct {
 	undo     []func() error
 }
 
-func newContainer(runtime runtime, roots *roots, r *task.CreateTaskRequest) *container {
+func newContainer(runtime runtimeRef, roots *roots, r *task.CreateTaskRequest) *container {
 	return &container{
 		id: r.ID, bundle: r.Bundle, runtime: runtime, engine: runtime.engine(r.ID, r.Bundle), roots: roots,
 		exited:  make(chan struct{}),

@@ -20,7 +20,7 @@ import (
 // containerOf is a container that has been made, with a process of the host in place of its own.
 func containerOf(t *testing.T, s *service, process *exec.Cmd) *container {
 	t.Helper()
-	c := newContainer(runtime{root: t.TempDir()}, s.roots, &task.CreateTaskRequest{ID: "some", Bundle: t.TempDir()})
+	c := newContainer(runtimeRef{root: t.TempDir()}, s.roots, &task.CreateTaskRequest{ID: "some", Bundle: t.TempDir()})
 	if err := s.add(c); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestExitStatus(t *testing.T) {
 
 func TestEndThatTheKernelDoesNotReport(t *testing.T) {
 	t.Parallel()
-	c := newContainer(runtime{}, nil, &task.CreateTaskRequest{ID: "some"})
+	c := newContainer(runtimeRef{}, nil, &task.CreateTaskRequest{ID: "some"})
 	c.reap(func() (*os.ProcessState, error) { return nil, os.ErrProcessDone })
 	if <-c.exited; c.status != unknownStatus {
 		t.Errorf("its status is %d", c.status)

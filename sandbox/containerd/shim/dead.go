@@ -54,7 +54,7 @@ func deleteDead(args []string) error {
 }
 
 // destroyDead kills what is left of a container and removes its group and its state.
-func (r runtime) destroyDead(id, bundle string) error {
+func (r runtimeRef) destroyDead(id, bundle string) error {
 	if r.command != "" {
 		return errors.Join(r.engine(id, bundle).destroy(), unmountShared(bundle))
 	}

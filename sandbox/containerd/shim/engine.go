@@ -32,8 +32,8 @@ type engine interface {
 	destroy() error
 }
 
-// runtime says which engine a container has, also to a program that cleans up after a shim that is gone.
-type runtime struct {
+// runtimeRef says which engine a container has, also to a program that cleans up after a shim that is gone.
+type runtimeRef struct {
 	// command is the path of runsc, empty for runc, which is a library here.
 	command string
 	// root is where runc keeps the state of containers. That of runsc is in the bundle.
@@ -41,18 +41,18 @@ type runtime struct {
 }
 
 // runtimeOf returns the runtime of a container: runsc where the worker names its command, or else runc.
-func runtimeOf(runcRoot string, r *task.CreateTaskRequest) (runtime, error) {
+func runtimeOf(runcRoot string, r *task.CreateTaskRequest) (runtimeRef, error) {
 	if r.Options == nil {
-		return runtime{root: runcRoot}, nil
+		return runtimeRef{root: runcRoot}, nil
 	}
 	var o options.Options
 	if err := typeurl.UnmarshalTo(r.Options, &o); err != nil {
-		return runtime{}, fmt.Errorf("read options of container %s: %w", r.ID, err)
+		return runtimeRef{}, fmt.Errorf("read options of container %s: %w", r.ID, err)
 	}
-	return runtime{command: o.BinaryName}, nil
+	return runtimeRef{command: o.BinaryName}, nil
 }
 
-func (r runtime) engine(id, bundle string) engine {
+func (r runtimeRef) engine(id, bundle string) engine {
 	if r.command == "" {
 		return &runc{id: id, bundle: bundle, root: r.root}
 	}
@@ -60,7 +60,7 @@ func (r runtime) engine(id, bundle string) engine {
 }
 
 // leaveNote writes the runtime into a container's bundle, where readNote finds it.
-func (r runtime) leaveNote(bundle string) error {
+func (r runtimeRef) leaveNote(bundle string) error {
 	text := r.root
 	if r.command != "" {
 		text += "\n" + r.command
@@ -68,8 +68,8 @@ func (r runtime) leaveNote(bundle string) error {
 	return os.WriteFile(filepath.Join(bundle, deleted.Note), []byte(text), 0o600)
 }
 
-func readNote(bundle string) (runtime, error) {
+func readNote(bundle string) (runtimeRef, error) {
 	text, err := os.ReadFile(filepath.Join(bundle, deleted.Note))
 	root, command, _ := strings.Cut(string(text), "\n")
-	return runtime{root: root, command: command}, err
+	return runtimeRef{root: root, command: command}, err
 }

@@ -19,10 +19,10 @@ func TestEngineIsThatOfTheOptions(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		options *anypb.Any
-		want    runtime
+		want    runtimeRef
 	}{
-		"none":          {nil, runtime{root: "/state/runc"}},
-		"names command": {typeurl.MarshalProto(told), runtime{command: "/bin/runsc"}},
+		"none":          {nil, runtimeRef{root: "/state/runc"}},
+		"names command": {typeurl.MarshalProto(told), runtimeRef{command: "/bin/runsc"}},
 	} {
 		got, err := runtimeOf("/state/runc", &task.CreateTaskRequest{Options: c.options})
 		if err != nil || got != c.want {

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"attune/internal/timerslack"
 )
 
 // keep runs a command that leaves processes behind, as runsc does when it creates a container, and becomes their
@@ -23,6 +26,12 @@ import (
 func keep(pidFile string, command []string) (status int, err error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("become the parent of what the command leaves: %w", err)
+	}
+	// The shim's timers may be late. A process inherits that from the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := timerslack.Reset(uint32(unix.Gettid())); err != nil {
+		return 0, err
 	}
 	run := exec.Command(command[0], command[1:]...)
 	var pipes [3]*os.File

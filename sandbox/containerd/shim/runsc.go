@@ -110,6 +110,7 @@ func (r *runsc) createKept(pipes [3]*os.File) (int, func() (*os.ProcessState, er
 	pidFile := filepath.Join(r.bundle, "runsc.pid")
 	create := r.args("create", "--bundle", r.bundle, "--pid-file", pidFile, r.id)
 	keeper := exec.Command("/proc/self/exe", slices.Concat([]string{"keep", pidFile, r.command}, create)...)
+	keeper.Args[0] = "attune-shim"
 	var complaint bytes.Buffer
 	keeper.Stderr, keeper.ExtraFiles, keeper.Env = &complaint, pipes[:], []string{}
 	said, err := keeper.StdoutPipe()
@@ -149,11 +150,11 @@ func (r *runsc) args(command string, args ...string) []string {
 	return slices.Concat(global, r.flags, []string{command}, args)
 }
 
-// runscTime bounds a command that asks gVisor's kernel for something: the container may keep it busy.
-const runscTime = 10 * time.Second
+// A container may keep gVisor's kernel too busy to answer. A signal that takes longer is given up, as SIGKILL is next.
+const runscTime, runscSignalTime = 30 * time.Second, 2 * time.Second
 
-func (r *runsc) run(command string, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), runscTime)
+func (r *runsc) run(limit time.Duration, command string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	run := exec.CommandContext(ctx, r.command, r.args(command, args...)...)
 	run.Env = []string{}
@@ -163,14 +164,14 @@ func (r *runsc) run(command string, args ...string) error {
 	return nil
 }
 
-func (r *runsc) start() error { return r.run("start", r.id) }
+func (r *runsc) start() error { return r.run(runscTime, "start", r.id) }
 
 // signal asks gVisor's kernel to signal the process, but for SIGKILL, which ends that kernel.
 func (r *runsc) signal(signal unix.Signal) error {
 	if signal == unix.SIGKILL {
 		return r.sandbox.Kill()
 	}
-	err := r.run("kill", r.id, strconv.Itoa(int(signal)))
+	err := r.run(runscSignalTime, "kill", r.id, strconv.Itoa(int(signal)))
 	if err != nil && errors.Is(r.sandbox.Signal(syscall.Signal(0)), os.ErrProcessDone) {
 		return os.ErrProcessDone
 	}
@@ -182,7 +183,7 @@ func (r *runsc) processes() ([]int, error) { return []int{r.sandbox.Pid}, nil }
 
 // destroy also kills what is left of the container, where its shim is gone.
 func (r *runsc) destroy() error {
-	if err := r.run("delete", "--force", r.id); err != nil {
+	if err := r.run(runscTime, "delete", "--force", r.id); err != nil {
 		return err
 	}
 	for _, mounted := range r.shared {

@@ -53,10 +53,10 @@ func TestServiceFollowsAContainer(t *testing.T) {
 func TestServiceKnowsOnlyWhatWasMade(t *testing.T) {
 	t.Parallel()
 	s := serviceOf(t)
-	if err := s.add(newContainer(runtime{}, s.roots, &task.CreateTaskRequest{ID: "begun"})); err != nil {
+	if err := s.add(newContainer(runtimeRef{}, s.roots, &task.CreateTaskRequest{ID: "begun"})); err != nil {
 		t.Fatal(err)
 	}
-	again := newContainer(runtime{}, s.roots, &task.CreateTaskRequest{ID: "begun"})
+	again := newContainer(runtimeRef{}, s.roots, &task.CreateTaskRequest{ID: "begun"})
 	if err := s.add(again); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("a second of the same name: %v", err)
 	}

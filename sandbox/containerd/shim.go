@@ -39,9 +39,9 @@ const (
 	shimStartTime, shimEndTime = 10 * time.Second, 5 * time.Second
 )
 
-// ownShim is the process that keeps the sandboxes of this process; see package shim. It is started for the first
+// shim is the process that keeps the sandboxes of this process; see package shim. It is started for the first
 // sandbox, and again when it is found dead. It ends by itself when this process and its last sandbox are gone.
-type ownShim struct {
+type shim struct {
 	program string
 	// state is where runc keeps the state of its containers. roots has a folder for each shim, to mount their file systems
 	// in. complaints is where it writes errors.
@@ -63,43 +63,43 @@ type shimProcess struct {
 }
 
 // address is where it listens.
-func (o *ownShim) address() (string, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.running != nil {
+func (s *shim) address() (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil {
 		select {
-		case <-o.running.ended:
-			o.running = nil
+		case <-s.running.ended:
+			s.running = nil
 		default:
 		}
 	}
-	if o.running == nil {
-		started, err := o.start()
+	if s.running == nil {
+		started, err := s.start()
 		if err != nil {
-			return "", fmt.Errorf("start %s: %w", o.program, err)
+			return "", fmt.Errorf("start %s: %w", s.program, err)
 		}
-		o.running = started
+		s.running = started
 	}
-	return "ttrpc+unix://" + o.running.socket, nil
+	return "ttrpc+unix://" + s.running.socket, nil
 }
 
-func (o *ownShim) start() (*shimProcess, error) {
+func (s *shim) start() (*shimProcess, error) {
 	if err := os.MkdirAll(shimSockets, 0o700); err != nil {
 		return nil, err
 	}
 	name := strings.ToLower(rand.Text())
 	p := &shimProcess{socket: shimSocket(name), kept: make(chan struct{}), ended: make(chan struct{})}
-	roots := filepath.Join(o.roots, name)
+	roots := filepath.Join(s.roots, name)
 	if err := os.MkdirAll(roots, 0o711); err != nil {
 		return nil, err
 	}
 	// The errors of a dead shim must survive the start of the next.
-	complaints, err := os.OpenFile(o.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	complaints, err := os.OpenFile(s.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer complaints.Close()
-	command := exec.Command(o.program, "serve", "-socket", p.socket, "-root", o.state, "-roots", roots)
+	command := exec.Command(s.program, "serve", "-socket", p.socket, "-root", s.state, "-roots", roots)
 	command.Env, command.Dir, command.Stderr = []string{}, "/", complaints
 	// Signals from this process's terminal do not reach it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -119,9 +119,9 @@ func (o *ownShim) start() (*shimProcess, error) {
 	late.Stop()
 	if line != shimReady {
 		_ = command.Process.Kill()
-		return nil, errors.Join(fmt.Errorf("it did not come up; %s may say why", o.complaints), command.Wait())
+		return nil, errors.Join(fmt.Errorf("it did not come up; %s may say why", s.complaints), command.Wait())
 	}
-	o.watchers.Go(func() {
+	s.watchers.Go(func() {
 		if line, _ := words.ReadString('\n'); line == shimKeeps {
 			close(p.kept)
 		}
@@ -129,37 +129,37 @@ func (o *ownShim) start() (*shimProcess, error) {
 		_ = os.Remove(p.socket)
 		close(p.ended)
 		if leftErr := unmountRoots(roots); leftErr != nil {
-			o.log.Error("the shim has left something mounted", "error", leftErr)
+			s.log.Error("the shim has left something mounted", "error", leftErr)
 		}
 		if err != nil {
-			o.log.Error("the shim has died, and its sandboxes with it", "error", err, "log", o.complaints)
+			s.log.Error("the shim has died, and its sandboxes with it", "error", err, "log", s.complaints)
 		}
 	})
 	return p, nil
 }
 
 // close lets the shim end and waits for it. With sandboxes left, the shim lives on for them.
-func (o *ownShim) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.running == nil {
+func (s *shim) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == nil {
 		return
 	}
-	_ = o.running.alive.Close()
+	_ = s.running.alive.Close()
 	select {
-	case <-o.running.ended:
-		o.watchers.Wait()
-	case <-o.running.kept:
+	case <-s.running.ended:
+		s.watchers.Wait()
+	case <-s.running.kept:
 	case <-time.After(shimEndTime):
-		o.log.Warn("the shim does not end", "log", o.complaints)
+		s.log.Warn("the shim does not end", "log", s.complaints)
 	}
 }
 
 func shimSocket(name string) string { return filepath.Join(shimSockets, name+".sock") }
 
 // clean unmounts what dead shims of earlier processes left.
-func (o *ownShim) clean() error {
-	folders, err := os.ReadDir(o.roots)
+func (s *shim) clean() error {
+	folders, err := os.ReadDir(s.roots)
 	if err != nil {
 		return fmt.Errorf("look for what shims left: %w", err)
 	}
@@ -171,7 +171,7 @@ func (o *ownShim) clean() error {
 			continue
 		}
 		_ = os.Remove(shimSocket(folder.Name()))
-		errs = append(errs, unmountRoots(filepath.Join(o.roots, folder.Name())))
+		errs = append(errs, unmountRoots(filepath.Join(s.roots, folder.Name())))
 	}
 	return errors.Join(errs...)
 }
