@@ -159,7 +159,7 @@ func (b *bench) idleLine(ctx context.Context) (measure.Comparison, error) {
 	return measure.Comparison{
 		Times: true, Pairs: b.pairs,
 		A: measure.Side{Name: "Attune", Run: idle(b.own.with(1, defaultCapacity), idleJobs)},
-			B: measure.Side{Name: "insert", Run: insert},
+		B: measure.Side{Name: "insert", Run: insert},
 	}, nil
 }
 
