@@ -40,7 +40,7 @@ func TestWorkerThatIsLostKeepsItsSlots(t *testing.T) {
 			wantEnd(t, q, given.ID, attune.StatusScheduled, "")
 			wantEnd(t, q, begun.ID, attune.StatusRunning, "")
 			// Its next life knows that the one has not begun: it goes back to its position.
-			if err := q.release(t.Context(), "w", []int64{claims[1].Number}); err != nil {
+			if err := q.release(t.Context(), lifeOf(t, q, "w"), []int64{claims[1].Number}); err != nil {
 				t.Fatal(err)
 			}
 			if e := get(t, q, given.ID); e.Status != attune.StatusQueued || *e.Position != 1 {
@@ -77,7 +77,7 @@ func TestStaleClaimOfTheSameWorker(t *testing.T) {
 	q := setup(t, a)
 	e := submit(t, q, "ops.a")
 	stale := wantAdmitted(t, q, 1, e)[0]
-	if err := q.release(t.Context(), "w", nil); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "w"), nil); err != nil {
 		t.Fatal(err)
 	}
 	fresh := wantAdmitted(t, q, 1, e)[0]
@@ -173,6 +173,13 @@ func TestSecondProcessOfAName(t *testing.T) {
 	}
 	if got := admitAs(t, q, second, 5); len(got) != 1 {
 		t.Errorf("the second one took %v", ids(got))
+	}
+	// What the second one runs is not the first one's to release, which drains when its heartbeat fails.
+	if err := q.release(t.Context(), first, nil); err != nil {
+		t.Error(err)
+	}
+	if got := admitAs(t, q, second, 5); len(got) != 0 {
+		t.Errorf("the first one released what the second one had: %v", ids(got))
 	}
 }
 

@@ -167,7 +167,7 @@ func TestReleaseKeepsThePosition(t *testing.T) {
 	first := submit(t, q, "ops.one")
 	submit(t, q, "ops.one")
 	admit(t, q, "dying", 1)
-	if err := q.release(t.Context(), "dying", nil); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "dying"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "other", 1); len(claims) != 1 || claims[0].ID != first.ID {
@@ -184,7 +184,7 @@ func TestAdmissionWithoutAnAnswer(t *testing.T) {
 	if claims[0].ID != inHand.ID {
 		t.Fatalf("admitted %v", ids(claims))
 	}
-	if err := q.release(t.Context(), "w", []int64{claims[0].Number}); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "w"), []int64{claims[0].Number}); err != nil {
 		t.Fatal(err)
 	}
 	if claims := admit(t, q, "w", 2); len(claims) != 1 || claims[0].ID != lost.ID {

@@ -149,7 +149,7 @@ func TestReleasedExecutionCountsAsStarted(t *testing.T) {
 	q := setup(t, with("a", rate(2, 600)))
 	first, second := submit(t, q, "ops.a"), submit(t, q, "ops.a")
 	wantAdmitted(t, q, 1, first)
-	if err := q.release(t.Context(), "w", nil); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "w"), nil); err != nil {
 		t.Fatal(err)
 	}
 	wantAdmitted(t, q, 10, first)

@@ -31,7 +31,7 @@ func (w *Worker) recover(ctx context.Context) error {
 			ended, keep = append(ended, r), append(keep, r.Claim.Number)
 		}
 	}
-	if err := w.Queue.release(ctx, w.Name, keep); err != nil {
+	if err := w.Queue.release(ctx, w.life, keep); err != nil {
 		return err
 	}
 	for _, r := range ended {

@@ -77,7 +77,7 @@ func TestMaxWaitingHoldsAtEachLevel(t *testing.T) {
 			wantAdmitted(t, q, 1, first)
 			submit(t, q, "ops.a")
 			wantRejected(t, q, "ops.a")
-			if err := q.release(t.Context(), "w", nil); err != nil {
+			if err := q.release(t.Context(), lifeOf(t, q, "w"), nil); err != nil {
 				t.Fatal(err)
 			}
 			wantRejected(t, q, "ops.a") // three wait now

@@ -220,7 +220,7 @@ func TestTrapLeaseIsNotDeath(t *testing.T) {
 	q, recorder, _ := setupRecorded(t, triedAgain("one", 1))
 	e := submit(t, q, "ops.one")
 	stale := admit(t, q, "w", 1)[0]
-	if err := q.release(t.Context(), "w", nil); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "w"), nil); err != nil {
 		t.Fatal(err)
 	}
 	// The same worker, the same slot, the same execution and attempt: only the claim is another one.

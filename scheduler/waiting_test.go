@@ -95,7 +95,7 @@ func TestMaxWaitOfWhatReturnsToItsPlace(t *testing.T) {
 	wantAdmitted(t, q, 10, a, b)
 	setPolicy(t, q, attune.Scope{Action: "ops.a"}, attune.Policy{})
 	setPolicy(t, q, attune.Scope{Action: "ops.b"}, maxWait(600))
-	if err := q.release(t.Context(), "w", nil); err != nil {
+	if err := q.release(t.Context(), lifeOf(t, q, "w"), nil); err != nil {
 		t.Fatal(err)
 	}
 	lengthen(t, q, 300)

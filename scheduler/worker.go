@@ -161,7 +161,7 @@ func (w *Worker) work(ctx context.Context) error {
 // admit takes as much as there is room for.
 func (w *Worker) admit(ctx context.Context) error {
 	if w.unheard {
-		if err := w.Queue.release(ctx, w.Name, w.claims()); err != nil {
+		if err := w.Queue.release(ctx, w.life, w.claims()); err != nil {
 			return err
 		}
 		w.unheard = false
@@ -228,5 +228,5 @@ func (w *Worker) drain(ctx context.Context, giveUp func(), timeout time.Duration
 	}
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	return w.Queue.release(ctx, w.Name, w.claims())
+	return w.Queue.release(ctx, w.life, w.claims())
 }
