@@ -18,7 +18,8 @@ func (q *Queue) release(ctx context.Context, life workerLife, keep []int64) erro
 	}
 	var released int64
 	batch := admissionBatch()
-	releaseSQL.queue(batch, pgx.NamedArgs{"worker": life.Name, "life": life.ID, "keep": keep}).Exec(func(tag pgconn.CommandTag) error {
+	releaseSQL.queue(batch, pgx.NamedArgs{"worker": life.Name, "life": life.ID,
+		"keep": keep}).Exec(func(tag pgconn.CommandTag) error {
 		released = tag.RowsAffected()
 		return nil
 	})
