@@ -64,8 +64,10 @@ func (s *container) detachNetwork(ctx context.Context) error {
 	return s.config.Network.Detach(ctx, s.spec.ID)
 }
 
-func (s *container) removeGroup(context.Context) error {
-	return s.groups.Remove(s.config.cgroupPath(s.spec.ID))
+// removeGroup removes the control group. A process may still be in it that is no task of containerd's: the shim died
+// while it made the sandbox.
+func (s *container) removeGroup(ctx context.Context) error {
+	return s.groups.End(ctx, s.config.cgroupPath(s.spec.ID))
 }
 
 func (s *container) deleteRecord(ctx context.Context) error {

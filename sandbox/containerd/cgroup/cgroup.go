@@ -3,6 +3,7 @@ package cgroup
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"attune/internal/retry"
 )
 
 // Hierarchy is how a host keeps its control groups.
@@ -89,6 +95,39 @@ func (h Hierarchy) Empty(path string) (bool, error) {
 		return false, fmt.Errorf("look for processes: %w", err)
 	}
 	return len(pids) == 0, nil
+}
+
+// End removes a group with everything in it: it kills what still runs there and waits for the end of that, until ctx
+// ends.
+func (h Hierarchy) End(ctx context.Context, path string) error {
+	return retry.Do(ctx, retry.Pauses(endPause, endPause), func() error {
+		err := h.Remove(path)
+		if err == nil {
+			return nil
+		}
+		return errors.Join(err, h.kill(path))
+	}, nil)
+}
+
+// endPause is the time between two looks whether killed processes have ended.
+const endPause = 5 * time.Millisecond
+
+// kill sends SIGKILL to the processes of a group. While they begin and end, they may be in some hierarchies only.
+func (h Hierarchy) kill(path string) error {
+	var errs []error
+	for _, root := range h.roots {
+		text, err := os.ReadFile(filepath.Join(root, path, "cgroup.procs"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+			continue // removed meanwhile
+		}
+		errs = append(errs, err)
+		for _, word := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
+				_ = unix.Kill(pid, unix.SIGKILL)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Remove removes what the container runtime left of a group. It fails while a process is in it.
