@@ -69,8 +69,8 @@ func (s *server) executionRoutes() {
 	}, s.getExecutionLog)
 }
 
-const listDescription = "Without parameters, results and outputs; of a failure, the first 200 characters of error and " +
-	"error_type. The execution itself has all of them."
+const listDescription = "Without parameters, results and outputs; of a failure, the first 200 characters of error " +
+	"and error_type. The execution itself has all of them."
 
 func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*listResponse[attune.Execution], error) {
 	filter, err := in.filter()

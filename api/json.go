@@ -73,8 +73,8 @@ func readBody(data []byte, v any) error {
 // maxOutline is how many values a body may have outside of parameters, names included. A batch of 1000 has 5003.
 const maxOutline = 10_000
 
-// outlineOf returns a value as huma takes it. It leaves out what is in parameters: the queue checks them by the action's
-// schema. left counts what may still come, below 0 the rest is missing.
+// outlineOf returns a value as huma takes it. It leaves out what is in parameters: the queue checks them by the
+// action's schema. left counts what may still come, below 0 the rest is missing.
 func outlineOf(d *strictjson.Document, n int, left *int) any {
 	if *left--; *left < 0 {
 		return nil

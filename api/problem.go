@@ -193,7 +193,8 @@ func requestProblem(status int, message string, errs ...error) *problemDocument 
 		}
 		if len(places) < maxPlaces {
 			places = append(places, attune.Problem{
-				Field: strictjson.Cut(fieldOf(detail.Location), maxPlaceBytes), Message: strictjson.Cut(detail.Message, maxPlaceBytes),
+				Field:   strictjson.Cut(fieldOf(detail.Location), maxPlaceBytes),
+				Message: strictjson.Cut(detail.Message, maxPlaceBytes),
 			})
 		}
 	}

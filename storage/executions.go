@@ -45,8 +45,8 @@ const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
-// listColumns leave out what may be large, so that an entry has a few kilobytes at most. An older failure may have a NUL
-// character, which PostgreSQL cannot give back as text.
+// listColumns leave out what may be large, so that an entry has a few kilobytes at most. An older failure may have a
+// NUL, which PostgreSQL cannot give back as text.
 var listColumns = strings.NewReplacer(
 	"e.parameters", "null::json", "e.result", "null::json", "e.outputs", "null::json",
 	"e.failure", `case when e.failure is not null then (

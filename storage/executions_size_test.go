@@ -17,8 +17,8 @@ func TestListingIsSmall(t *testing.T) {
 	ids := insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 210)
 	long := strings.Repeat("é", 8<<10)
 	failure := `{"error": "a \u0000 \\u0000 ` + long + `", "error_type": "E", "traceback": "` + long + `"}`
-	if _, err := db.Pool().Exec(t.Context(), `update finished set failure = $1,
-		parameters = json_build_object('a', repeat('x', 100000)), result = to_json(repeat('y', 100000))`, failure); err != nil {
+	if _, err := db.Pool().Exec(t.Context(), `update finished set failure = $1, result = to_json(repeat('y', 100000)),
+		parameters = json_build_object('a', repeat('x', 100000))`, failure); err != nil {
 		t.Fatal(err)
 	}
 	found, _, err := db.Executions.List(t.Context(), storage.ExecutionFilter{Limit: 500})
@@ -47,7 +47,8 @@ func TestFailuresAreBounded(t *testing.T) {
 	db := storagetest.OpenDB(t)
 	insert(t, db, "weather", "weather.forecast", attune.StatusCompleted, 1)
 	worst := attune.Failure{
-		Error: strings.Repeat("\x01", 1<<20), ErrorType: strings.Repeat("\xff\x00", 1<<20), Traceback: strings.Repeat("\x1f", 1<<20),
+		Error: strings.Repeat("\x01", 1<<20), ErrorType: strings.Repeat("\xff\x00", 1<<20),
+		Traceback: strings.Repeat("\x1f", 1<<20),
 	}
 	kept, err := json.Marshal(worst.Cut())
 	if err != nil {

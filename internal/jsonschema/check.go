@@ -20,8 +20,8 @@ const (
 	lookWork = 20
 )
 
-var errTooMuchWork = errors.New("takes too long to check against the schema: it has too many values for so many parts " +
-	"and patterns")
+var errTooMuchWork = errors.New("takes too long to check against the schema: it has too many values for so many " +
+	"parts and patterns")
 
 // checker checks a document against a schema. The library reads schemas; it cannot check hostile documents, since it
 // keeps an error for each wrong value and each form that does not fit, and nothing ends it early.

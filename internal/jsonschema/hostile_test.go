@@ -50,9 +50,10 @@ var usual = map[string]string{
 	"forms": `{"anyOf":[` + forms("array") + `]}`,
 	"forms inside": `{"items":{"anyOf":[{"type":"string"},{"type":"boolean"},{"type":"object","required":["id"]},
 		{"type":"array","minItems":2},{"const":5}]},"additionalProperties":{"type":"string"}}`,
-	"one of":    `{"oneOf":[` + forms("object") + `,` + forms("array") + `]}`,
-	"unique":    `{"uniqueItems":true}`,
-	"unseen":    `{"allOf":[{"anyOf":[{"prefixItems":[true]},{"minItems":1}]}],"unevaluatedItems":false,"unevaluatedProperties":false}`,
+	"one of": `{"oneOf":[` + forms("object") + `,` + forms("array") + `]}`,
+	"unique": `{"uniqueItems":true}`,
+	"unseen": `{"allOf":[{"anyOf":[{"prefixItems":[true]},{"minItems":1}]}],
+		"unevaluatedItems":false,"unevaluatedProperties":false}`,
 	"integers":  `{"items":{"type":"integer","minimum":1,"multipleOf":3},"additionalProperties":{"enum":[0,"a"]}}`,
 	"named":     `{"type":"object","properties":{"a":{"type":"string"}},"patternProperties":{"^f":{"type":"null"}}}`,
 	"excluding": `{"not":{"items":{"type":"number"},"additionalProperties":{"type":"number"}}}`,
@@ -171,12 +172,13 @@ func TestSchemasAreBounded(t *testing.T) {
 	long := strings.Repeat("n", 60<<10)
 	wrong := strings.Repeat(`5,`, 30<<10) + "5"
 	for name, schema := range map[string]string{
-		"long names":              `{"properties":{"` + long + `":{"properties":{` + members(4000, `{}`) + `}}}}`,
-		"long, wrong":             `{"properties":{"` + long + `":{"properties":{` + members(4000, `{"type":5}`) + `}}}}`,
-		"wrong words":             `{"required":[` + wrong + `]}`,
-		"wrong types":             `{"type":[` + wrong + `]}`,
-		"wrong parts":             `{"properties":{` + members(8000, `5`) + `}}`,
-		"patterns":                `{"patternProperties":{` + strings.ReplaceAll(members(900, `{}`), `"p`, `"[a-z]{1,50}`) + `}}`,
+		"long names":  `{"properties":{"` + long + `":{"properties":{` + members(4000, `{}`) + `}}}}`,
+		"long, wrong": `{"properties":{"` + long + `":{"properties":{` + members(4000, `{"type":5}`) + `}}}}`,
+		"wrong words": `{"required":[` + wrong + `]}`,
+		"wrong types": `{"type":[` + wrong + `]}`,
+		"wrong parts": `{"properties":{` + members(8000, `5`) + `}}`,
+		"patterns": `{"patternProperties":{` +
+			strings.ReplaceAll(members(900, `{}`), `"p`, `"[a-z]{1,50}`) + `}}`,
 		"patterns of few letters": `{"pattern":"` + strings.Repeat("a{1,900}", 100) + `"}`,
 	} {
 		var err error

@@ -68,7 +68,7 @@ func (c *checker) unique(n int, to *problems) bool {
 		if first, twice := before[hash]; twice {
 			return c.add(to, sentenceOf(&kind.UniqueItems{Duplicates: [2]int{int(first), i}}))
 		}
-		before[hash] = int32(i) //nolint:gosec // strictjson.MaxValues bounds it
+		before[hash] = int32(i)
 	}
 	return true
 }

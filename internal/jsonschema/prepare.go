@@ -63,7 +63,8 @@ func prepare(s *santhosh.Schema, into map[*santhosh.Schema]*rules) error {
 	triggers := slices.AppendSeq(slices.Collect(maps.Keys(s.DependentSchemas)), maps.Keys(s.DependentRequired))
 	slices.Sort(triggers)
 	r.triggers = slices.Compact(triggers)
-	for _, name := range slices.Concat(append(slices.Collect(maps.Values(s.DependentRequired)), s.Required, r.triggers)...) {
+	names := append(slices.Collect(maps.Values(s.DependentRequired)), s.Required, r.triggers)
+	for _, name := range slices.Concat(names...) {
 		if _, known := r.names[name]; !known {
 			r.names[name] = len(r.names)
 		}

@@ -90,8 +90,8 @@ func alternatives(at, field string, e *santhosh.ValidationError) string {
 	return "fits none of the allowed forms: " + strings.Join(reasons, "; or ")
 }
 
-// suggest adds the known name that it resembles to each unknown name below field. A known name is unknown, too, when the
-// part of the schema that names it fails; then that failure is the problem, and this one is dropped.
+// suggest adds the known name that it resembles to each unknown name below field. A known name may be unknown, too,
+// when the part of the schema that names it fails; then that failure is the problem, and this one is dropped.
 func suggest(field string, schema *santhosh.Schema, all []attune.Problem) []attune.Problem {
 	known := map[string]bool{}
 	collectNames(schema, known)

@@ -121,7 +121,7 @@ func (w *walker) keyword(pointer, field, keyword string, members map[string]any)
 	return w.children(kind, keyword == "patternProperties", pointer, field, value)
 }
 
-// tooLarge says which bound of its size the schema exceeds; it is empty where there is none. parts is what visit returned.
+// tooLarge says which bound of its size the schema exceeds, or nothing. parts is what visit returned.
 func (w *walker) tooLarge(parts int) string {
 	switch {
 	case w.paths > maxPaths:

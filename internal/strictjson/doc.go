@@ -6,8 +6,8 @@
 //   - nothing nests deeper than MaxDepth, a text has at most MaxValues values, and no number is larger than exact
 //     arithmetic can afford
 //
-// A Document takes at most twelve times the memory of its text, whatever that text is. A Budget bounds what all documents
-// take that are read at one time.
+// A Document takes at most twelve times the memory of its text, whatever that is. Reserve bounds what all documents
+// take at one time.
 //
 // An error says where the fault lies. It quotes a bounded part of names, and at most one character of anything else in
 // the text, which may hold a secret.

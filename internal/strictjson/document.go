@@ -59,7 +59,6 @@ func (d *Document) Reset(text []byte) error {
 
 func (d *Document) add(kind Kind, start, end int64) int {
 	at := len(d.nodes)
-	//nolint:gosec // countValues and the length of a text bound them
 	d.nodes = append(d.nodes, node{start: uint32(start), end: uint32(end), next: uint32(at + 1), kind: kind})
 	return at
 }

@@ -26,12 +26,12 @@ func (h *hasher) value(n int) uint64 {
 		for name := n + 1; name < h.Next(n); name = h.Next(name + 1) {
 			sum += pair(Object, h.value(name), h.value(name+1))
 		}
-		return pair(Object, sum, uint64(h.Len(n))) //nolint:gosec // not negative
+		return pair(Object, sum, uint64(h.Len(n)))
 	case List:
 		for item := n + 1; item < h.Next(n); item = h.Next(item) {
 			sum = pair(List, sum, h.value(item))
 		}
-		return pair(List, sum, uint64(h.Len(n))) //nolint:gosec // not negative
+		return pair(List, sum, uint64(h.Len(n)))
 	case String:
 		return pair(String, maphash.Bytes(seed, h.content(n, &h.buffer)), 0)
 	case Number:
@@ -52,7 +52,7 @@ func pair(kind Kind, a, b uint64) uint64 {
 
 // IsWhole reports whether number n has no fraction: 1, 1.0 and 1e2.
 func (d *Document) IsWhole(n int) bool {
-	if bytes.IndexAny(d.Raw(n), ".eE") < 0 {
+	if !bytes.ContainsAny(d.Raw(n), ".eE") {
 		return true
 	}
 	var room [maxNumberLength + 16]byte

@@ -20,7 +20,7 @@ func (t *nameTable) repeated(d *Document, n int) int {
 	if d.Len(n) < 2 {
 		return 0
 	}
-	size := 1 << bits.Len(uint(d.Len(n))) //nolint:gosec // not negative; more slots than names
+	size := 1 << bits.Len(uint(d.Len(n))) // more slots than names
 	if cap(t.slots) < size {
 		t.slots = make([]uint32, size)
 	}
@@ -28,13 +28,13 @@ func (t *nameTable) repeated(d *Document, n int) int {
 	clear(t.slots)
 	for name := n + 1; name < d.Next(n); name = d.Next(name + 1) {
 		content := d.content(name, &t.left)
-		at := int(maphash.Bytes(seed, content)) & (size - 1) //nolint:gosec // some of its bits
+		at := int(maphash.Bytes(seed, content)) & (size - 1)
 		for ; t.slots[at] != 0; at = (at + 1) & (size - 1) {
 			if bytes.Equal(content, d.content(int(t.slots[at]), &t.right)) {
 				return name
 			}
 		}
-		t.slots[at] = uint32(name) //nolint:gosec // bounded by MaxValues
+		t.slots[at] = uint32(name)
 	}
 	return 0
 }

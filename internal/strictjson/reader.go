@@ -98,7 +98,7 @@ func (r *reader) container(kind jsontext.Kind) error {
 	if _, err := r.tokens.ReadToken(); err != nil {
 		return r.syntax(err)
 	}
-	r.nodes[at].end, r.nodes[at].next = uint32(r.tokens.InputOffset()), uint32(len(r.nodes)) //nolint:gosec // bounded
+	r.nodes[at].end, r.nodes[at].next = uint32(r.tokens.InputOffset()), uint32(len(r.nodes))
 	if kind == jsontext.KindBeginArray {
 		return nil
 	}

@@ -21,8 +21,8 @@ func notBegun(status attune.Status, reason attune.Reason) scheduler.Outcome {
 	return scheduler.Outcome{Status: status, Reason: reason, NotBegun: true}
 }
 
-// outcomeOf turns the end of a sandbox into the end of its attempt. cause is why the sandbox was stopped, if it was; ctx
-// bounds how long its result is looked at.
+// outcomeOf turns the end of a sandbox into the end of its attempt. cause is why it was stopped, if it was. ctx bounds
+// how long its result is looked at.
 func outcomeOf(ctx context.Context, exit sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
 	o := scheduler.Outcome{ExitCode: &exit.Code, Usage: exit.Usage}
 	switch {
