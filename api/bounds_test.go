@@ -142,7 +142,7 @@ func TestMetricsAreNotForTokensOfPacks(t *testing.T) {
 // TestSlowBodiesKeepNobodyWaiting: a token whose bodies stand still waits for itself alone.
 func TestSlowBodiesKeepNobodyWaiting(t *testing.T) {
 	t.Parallel()
-	s := setup(t, func(c *api.Config) { c.AnswerTimeout = 500 * time.Millisecond })
+	s := setup(t, func(c *api.Config) { c.AnswerTimeout = 3 * time.Second })
 	hostile := s.token(attune.RoleOperator)
 	for range 16 {
 		s.begin(hostile, http.MethodPost, "/api/v1/executions", "Content-Type: application/json", "Content-Length: 100")

@@ -154,7 +154,7 @@ func TestUploadsShareRoom(t *testing.T) {
 	t.Parallel()
 	s := setup(t, func(c *api.Config) {
 		c.Limits.ArchiveBytes = 1 << 20
-		c.AnswerTimeout = 500 * time.Millisecond
+		c.AnswerTimeout = 3 * time.Second
 	})
 	archive := targz(t, packFiles("weather", "1.0.0"))
 	var stalled []net.Conn
