@@ -1,20 +1,27 @@
-"""Runs one action written in Python; the first process of its sandbox.
+"""Runs one action written in Python.
 
-    python -I -X utf8 run.py actions/forecast.py [function]
+    python -I -X utf8 run.py [--preload=pandas ...] actions/forecast.py [function]
+    python -I -X utf8 run.py --check actions/forecast.py ...
 
 The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets stay
 in memory: they are never put into the environment, the arguments or a file. Python 3.9 or newer.
 
-All that does not need the document is done before it is read: a sandbox may wait for it long before its execution exists.
+A sandbox may wait for its document long before its execution exists. Until then nothing of the pack runs, but for what
+the action names under preload.
 """
 
+import _ast
 import atexit
 import errno
+import importlib
 import json
 import os
 import signal
 import sys
-from types import CodeType, ModuleType
+import threading
+import traceback
+from importlib.machinery import PathFinder
+from types import ModuleType
 
 RESULT = os.environ.get("ATTUNE_RESULT", "/run/attune/result")
 FAILURE = os.environ.get("ATTUNE_FAILURE", "/run/attune/failure")
@@ -30,120 +37,156 @@ MAX_FILES, MAX_BYTES, MAX_NAME = 100, 64 << 20, 255
 # The variables that only a document tells, and its keys for them.
 PER_EXECUTION = {"ATTUNE_EXECUTION_ID": "id", "ATTUNE_ACTION_REF": "action", "ATTUNE_ATTEMPT": "attempt"}
 
+ONLY_COMPILE = 0x400  # of compile: return the syntax tree
+
 
 class InvalidResult(Exception):
     """The action returned something that JSON cannot express."""
 
 
+class NotCallable(Exception):
+    """The action's file has a function of the right name that cannot be called, and does nothing else."""
+
+
 class Action:
-    """The action's file. What of it does not need the execution is done before there is one."""
+    """The action's file."""
 
     def __init__(self, path, function):
         self.path = os.path.abspath(path)
         self.function = function
-        self.executed = False
-
-    def load(self):
-        """Compiles the file, and executes as much of it as cannot ask which execution it is for."""
-        with open(self.path, "rb") as file:
-            text = file.read()
-        tree = compile(text, self.path, "exec", flags=0x400, dont_inherit=True)  # 0x400: the syntax tree
-        # A file with a function to call is a module, so its `if __name__ == "__main__":` belongs to other uses of it.
-        # A file without one is a script, and there the same line is where it starts.
-        offered = set(defined_names(tree.body)) & {self.function or "run", "main"}
-        self.code = compile(tree, self.path, "exec", dont_inherit=True)
-        self.module = self.new_module(script=not offered)
-        if offered and independent(text, self.code):
-            self.execute()
-        else:
-            import_leading(tree.body)
-        if any(type(node).__name__ == "AsyncFunctionDef" for node in tree.body):
-            import asyncio  # noqa: F401  # takes 50 ms, and settle is about to need it
-
-    def execute(self):
-        self.executed = True
-        exec(self.code, self.module.__dict__)
 
     def run(self, parameters, secrets):
-        """Executes what is left of the file, and calls the function it offers, where it offers one."""
-        self.module.parameters, self.module.secrets = parameters, secrets
-        if not self.executed:
-            self.execute()
-        return self.call(self.module, parameters, secrets)
-
-    def new_module(self, script):
-        name = os.path.splitext(os.path.basename(self.path))[0]
-        if script:
-            name = "__main__"
-        elif name in sys.modules or not name.isidentifier():
-            name = "attune_action"  # never in the place of a module that others rely on
-        module = ModuleType(name)
-        module.__file__ = self.path
-        # Pickle and dataclasses look a class up by the name of its module.
-        sys.modules[name] = module
-        return module
-
-    def call(self, module, parameters, secrets):
+        """Executes the file, and calls the function it offers, where it offers one."""
+        with open(self.path, "rb") as file:
+            text = file.read()
+        tree = compile(text, self.path, "exec", flags=ONLY_COMPILE, dont_inherit=True)
+        offered = self.function or entry(tree, os.path.relpath(self.path))
+        # A file with a function to call is a module, so its `if __name__ == "__main__":` belongs to other uses of it.
+        # A file without one is a script, and there the same line is where it starts.
+        module = self.new_module(script=not offered)
+        module.parameters, module.secrets = parameters, secrets
+        exec(compile(tree, self.path, "exec", dont_inherit=True), module.__dict__)
         if self.function:
             named = getattr(module, self.function, None)
             if not callable(named):
                 raise AttributeError(f"{os.path.relpath(self.path)} has no function {self.function}")
             return settle(named(**parameters))
-        for name in ("run", "main"):
-            function = getattr(module, name, None)
-            if callable(function):
-                return settle(function(parameters=parameters, secrets=secrets))
+        if offered:
+            return settle(getattr(module, offered)(parameters=parameters, secrets=secrets))
         return None
 
+    def new_module(self, script):
+        # Pickle and dataclasses look a class up by the name of its module, and so do processes that are spawned: they
+        # import it again.
+        name = "__main__" if script else os.path.splitext(os.path.basename(self.path))[0]
+        if not script and hidden(self.path, name):
+            # Never in the place of a module that others rely on.
+            name = os.path.relpath(os.path.splitext(self.path)[0]).replace(os.sep, ".")
+        module = ModuleType(name)
+        module.__file__ = self.path
+        sys.modules[name] = module
+        return module
 
-def defined_names(body):
-    """Yields the names that statements at the top level of a file define."""
+
+def hidden(path, name):
+    """Reports whether importing a name finds another module than the file at a path."""
+    if name in sys.modules or name in sys.builtin_module_names:
+        return True
+    found = PathFinder.find_spec(name)
+    return found is not None and found.origin != path
+
+
+def entry(tree, path):
+    """Returns the name of the function to call, which the file itself defines: run, or else main. A file without one is
+    a script, and its entry is None.
+
+    Raises NotCallable where the file defines such a function with other arguments, and would do nothing as a script.
+    """
+    defined = {name: arguments for name, arguments in functions(tree.body) if name in ("run", "main")}
+    for name in ("run", "main"):
+        if name in defined and takes_input(defined[name][1]):
+            return name
+    if not defined or not all(isinstance(node, IDLE) for node in tree.body if not documents(node)):
+        return None
+    name = "run" if "run" in defined else "main"
+    line = defined[name][0]
+    raise NotCallable(
+        f"{path}:{line}: {name}() is called with the keywords parameters and secrets, and does not take them: "
+        f"write def {name}(parameters, secrets), or name it as the entry point, {os.path.basename(path)}:{name}, "
+        "to be called with each parameter by its name"
+    )
+
+
+# The statements that do no work of their own when a file is executed.
+IDLE = (
+    _ast.Import, _ast.ImportFrom, _ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef, _ast.Assign, _ast.AnnAssign,
+    _ast.Pass,
+)
+
+
+def documents(node):
+    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Constant)
+
+
+def functions(body):
+    """Yields name, line and arguments of each function that statements at the top level of a file define."""
     for node in body:
-        kind = type(node).__name__
-        if kind in ("FunctionDef", "AsyncFunctionDef", "ClassDef"):
-            yield node.name
-        elif kind in ("Import", "ImportFrom"):
-            yield from (alias.asname or alias.name for alias in node.names)
-        elif kind == "Assign":
-            yield from (target.id for target in node.targets if hasattr(target, "id"))
-        elif kind == "Try":
-            yield from defined_names(node.body)
+        if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
+            yield node.name, (node.lineno, node.args)
+        elif isinstance(node, _ast.Assign) and isinstance(node.value, _ast.Lambda):
+            for target in node.targets:
+                if isinstance(target, _ast.Name):
+                    yield target.id, (node.lineno, node.value.args)
+        elif isinstance(node, (_ast.If, _ast.Try)):
+            for inner in (node.body, getattr(node, "handlers", ()), node.orelse):
+                yield from functions(inner)
+        elif isinstance(node, _ast.ExceptHandler):
+            yield from functions(node.body)
 
 
-def independent(text, code):
-    """Reports whether a file neither uses the globals nor mentions the variables that belong to one execution."""
+def takes_input(arguments):
+    """Reports whether a function can be called with the keywords parameters and secrets, and nothing else."""
+    positional = arguments.args
+    required = positional[: len(positional) - len(arguments.defaults)]
+    required += [a for a, default in zip(arguments.kwonlyargs, arguments.kw_defaults) if default is None]
+    wanted = {"parameters", "secrets"}
+    names = {a.arg for a in positional + arguments.kwonlyargs}
+    only_positional = len(arguments.posonlyargs) - max(0, len(arguments.defaults) - len(positional))
+    return only_positional <= 0 and {a.arg for a in required} <= wanted and (bool(arguments.kwarg) or wanted <= names)
 
-    def names(code):
-        yield from code.co_names
-        for const in code.co_consts:
-            if isinstance(const, CodeType):
-                yield from names(const)
 
-    return {"parameters", "secrets"}.isdisjoint(names(code)) and not any(v.encode() in text for v in PER_EXECUTION)
+def check(paths):
+    """Prints what is wrong with the entry of each file, and what its author should know. Returns the exit status."""
+    status = 0
+    for path in paths:
+        name = os.path.splitext(os.path.basename(path))[0]
+        if hidden(os.path.abspath(path), name):
+            print(f"note: {path}: import {name} finds another module, of Python or of a dependency, and not this file")
+        try:
+            with open(path, "rb") as file:
+                entry(compile(file.read(), path, "exec", flags=ONLY_COMPILE, dont_inherit=True), path)
+        except NotCallable as problem:
+            print(problem)
+            status = 1
+        except SyntaxError as problem:
+            print(f"{path}:{problem.lineno}: {problem.msg}")
+            status = 1
+    return status
 
 
-def import_leading(body):
-    """Imports what the file imports before it does anything else, up to the first module of the pack itself."""
-    import importlib.util
+def find_packs_files(path):
+    """Makes the pack's own modules importable, last: they must replace none of Python's and of the dependencies."""
+    sys.path += [os.path.dirname(path), os.getcwd()]
 
-    for node in body:
-        kind = type(node).__name__
-        if kind == "Expr" and type(node.value).__name__ == "Constant":
-            continue  # the file's own documentation
-        if kind == "Import":
-            wanted = [alias.name for alias in node.names]
-        elif kind == "ImportFrom" and node.level == 0:
-            wanted = [node.module]
-        else:
-            return
-        for name in wanted:
-            try:
-                origin = importlib.util.find_spec(name.partition(".")[0]).origin
-                if origin is None or origin.startswith((os.getcwd() + os.sep, os.path.dirname(sys.argv[0]) + os.sep)):
-                    return
-                importlib.import_module(name)
-            except Exception:  # the file itself is about to meet it, and may expect it
-                return
+
+def preload(names):
+    """Imports what the action's preload names: modules, and files of the pack as ./lib/models.py."""
+    for name in names:
+        if name.startswith("./"):
+            path = name[2:-3] if name.endswith(".py") else name[2:]
+            # The folder of the actions is a place of modules, as is the pack's own.
+            name = (path[len("actions/") :] if path.startswith("actions/") else path).replace("/", ".")
+        importlib.import_module(name)
 
 
 def settle(value):
@@ -192,16 +235,17 @@ def write_result(value):
 
 def report(error):
     """Writes the exception to the failure file, and its traceback to stderr."""
-    import traceback
-
     kind = type(error)
-    lines = traceback.format_exception(kind, error, action_frames(error.__traceback__))
-    text = "".join(lines)
+    try:
+        message = str(error)
+    except Exception:
+        message = "<exception str() failed>"
+    text = "".join(traceback.format_exception(kind, error, action_frames(error.__traceback__)))
     sys.stderr.write(text)
     name = kind.__qualname__
     if kind.__module__ not in ("builtins", __name__):
         name = f"{kind.__module__}.{name}"
-    failure = {"error": str(error)[:MAX_ERROR], "error_type": name, "traceback": text[-MAX_TRACEBACK:]}
+    failure = {"error": message[:MAX_ERROR], "error_type": name, "traceback": text[-MAX_TRACEBACK:]}
     if disk_full(error):
         failure["disk_full"] = True
     write_failure(failure)
@@ -290,24 +334,26 @@ def exit_status(code):
 
 
 def terminate(_signal, _frame):
-    # The kernel withholds SIGTERM from the first process of a sandbox unless it asks for it. As an exception it lets
-    # the action's own clean-up run.
+    # As an exception, SIGTERM lets the action's own clean-up run.
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def main():
+def main(arguments):
+    names = []
+    while arguments and arguments[0].startswith("--preload="):
+        names.append(arguments.pop(0).partition("=")[2])
+    action = Action(arguments[0], arguments[1] if len(arguments) > 1 else "")
     signal.signal(signal.SIGTERM, terminate)
     try:
         os.makedirs(OUTPUT, exist_ok=True)
     except OSError:  # in a /tmp for no files at all
         pass
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    action = Action(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
     sys.argv = [action.path]
-    sys.path[:0] = [os.path.dirname(action.path), os.getcwd()]
+    find_packs_files(action.path)
     stdin, early = take_stdin(), None
     try:
-        action.load()
+        preload(names)
     except BaseException as error:  # it belongs to the execution that gets this sandbox
         early = error
     document = read_document(stdin)
@@ -316,6 +362,7 @@ def main():
         if early is not None:
             raise early
         write_result(action.run(document.get("parameters") or {}, document.get("secrets") or {}))
+        await_threads()
     except SystemExit as end:
         status = exit_status(end.code)
         if status != 0 and disk_full():
@@ -327,8 +374,21 @@ def main():
     return 0
 
 
-if __name__ == "__main__":
-    status = main()
+def await_threads():
+    """Waits for threads and submitted futures, as Python does at its end, and says what SIGTERM cuts off."""
+    try:
+        threading._shutdown()
+    except SystemExit:
+        left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+        if left:
+            print(f"attune: cut off before the end of the threads {', '.join(left)}", file=sys.stderr, flush=True)
+        raise
+
+
+if __name__ == "__main__" and sys.argv[1] == "--check":
+    sys.exit(check(sys.argv[2:]))
+elif __name__ == "__main__":
+    status = main(sys.argv[1:])
     for step in (atexit._run_exitfuncs, collect, sys.stdout.flush, sys.stderr.flush):
         try:
             step()
