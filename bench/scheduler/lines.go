@@ -67,7 +67,7 @@ const (
 	defaultJobs  = 2_000
 	workersJobs  = 5_000
 	clientNumber = 16
-	idleJobs     = 25
+	idleJobs     = 250
 )
 
 // How long a run of each kind of clients takes. A stream is long enough that the last batch of River's completer, which
