@@ -13,7 +13,6 @@ the action names under preload.
 import _ast
 import atexit
 import errno
-import importlib
 import json
 import os
 import signal
@@ -38,6 +37,13 @@ MAX_FILES, MAX_BYTES, MAX_NAME = 100, 64 << 20, 255
 PER_EXECUTION = {"ATTUNE_EXECUTION_ID": "id", "ATTUNE_ACTION_REF": "action", "ATTUNE_ATTEMPT": "attempt"}
 
 ONLY_COMPILE = 0x400  # of compile: return the syntax tree
+
+# The functions that are called where the entry point names none, the first of them first.
+ENTRIES = ("run", "main")
+
+# What defines a function, and the other statements that do no work of their own.
+DEFINITION = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.Lambda)
+IDLE = (_ast.Import, _ast.ImportFrom, _ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef, _ast.Pass)
 
 
 class InvalidResult(Exception):
@@ -102,46 +108,78 @@ def entry(tree, path):
 
     Raises NotCallable where the file defines such a function with other arguments, and would do nothing as a script.
     """
-    defined = {name: arguments for name, arguments in functions(tree.body) if name in ("run", "main")}
-    for name in ("run", "main"):
-        if name in defined and takes_input(defined[name][1]):
+    defined = functions(tree)
+    for name in ENTRIES:
+        if name in defined and takes_input(defined[name].args):
             return name
-    if not defined or not all(isinstance(node, IDLE) for node in tree.body if not documents(node)):
-        return None
-    name = "run" if "run" in defined else "main"
-    line = defined[name][0]
-    raise NotCallable(
-        f"{path}:{line}: {name}() is called with the keywords parameters and secrets, and does not take them: "
-        f"write def {name}(parameters, secrets), or name it as the entry point, {os.path.basename(path)}:{name}, "
-        "to be called with each parameter by its name"
-    )
+    name = misfit(tree)
+    if name and not works(tree):
+        raise NotCallable(
+            f"{path}:{defined[name].lineno}: {name}() is called with the keywords parameters and secrets, and does not "
+            f"take them: write def {name}(parameters, secrets), or name it as the entry point, "
+            f"{os.path.basename(path)}:{name}, to be called with each parameter by its name"
+        )
+    return None
 
 
-# The statements that do no work of their own when a file is executed.
-IDLE = (
-    _ast.Import, _ast.ImportFrom, _ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef, _ast.Assign, _ast.AnnAssign,
-    _ast.Pass,
-)
+def misfit(tree):
+    """Returns the name of a function that would be called if it took parameters and secrets."""
+    return next((name for name in ENTRIES if name in functions(tree)), None)
 
 
-def documents(node):
-    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Constant)
+def statements(body):
+    """Yields the statements that a file executes in its own scope, with those inside of conditions."""
+    left = body[::-1]
+    while left:
+        node = left.pop()
+        if isinstance(node, (_ast.If, _ast.Try, _ast.ExceptHandler)):
+            handlers, finals = getattr(node, "handlers", []), getattr(node, "finalbody", [])
+            left += (node.body + handlers + getattr(node, "orelse", []) + finals)[::-1]
+        else:
+            yield node
 
 
-def functions(body):
-    """Yields name, line and arguments of each function that statements at the top level of a file define."""
-    for node in body:
+def functions(tree):
+    """Returns the functions that a file defines, by their names."""
+    found = {}
+    for node in statements(tree.body):
         if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
-            yield node.name, (node.lineno, node.args)
-        elif isinstance(node, _ast.Assign) and isinstance(node.value, _ast.Lambda):
+            found[node.name] = node
+        elif isinstance(node, _ast.Assign):
+            value = found.get(node.value.id) if isinstance(node.value, _ast.Name) else node.value
             for target in node.targets:
-                if isinstance(target, _ast.Name):
-                    yield target.id, (node.lineno, node.value.args)
-        elif isinstance(node, (_ast.If, _ast.Try)):
-            for inner in (node.body, getattr(node, "handlers", ()), node.orelse):
-                yield from functions(inner)
-        elif isinstance(node, _ast.ExceptHandler):
-            yield from functions(node.body)
+                if isinstance(target, _ast.Name) and isinstance(value, DEFINITION):
+                    found[target.id] = value
+    return found
+
+
+def works(tree):
+    """Reports whether executing a file does more than to define things. To set a variable is no work, but where a
+    function of the file itself is called for it."""
+    own = functions(tree)
+    for node in statements(tree.body):
+        if isinstance(node, (_ast.Assign, _ast.AnnAssign)):
+            if any(isinstance(call.func, _ast.Name) and call.func.id in own for call in calls(node)):
+                return True
+        elif not isinstance(node, IDLE) and not constant(node):
+            return True
+    return False
+
+
+def calls(node):
+    left = [node]
+    while left:
+        node = left.pop()
+        if isinstance(node, _ast.Call):
+            yield node
+        for field in node._fields:
+            value = getattr(node, field, None)
+            left += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, _ast.AST)]
+
+
+def constant(node):
+    """Reports whether a statement is a constant, such as the text that describes a file."""
+    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Constant)
 
 
 def takes_input(arguments):
@@ -155,21 +193,37 @@ def takes_input(arguments):
     return only_positional <= 0 and {a.arg for a in required} <= wanted and (bool(arguments.kwarg) or wanted <= names)
 
 
-def check(paths):
-    """Prints what is wrong with the entry of each file, and what its author should know. Returns the exit status."""
+def check(actions):
+    """Prints what is wrong with each action's file, and what its author should know. Returns the exit status.
+
+    An action is the path of its file, with a colon and the function where one is named.
+    """
     status = 0
-    for path in paths:
+    for action in actions:
+        path, _, function = action.partition(":")
         name = os.path.splitext(os.path.basename(path))[0]
-        if hidden(os.path.abspath(path), name):
+        if name.isidentifier() and hidden(os.path.abspath(path), name):
             print(f"note: {path}: import {name} finds another module, of Python or of a dependency, and not this file")
         try:
             with open(path, "rb") as file:
-                entry(compile(file.read(), path, "exec", flags=ONLY_COMPILE, dont_inherit=True), path)
+                tree = compile(file.read(), path, "exec", flags=ONLY_COMPILE, dont_inherit=True)
+            compile(tree, path, "exec", dont_inherit=True)
+            if function or entry(tree, path):
+                continue
+            name = misfit(tree)
+            if name:
+                print(
+                    f"note: {path}:{functions(tree)[name].lineno}: {name}() does not take parameters and secrets, so it "
+                    "is not called: the file is run as a script"
+                )
         except NotCallable as problem:
             print(problem)
             status = 1
         except SyntaxError as problem:
             print(f"{path}:{problem.lineno}: {problem.msg}")
+            status = 1
+        except (ValueError, RecursionError, MemoryError) as problem:
+            print(f"{path}: cannot be read: {problem or type(problem).__name__}")
             status = 1
     return status
 
@@ -179,14 +233,15 @@ def find_packs_files(path):
     sys.path += [os.path.dirname(path), os.getcwd()]
 
 
-def preload(names):
-    """Imports what the action's preload names: modules, and files of the pack as ./lib/models.py."""
+def preload(names, folder):
+    """Imports what the action's preload names: modules, and files of the pack as ./lib/models.py. They get the names
+    under which the action, whose file is in the folder, imports them."""
     for name in names:
         if name.startswith("./"):
-            path = name[2:-3] if name.endswith(".py") else name[2:]
-            # The folder of the actions is a place of modules, as is the pack's own.
-            name = (path[len("actions/") :] if path.startswith("actions/") else path).replace("/", ".")
-        importlib.import_module(name)
+            path = os.path.abspath(name[: -len(".py")])
+            above = folder if path.startswith(folder + os.sep) else os.getcwd()
+            name = os.path.relpath(path, above).replace(os.sep, ".").removesuffix(".__init__")
+        __import__(name)
 
 
 def settle(value):
@@ -226,11 +281,20 @@ def write_result(value):
     if value is None:
         return
     try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidResult(f"the action's return value is not JSON: {error}") from None
-    with open(RESULT, "w", encoding="ascii") as file:
+    with open(RESULT, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def encode(value):
+    """Returns JSON that every reader takes: half of a surrogate pair becomes U+FFFD."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    if "\\ud" not in text:
+        return text
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def report(error):
@@ -252,8 +316,8 @@ def report(error):
 
 
 def write_failure(failure):
-    with open(FAILURE, "w", encoding="ascii") as file:
-        json.dump(failure, file)
+    with open(FAILURE, "w", encoding="utf-8") as file:
+        file.write(encode(failure))
 
 
 def disk_full(error=None):
@@ -340,7 +404,7 @@ def terminate(_signal, _frame):
 
 def main(arguments):
     names = []
-    while arguments and arguments[0].startswith("--preload="):
+    while arguments[0].startswith("--preload="):
         names.append(arguments.pop(0).partition("=")[2])
     action = Action(arguments[0], arguments[1] if len(arguments) > 1 else "")
     signal.signal(signal.SIGTERM, terminate)
@@ -353,16 +417,25 @@ def main(arguments):
     find_packs_files(action.path)
     stdin, early = take_stdin(), None
     try:
-        preload(names)
+        preload(names, os.path.dirname(action.path))
     except BaseException as error:  # it belongs to the execution that gets this sandbox
         early = error
     document = read_document(stdin)
     set_environment(document.get("execution") or {})
-    try:
+
+    def run():
         if early is not None:
             raise early
         write_result(action.run(document.get("parameters") or {}, document.get("secrets") or {}))
-        await_threads()
+
+    status = end_of(run)
+    return end_of(await_threads) or status
+
+
+def end_of(step):
+    """Takes a step and returns the exit status that its end means. An exception is written down."""
+    try:
+        step()
     except SystemExit as end:
         status = exit_status(end.code)
         if status != 0 and disk_full():
