@@ -130,7 +130,8 @@ func openHost(
 		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: executor.Current(st.db), Log: log,
 	})
 	sandboxes, err := executor.New(executor.Config{
-		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, LogBytes: hf.LogCap, Log: log,
+		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, StateDir: f.sandboxes(),
+		LogBytes: hf.LogCap, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -144,6 +145,9 @@ func openHost(
 	}
 	return h, err
 }
+
+// sandboxes is the folder of the container runtime's state.
+func (f storeFlags) sandboxes() string { return filepath.Join(f.DataDir, "sandboxes") }
 
 // openContainerd opens what speaks to containerd.
 func (h *host) openContainerd(
@@ -166,7 +170,7 @@ func (h *host) openContainerd(
 	}
 	h.opened.AddClose(builder.Close)
 	runtime, err := containerd.New(ctx, containerd.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"),
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: f.sandboxes(),
 		BinDir:  hf.BinDir,
 		Runtime: hf.Runtime, Network: egress, Logger: log,
 	})
