@@ -68,7 +68,11 @@ func (c *workerRunCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer st.close()
 	queue := scheduler.NewQueue(st.db, log)
-	host, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
+	identity, err := hostIdentity(c.DataDir)
+	if err != nil {
+		return err
+	}
+	host, err := openHost(ctx, c.storeFlags, c.hostFlags, identity, st, queue, log)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ type host struct {
 
 // openHost connects to containerd and puts worker and installer together.
 func openHost(
-	ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue *scheduler.Queue, log *slog.Logger,
+	ctx context.Context, f storeFlags, hf hostFlags, identity string, st *stores, queue *scheduler.Queue, log *slog.Logger,
 ) (_ *host, err error) {
 	h := &host{}
 	defer func() {
@@ -137,7 +141,7 @@ func openHost(
 		return nil, err
 	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
+		Name: name, Host: identity, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,
