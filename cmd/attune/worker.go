@@ -135,7 +135,7 @@ func openHost(
 	})
 	sandboxes, err := executor.New(executor.Config{
 		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, StateDir: f.sandboxes(),
-		LogBytes: hf.LogCap, Log: log,
+		Marks: filepath.Join(f.DataDir, "judging"), LogBytes: hf.LogCap, Log: log,
 	})
 	if err != nil {
 		return nil, err

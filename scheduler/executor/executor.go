@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"attune/internal/disk"
@@ -25,6 +26,8 @@ type Config struct {
 	Logs     *logs.Store
 	// StateDir is the folder of the runtime; its disk must have room, as that of the logs.
 	StateDir string
+	// Marks is a folder that notes which outcomes are being judged. New makes it.
+	Marks string
 	// LogBytes is the cap of a stream whose action sets none; its default is logs.DefaultStreamBytes.
 	LogBytes int64
 	// Grace is the time between SIGTERM and SIGKILL.
@@ -64,6 +67,9 @@ func New(c Config) (*Executor, error) {
 	}
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
+	}
+	if err := os.MkdirAll(c.Marks, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of marks: %w", err)
 	}
 	return &Executor{Config: c, uploads: make(chan struct{}, maxUploads), left: make(chan struct{}, 1)}, nil
 }

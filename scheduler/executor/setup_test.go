@@ -54,8 +54,8 @@ func setupAt(
 	t.Cleanup(h.objects.Close)
 	c := Config{
 		DB: storagetest.OpenDB(t), Runtime: h.runtime, HasImage: hasImage(true), Logs: h.openLogs(t, h.spool),
-		StateDir: t.TempDir(),
-		Grace:    10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		StateDir: t.TempDir(), Marks: t.TempDir(),
+		Grace: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, change := range changes {
 		change(&c)
