@@ -141,7 +141,8 @@ func openHost(
 		return nil, err
 	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Host: identity, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
+		Name: name, Host: identity, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue,
+		Executor: sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,

@@ -50,8 +50,8 @@ func (a *attempt) openFiles(open openStream) error {
 }
 
 // end closes the streams and puts the result, the output files and the manifest into the spool: from here on, all of it
-// reaches the bucket even if this process dies, or the host loses its power. It does not wait for object storage. The files of an attempt that
-// another one follows get a folder of their own; the last attempt's stand at the top.
+// reaches the bucket even if this process dies, or the host loses its power. It does not wait for object storage. The
+// files of an attempt that another one follows get a folder of their own; the last attempt's stand at the top.
 func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 	if o.RetryAfter != nil {
 		f.prefix = logs.AttemptPrefix(f.prefix, f.manifest.Attempts)
