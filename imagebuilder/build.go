@@ -65,6 +65,9 @@ func (b *Builder) build(
 	if err := b.checkFixedPaths(ctx, layers); err != nil {
 		return Image{}, err
 	}
+	if err := b.checkCode(ctx, layers, m, log); err != nil {
+		return Image{}, err
+	}
 	phase(attune.PhaseImage)
 	target, err := b.writeImage(ctx, layers, nil)
 	if err != nil {
@@ -150,6 +153,7 @@ var fixedPaths = []string{
 	"/usr/local/bin/", "/opt/", "/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	images.Root + "/", images.PackDir + "/", images.VenvDir + "/", images.RunnerDir + "/", images.NodeDir + "/",
 	images.RunnerDir + "/run.py", images.RunnerDir + "/run.mjs", images.RunnerDir + "/run.sh",
+	images.RunnerDir + "/action.sh", images.RunnerDir + "/document.pl",
 }
 
 // checkFixedPaths refuses an image in which a fixed path is something else: a link there could redirect a mount.

@@ -189,6 +189,25 @@ var nodeCases = []runnerCase{
 		code: "export const run = () => 1\nthrow new RangeError('too bad')", status: 1, stderr: "RangeError: too bad",
 		noStderr: "run.mjs", failure: attune.Failure{Error: "too bad", ErrorType: "RangeError", Traceback: "a.mjs:2"},
 	},
+	{
+		name: "preload by CommonJS", preload: []string{"both", "./lib/heavy.js", "node:zlib"},
+		code:  "exports.run = ({parameters}) => [require('both'), require('../lib/heavy.js').value, parameters.days]",
+		ahead: "required\nheavy false\n", stdout: "required\nheavy false\n", result: "[2,7,3]",
+	},
+	{
+		name: "preload by an ES module", file: "a.mjs", preload: []string{"both", "./lib/heavy.js"},
+		code:  "import both from 'both'; import {value} from '../lib/heavy.js'; export const run = () => [both, value]",
+		ahead: "imported\nheavy false\n", stdout: "imported\nheavy false\n", result: "[1,7]",
+	},
+	{
+		name: "exception in a preload", preload: []string{"./lib/throws.mjs"}, code: "console.log('never')", status: 1,
+		stderr: "RangeError: too early", noStderr: "run.mjs",
+		failure: attune.Failure{Error: "too early", ErrorType: "RangeError", Traceback: "throws.mjs:1"},
+	},
+	{
+		name: "exit in a preload", preload: []string{"./lib/exits.js"}, code: "console.log('never')", ahead: "before\n",
+		stdout: "before\n", status: 5,
+	},
 	{name: "exit while it is imported", code: "exports.run = () => 1; process.exit(7)", status: 7},
 	{
 		name: "stdin while it is imported", code: "const read = require('fs').readFileSync(0, 'utf8') + " +
@@ -247,5 +266,16 @@ var nodeCases = []runnerCase{
 	{
 		name: "much output", code: "exports.run = () => { console.log('x'.repeat(1 << 20)); return 1 }",
 		stdout: strings.Repeat("x", 1<<20) + "\n", result: "1",
+	},
+	{
+		name: "orphans are reaped", code: `const { execSync, spawnSync } = require('child_process')
+const zombies = () => execSync("grep -sl '^State:.Z' /proc/[0-9]*/status | wc -l", { encoding: 'utf8' }).trim()
+exports.run = () => {
+  for (let i = 0; i < 20; i++) spawnSync('sh', ['-c', 'sleep 0.01 & exit 0'])
+  for (const end = Date.now() + 10000; zombies() !== '0' && Date.now() < end;);
+  return zombies()
+}
+`,
+		result: `"0"`,
 	},
 }
