@@ -96,7 +96,7 @@ func cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // outcome translates the end of a step into an error for users, or nil.
-func (s step) outcome(status uint32, err error, output *stepOutput, limits BuildLimits) error {
+func (s step) outcome(status uint32, err error, seen findings, limits BuildLimits) error {
 	told := func(cause error, format string, args ...any) error {
 		sentence := attune.Errorf(attune.CodeInvalid, s.name+" "+format, args...)
 		sentence.Cause = cause
@@ -113,7 +113,6 @@ func (s step) outcome(status uint32, err error, output *stepOutput, limits Build
 		return told(nil, "was killed, most likely for using more memory than the %s that a build may",
 			size.Exact(limits.MemoryBytes))
 	}
-	seen := output.seen()
 	switch {
 	case seen.fullDisk:
 		return told(nil, "took more disk space than a build may: %s or %d files", size.Exact(limits.DiskBytes),

@@ -72,6 +72,14 @@ func (d *disk) sync() error {
 	return nil
 }
 
+// hostIsFull reports whether the disk could not grow to its size.
+func (d *disk) hostIsFull() bool {
+	const full = 16 << 20
+	var host unix.Statfs_t
+	err := unix.Statfs(filepath.Dir(d.root), &host)
+	return err == nil && host.Bavail*uint64(host.Bsize) < full
+}
+
 // close unmounts the disk. Its loop device goes with the last use.
 func (d *disk) close() error {
 	return errors.Join(d.handle.Close(), unmountDisk(filepath.Dir(d.root)))

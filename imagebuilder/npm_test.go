@@ -13,7 +13,7 @@ import (
 var scripted = npmRegistry{
 	"top":      {"package.json": `{"dependencies": {"indirect": "1.0.0"}, "scripts": {"test": "exit 1"}}`},
 	"indirect": {"package.json": `{"scripts": {"postinstall": "node -p 1+1 >made"}}`},
-	"compiled": {"binding.gyp": "{}"},
+	"compiled": {"binding.gyp": `{"targets": [{"target_name": "x", "sources": ["x.c"]}]}`},
 	"prebuilt": {"package.json": `{"gypfile": false}`, "binding.gyp": "{}"},
 	"hopeless": {"package.json": `{"scripts": {"install": "exit 3"}}`},
 	"lenient":  {"package.json": `{"optionalDependencies": {"indirect": "1.0.0"}}`},

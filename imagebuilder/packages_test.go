@@ -26,7 +26,7 @@ import (
 )
 
 // serveToBuilds serves files where builds reach them, and returns the address. The files may have it in them.
-func serveToBuilds(t *testing.T, make func(address string) map[string]string) string {
+func serveToBuilds(t *testing.T, filesAt func(address string) map[string]string) string {
 	t.Helper()
 	sharedBuilder(t)
 	// The host's address on the network exists while a namespace is attached.
@@ -43,7 +43,7 @@ func serveToBuilds(t *testing.T, make func(address string) map[string]string) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := make("http://" + listener.Addr().String())
+	files := filesAt("http://" + listener.Addr().String())
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, ok := files[r.URL.Path]
 		if !ok {

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/uuid"
 
+	"attune"
 	"attune/internal/cleanup"
 )
 
@@ -143,7 +144,12 @@ func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return s.outcome(status, err, output, w.b.config.Limits)
+	seen := output.seen()
+	if seen.fullDisk && w.disk.hostIsFull() {
+		return attune.Errorf(attune.CodeUnavailable,
+			"%s failed: the worker's disk is full; make room and install again", s.name)
+	}
+	return s.outcome(status, err, seen, w.b.config.Limits)
 }
 
 func (w *workspace) confinement(id string, s step) confinement {
