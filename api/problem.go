@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"attune"
+	"attune/internal/strictjson"
 )
 
 // Codes of problems that only HTTP knows; the rest of the service has no use for them.
@@ -190,7 +191,12 @@ func requestProblem(status int, message string, errs ...error) *problemDocument 
 		if detail.Message == validation.MsgUnexpectedProperty || strings.HasPrefix(detail.Message, "unknown query") {
 			status = http.StatusBadRequest
 		}
-		places = append(places, attune.Problem{Field: fieldOf(detail.Location), Message: detail.Message})
+		if len(places) < maxPlaces {
+			places = append(places, attune.Problem{
+				Field:   strictjson.Cut(fieldOf(detail.Location), maxPlaceBytes),
+				Message: strictjson.Cut(detail.Message, maxPlaceBytes),
+			})
+		}
 	}
 	if status == http.StatusInternalServerError {
 		status, message = http.StatusBadRequest, "the request body ended before it was complete"
@@ -200,6 +206,12 @@ func requestProblem(status int, message string, errs ...error) *problemDocument 
 	}
 	return newProblem(codeOf(status), message, places...)
 }
+
+// Bounds of what an answer says about a request.
+const (
+	maxPlaces     = 50
+	maxPlaceBytes = 1 << 10
+)
 
 func validationMessage(status int) string {
 	switch status {

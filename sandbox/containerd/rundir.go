@@ -92,12 +92,12 @@ func readLimited(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("result %s is not a file", path)
 	}
-	text, err := io.ReadAll(io.LimitReader(file, sandbox.MaxResultFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read result: %w", err)
-	}
-	if len(text) == 0 {
+	if info.Size() == 0 {
 		return nil, nil
+	}
+	text := make([]byte, min(info.Size(), sandbox.MaxResultFileBytes+1)) // its processes are gone: it does not grow
+	if _, err := io.ReadFull(file, text); err != nil {
+		return nil, fmt.Errorf("read result: %w", err)
 	}
 	return text, nil
 }
