@@ -66,6 +66,7 @@ torture: deps build ## Disturb the queue for DURATION and judge every commit (SE
 	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
 	scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
 		-run '$(if $(SEED),RandomHistories,.)' $(TESTFLAGS) ./scheduler
+	go test -race -count=1 -v -timeout 24h -run RandomHostileArchives $(TESTFLAGS) ./imagebuilder/pack
 	$(if $(SEED),exit 0)
 	exec scripts/as-root.sh go run ./internal/testservices -- go test -count=1 -v -timeout 24h \
 		-run OutliveTheWorker $(TESTFLAGS) ./cmd/attune/e2e

@@ -42,6 +42,7 @@ type executionLogInput struct {
 func (s *server) executionRoutes() {
 	register(s, operation{
 		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
+		list:    true,
 		summary: "List executions, newest first", description: listDescription,
 		errors:   []int{http.StatusUnprocessableEntity},
 		response: page[attune.Execution]{Data: []attune.Execution{exampleExecution}},

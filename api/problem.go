@@ -1,9 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -109,6 +110,7 @@ func (p *problemDocument) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	header.Set("Content-Length", strconv.Itoa(len(p.encoded())))
 	return header
 }
 
@@ -123,7 +125,15 @@ func (p *problemDocument) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// Only the client could be told of a failure here, and it does not listen.
-	_ = json.NewEncoder(w).Encode(p)
+	_, _ = w.Write(p.encoded()) //nolint:gosec // It is JSON, under nosniff.
+}
+
+// encoded is the document as huma writes it. Its length is sent ahead of it, so that a client has the whole answer
+// while the service still reads the rest of the request.
+func (p *problemDocument) encoded() []byte {
+	var text bytes.Buffer
+	_ = jsonFormat.Marshal(&text, p) // Of texts and numbers alone; a buffer takes them.
+	return text.Bytes()
 }
 
 // problemFor turns an error of the layers below into what the client gets. An error that is not meant for people is
@@ -173,9 +183,13 @@ func init() {
 // operationProblem is requestProblem for an operation that may treat unknown members differently.
 func operationProblem(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 	doc := requestProblem(status, message, errs...)
-	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
-		return newProblem(attune.CodeInvalid, validationMessage(status), doc.Errors...)
+	if status == http.StatusRequestEntityTooLarge {
+		doc.Detail = fmt.Sprintf("the request body is larger than %d bytes", ctx.Operation().MaxBodyBytes-1)
 	}
+	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
+		doc = newProblem(attune.CodeInvalid, validationMessage(status), doc.Errors...)
+	}
+	ctx.SetHeader("Content-Length", strconv.Itoa(len(doc.encoded()))) // huma asks for headers elsewhere only
 	return doc
 }
 

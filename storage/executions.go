@@ -15,7 +15,7 @@ import (
 )
 
 // Executions reads executions. The scheduler writes them.
-type Executions struct{ pool *pgxpool.Pool }
+type Executions struct{ pool, lists *pgxpool.Pool }
 
 // Pages of a listing.
 const (
@@ -103,7 +103,7 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 		args = append(args, packs)
 		from = fmt.Sprintf(ofPacks, where, newest, len(args))
 	}
-	found, err := list(ctx, s.pool, "list executions", scanExecution,
+	found, err := list(ctx, s.lists, "list executions", scanExecution,
 		`select `+listColumns+` from `+from+` `+newest, args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err
