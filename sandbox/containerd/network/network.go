@@ -44,6 +44,8 @@ type Network struct {
 
 	mu  sync.Mutex // one CNI operation at a time: the plugins share files
 	cni gocni.CNI
+	// disconnected has, by id, the ports that Disconnect has cut off.
+	disconnected sync.Map
 }
 
 // Open reads the configuration. It changes nothing on the host; the first Attach does.
@@ -167,6 +169,7 @@ func raiseLoopback() error {
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.
 func (n *Network) Detach(ctx context.Context, id string) error {
+	n.disconnected.Delete(id)
 	dir := n.namespaceDir(id)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
