@@ -11,7 +11,7 @@ import (
 )
 
 // startDelay is how long an attempt runs before its start is recorded: most are over by then, and their end says when
-// they began. Nobody sees the difference between scheduled and running in so short a time.
+// they began. In so short a time, the difference between scheduled and running cannot be seen.
 const startDelay = 50 * time.Millisecond
 
 var cancelled = Outcome{Status: attune.StatusCancelled, Reason: attune.ReasonCancelRequested}

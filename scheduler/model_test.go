@@ -39,7 +39,7 @@ func (m *lineModel) admit(n int) (admitted []string) {
 		if len(admitted) == n {
 			break
 		}
-		// Whoever is held up holds up those behind it.
+		// An execution that is held up holds up those behind it.
 		if closed[w.queue] || !m.open(w) {
 			closed[w.queue] = true
 			continue
@@ -82,7 +82,7 @@ func (m *lineModel) open(w waitModel) bool {
 }
 
 // TestAdmissionIsLikeItsModel: over random submissions, ends, moves of the clock and changes of limits, each
-// admission takes the same as somebody who goes through the whole line and turns away whom a gate has no room for.
+// admission takes the same as going through all tickets in order, and passing over those that a gate has no room for.
 func TestAdmissionIsLikeItsModel(t *testing.T) {
 	t.Parallel()
 	for range 3 {

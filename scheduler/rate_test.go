@@ -104,7 +104,7 @@ func TestMaintenanceKeepsTheStartsThatCount(t *testing.T) {
 	wantAdmitted(t, q, 10, last)
 }
 
-// TestHeadStartsWhenTheWindowOpens, and not when somebody looks the next time.
+// TestHeadStartsWhenTheWindowOpens, and not at the next poll.
 func TestHeadStartsWhenTheWindowOpens(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, exits(0), with("a", rate(2, 1)))

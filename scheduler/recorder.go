@@ -42,7 +42,7 @@ func (r *recorder) start(ctx context.Context, c *Claim, begun time.Time) error {
 // next attempt where there is to be one, and is over otherwise. Asked to stop, it ends as cancelled whatever its
 // action made of it, unless its outcome cannot be known.
 //
-// A claim that is not the worker's any more is left alone: somebody else has ended it, and the first end counts. So
+// A claim that is not the worker's any more is left alone: another has ended it, and the first end counts. So
 // it may be repeated.
 func (r *recorder) settle(ctx context.Context, c *Claim, o Outcome, begun time.Time) error {
 	to := record{c, o, begun}

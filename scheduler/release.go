@@ -11,7 +11,7 @@ import (
 
 // release returns to their queues, with their tickets, the executions that a worker was given, but for the claims in
 // keep. The code of those must certainly not have begun: so only the process that runs under the worker's name may
-// call it, or somebody who knows that there is none.
+// call it, or an operator who knows that there is none.
 func (q *Queue) release(ctx context.Context, life workerLife, keep []int64) error {
 	if keep == nil {
 		keep = []int64{}

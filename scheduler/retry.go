@@ -56,7 +56,7 @@ func backoff(r *attune.Retry, attempt int) time.Duration {
 func (q *Queue) promote(ctx context.Context) error {
 	promoted := false
 	err := q.transact(ctx, func(tx pgx.Tx) error {
-		// Nobody moves them to other queues meanwhile.
+		// None of them moves to another queue meanwhile.
 		if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock_shared($1, 0)`, lockSubmission); err != nil {
 			return err
 		}

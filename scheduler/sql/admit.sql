@@ -15,7 +15,7 @@ with clock as materialized (select clock_timestamp() as now)
     select s.scope, sum(t.slots)::integer as slots
     from taken t cross join lateral (values (t.action), (t.pack), ('')) s(scope) group by s.scope
 )
--- the queues where somebody waits, and the room that each has of its own
+-- the queues where executions wait, and the room that each has of its own
 , busy as materialized (
     select q.id, q.key, q.action, q.pack, h.passed, least(@most, g.queue_limit - coalesce(t.slots, 0)) as room
     from queues q

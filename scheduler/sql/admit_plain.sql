@@ -4,7 +4,7 @@ with clock as materialized (select clock_timestamp() as now)
 , taken as materialized (
     select queue_id, count(*)::integer as slots from slots where status <> 'free' group by queue_id
 )
--- the queues where somebody waits, and the room that each has
+-- the queues where executions wait, and the room that each has
 , busy as materialized (
     select q.id, q.key, h.passed,
         least(@most, coalesce(g.queue_limit, g.concurrency_limit) - coalesce(t.slots, 0)) as room
