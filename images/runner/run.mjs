@@ -9,7 +9,7 @@
 // what the action names under preload.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
 import { networkInterfaces } from 'node:os';
 import { dirname, relative, resolve } from 'node:path';
