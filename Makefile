@@ -51,7 +51,7 @@ test: deps build ## Run all tests, against daemons started for them
 	export ATTUNE_BIN_DIR="$(BIN_DIR)"
 	exec scripts/as-root.sh go run ./internal/testservices -- go test -race -timeout 30m $(TESTFLAGS) ./...
 
-bench-scheduler: ## Measure the queue side by side with River, in about seventeen minutes (BENCH_PAIRS, BENCH_HISTORY, BENCH_ONLY)
+bench-scheduler: ## Measure the queue side by side with River, in ten to twenty minutes (BENCH_PAIRS, BENCH_HISTORY, BENCH_ONLY)
 	@cd bench
 	go build -trimpath -buildvcs=false -o ../bin/bench-scheduler ./scheduler
 	exec ../bin/bench-scheduler $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_HISTORY),-history "$(BENCH_HISTORY)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
@@ -66,6 +66,7 @@ torture: deps build ## Disturb the queue for DURATION and judge every commit (SE
 	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
 	scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
 		-run '$(if $(SEED),RandomHistories,.)' $(TESTFLAGS) ./scheduler
+	go test -race -count=1 -v -timeout 24h -run RandomHostileArchives $(TESTFLAGS) ./imagebuilder/pack
 	$(if $(SEED),exit 0)
 	exec scripts/as-root.sh go run ./internal/testservices -- go test -count=1 -v -timeout 24h \
 		-run OutliveTheWorker $(TESTFLAGS) ./cmd/attune/e2e

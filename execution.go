@@ -3,6 +3,7 @@ package attune
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -117,11 +118,12 @@ type Execution struct {
 	Status      Status `json:"status"`
 	Reason      Reason `json:"reason,omitempty"`
 	// Attempt is the number of the present attempt, from 1; Attempts has the earlier ones.
-	Attempt    int             `json:"attempt"`
-	Parameters json.RawMessage `json:"parameters"`
+	Attempt int `json:"attempt"`
+	// Parameters are what the action gets; listings and the answer to a batch leave them out.
+	Parameters json.RawMessage `json:"parameters,omitempty"`
 	// Result is what the action returned; null when it is larger than MaxResultBytes, then it is only in the log bucket.
 	Result json.RawMessage `json:"result,omitempty"`
-	// Failure is what a failed action raised.
+	// Failure is what a failed action raised; listings have the beginning of its error.
 	Failure  *Failure `json:"failure,omitempty"`
 	ExitCode *int     `json:"exit_code,omitempty"`
 	// Usage is what the execution used; nil where nothing ran.
@@ -189,11 +191,31 @@ type NotKept struct {
 // MaxResultBytes is the largest result that is kept in the database (contract 2).
 const MaxResultBytes = 1 << 20
 
+// What is kept of a failure at most, in bytes; all of it is in stderr.log.
+const (
+	MaxErrorBytes     = 8 << 10
+	MaxTracebackBytes = 64 << 10
+)
+
 // Failure is an exception as the runner reports it.
 type Failure struct {
 	Error     string `json:"error"`
 	ErrorType string `json:"error_type"`
 	Traceback string `json:"traceback,omitempty"`
+}
+
+// Cut returns the failure as it is kept: the beginning of its texts and the end of its traceback, which says where it
+// happened, with U+FFFD for what is not a character that every reader of JSON and every database takes.
+func (f Failure) Cut() Failure {
+	head := func(s string) string { return characters(s[:min(len(s), MaxErrorBytes)]) }
+	return Failure{
+		Error: head(f.Error), ErrorType: head(f.ErrorType),
+		Traceback: characters(f.Traceback[max(0, len(f.Traceback)-MaxTracebackBytes):]),
+	}
+}
+
+func characters(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
 }
 
 // Stream is one of the two outputs of an execution.

@@ -18,7 +18,7 @@ type listActionsInput struct {
 
 func (s *server) actionRoutes() {
 	register(s, operation{
-		id: "list-actions", method: http.MethodGet, path: "/actions", tag: "actions", status: http.StatusOK,
+		id: "list-actions", list: true, method: http.MethodGet, path: "/actions", tag: "actions", status: http.StatusOK,
 		summary:  "List the actions of all installed packs",
 		errors:   []int{http.StatusUnprocessableEntity},
 		response: page[attune.Action]{Data: []attune.Action{exampleAction}},

@@ -57,6 +57,9 @@ type server struct {
 	log     *slog.Logger
 	metrics *metrics
 	huma    huma.API
+	// bodies are being read, lists are being made, and staging holds uploads.
+	bodies, lists *limiter
+	staging       *staging
 }
 
 // New builds the handler of the whole service.
@@ -73,10 +76,16 @@ func New(c Config) (http.Handler, error) {
 	if c.Ending == nil {
 		c.Ending = context.Background()
 	}
-	s := &server{Config: c, log: c.Log, metrics: newMetrics(c.Version, c.Collectors...)}
+	s := &server{
+		Config: c, log: c.Log,
+		bodies:  newLimiter("request bodies", maxBodies, maxTokenBodies),
+		lists:   newLimiter("lists", maxLists, maxTokenLists),
+		staging: newStaging(c.Limits),
+	}
+	s.metrics = newMetrics(c.Version, append(s.staging.collectors(), c.Collectors...)...)
 
 	router := chi.NewRouter()
-	router.Use(nameCall, observe(s.log, s.metrics), recoverPanics(s.log), secureHeaders, s.authenticate)
+	router.Use(nameCall, observe(s.log, s.metrics), recoverPanics(s.log), secureHeaders, s.authenticate, s.boundBodies)
 	router.NotFound(func(w http.ResponseWriter, _ *http.Request) {
 		newProblem(attune.CodeNotFound, "there is no such route; /docs lists them").write(w)
 	})
@@ -84,7 +93,7 @@ func New(c Config) (http.Handler, error) {
 		newProblem(codeMethodNotAllowed, "the route does not take this method; /docs lists what it takes").write(w)
 	})
 	s.huma = humachi.New(router, humaConfig(c.Version))
-	s.huma.UseMiddleware(s.authorize)
+	s.huma.UseMiddleware(s.authorize, s.refuseRepeated)
 	s.routes()
 
 	document, docs, err := s.documents()
@@ -95,7 +104,7 @@ func New(c Config) (http.Handler, error) {
 	router.Get("/docs", docs)
 	router.Get("/healthz", s.healthz)
 	router.Get("/readyz", s.readyz)
-	router.Method(http.MethodGet, "/metrics", s.metrics.handler())
+	router.Get("/metrics", s.serveMetrics)
 	return router, nil
 }
 
@@ -112,9 +121,10 @@ func (s *server) routes() {
 	s.tokenRoutes()
 }
 
-// Server wraps a handler of New with the timeouts that keep slow and endless clients from holding connections. Routes
-// that need longer extend their own deadlines.
+// Server wraps a handler of New with the bounds that keep clients from holding connections: in time and in number.
+// Routes that need longer extend their own deadlines.
 func Server(addr string, handler http.Handler, log *slog.Logger) *http.Server {
+	open := &connections{addresses: map[string]int{}}
 	return &http.Server{
 		Addr:              addr,
 		Handler:           handler,
@@ -123,6 +133,7 @@ func Server(addr string, handler http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         open.changed,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

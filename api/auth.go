@@ -139,6 +139,20 @@ func (s *server) authorize(ctx huma.Context, next func(huma.Context)) {
 	_ = huma.WriteErr(s.huma, ctx, http.StatusForbidden, "the token's role does not allow this; it needs "+string(needed))
 }
 
+// refuseRepeated refuses a query parameter that is given twice and is no list: reading either one would be a guess.
+func (s *server) refuseRepeated(ctx huma.Context, next func(huma.Context)) {
+	url := ctx.URL()
+	given := url.Query()
+	for _, p := range ctx.Operation().Parameters {
+		if p.In == "query" && p.Schema.Type != huma.TypeArray && len(given[p.Name]) > 1 {
+			_ = huma.WriteErr(s.huma, ctx, http.StatusBadRequest, "the request cannot be read",
+				&huma.ErrorDetail{Location: "query." + p.Name, Message: "is given more than once"})
+			return
+		}
+	}
+	next(ctx)
+}
+
 // seesAll reports whether the caller's token is not limited to packs.
 func seesAll(ctx context.Context) bool {
 	token := callOf(ctx).token

@@ -42,7 +42,8 @@ type executionLogInput struct {
 func (s *server) executionRoutes() {
 	register(s, operation{
 		id: "list-executions", method: http.MethodGet, path: "/executions", tag: "executions", status: http.StatusOK,
-		summary: "List executions, newest first", description: "Without results and outputs.",
+		list:    true,
+		summary: "List executions, newest first", description: listDescription,
 		errors:   []int{http.StatusUnprocessableEntity},
 		response: page[attune.Execution]{Data: []attune.Execution{exampleExecution}},
 	}, s.listExecutions)
@@ -68,6 +69,9 @@ func (s *server) executionRoutes() {
 		response:    envelope[attune.LogPage]{Data: exampleLogPage},
 	}, s.getExecutionLog)
 }
+
+const listDescription = "Without parameters, results and outputs; of a failure, the first 200 characters of error " +
+	"and error_type. The execution itself has all of them."
 
 func (s *server) listExecutions(ctx context.Context, in *listExecutionsInput) (*listResponse[attune.Execution], error) {
 	filter, err := in.filter()

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"attune"
 )
 
 // metrics are the service's own figures at /metrics.
@@ -49,6 +51,11 @@ func (m *metrics) observe(method, route string, status int, took time.Duration) 
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+// serveMetrics refuses tokens that are limited to packs: the figures are about all packs.
+func (s *server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if !seesAll(r.Context()) {
+		newProblem(attune.CodeForbidden, "a token that is limited to packs cannot see the metrics").write(w)
+		return
+	}
+	promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }

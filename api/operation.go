@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -18,6 +19,12 @@ const prefix = "/api/v1"
 
 // unknownIsInvalid is where huma keeps the member of that name for us.
 const unknownIsInvalid = "unknownIsInvalid"
+
+// Lists that are made at once: for all tokens, and for one.
+const (
+	maxLists      = 16
+	maxTokenLists = 2
+)
 
 // maxBodyBytes bounds the JSON body of all operations that do not say otherwise.
 const maxBodyBytes = 1 << 20
@@ -71,6 +78,8 @@ type operation struct {
 	errors []int
 	// ownTime: the handler bounds itself.
 	ownTime bool
+	// reads many rows: bounded in number, so that these wait for each other and nothing waits for them.
+	list bool
 	// maxBytes bounds the body; 0 takes maxBodyBytes.
 	maxBytes int64
 	// unknownIsInvalid: an unknown member of the body is a wrong value, and 422; in other operations it is 400.
@@ -89,6 +98,13 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *I)
 			ctx, cancel = context.WithTimeout(ctx, s.AnswerTimeout)
 			defer cancel()
 		}
+		if o.list {
+			release, err := s.lists.acquire(ctx, callOf(ctx).token.ID)
+			if err != nil {
+				return nil, problemFor(ctx, s.log, err)
+			}
+			defer release()
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, problemFor(ctx, s.log, err)
@@ -102,11 +118,12 @@ func (o operation) describe() huma.Operation {
 	if o.response != nil {
 		success.Content = map[string]*huma.MediaType{"application/json": {Example: plain(o.response)}}
 	}
+	maxBytes := cmp.Or(o.maxBytes, maxBodyBytes)
 	described := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: prefix + o.path, Tags: []string{o.tag},
 		Summary: o.summary, Description: o.description,
 		DefaultStatus: o.status,
-		MaxBodyBytes:  cmp.Or(o.maxBytes, maxBodyBytes),
+		MaxBodyBytes:  maxBytes + 1, // huma refuses a body of this size
 		Responses:     map[string]*huma.Response{strconv.Itoa(o.status): success},
 		Errors: append([]int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable,
@@ -115,9 +132,14 @@ func (o operation) describe() huma.Operation {
 		Metadata: map[string]any{unknownIsInvalid: o.unknownIsInvalid},
 	}
 	described.Description += "\n\nNeeds the role " + string(neededRole[o.id]) + "."
+	if o.list {
+		described.Errors = append(described.Errors, http.StatusTooManyRequests)
+	}
 	if o.request != nil {
+		described.Description += fmt.Sprintf(" The body has at most %d bytes; a larger one gets 413.", maxBytes)
 		described.Errors = append(described.Errors,
-			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+			http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+			http.StatusTooManyRequests)
 		described.RequestBody = &huma.RequestBody{
 			Content: map[string]*huma.MediaType{"application/json": {Example: plain(o.request)}},
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,14 +36,17 @@ func (s *server) packRoutes() {
 		id: "upload-pack", method: http.MethodPost, path: "/packs/upload", tag: "packs", status: http.StatusAccepted,
 		summary: "Upload a pack and install it",
 		description: "The form has one part named file: a .zip, .tar.gz or .tar.zst with pack.yaml at its root or inside " +
-			"one top folder. The answer comes when the archive is checked and stored; a worker then builds the image.",
-		errors:   []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+			"one top folder. The answer comes when the archive is checked and stored; a worker then builds the image. The " +
+			fmt.Sprintf("archive has at most %d bytes; a larger one gets 413. While other uploads hold all the room on disk, "+
+				"the answer is 503, with Retry-After.", s.Limits.ArchiveBytes),
+		errors: []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
+			http.StatusTooManyRequests},
 		response: envelope[uploaded]{Data: uploaded{Pack: examplePack, Installation: exampleInstallation}},
 		ownTime:  true,
 	}, s.uploadPack)
 	s.describeUpload()
 	register(s, operation{
-		id: "list-packs", method: http.MethodGet, path: "/packs", tag: "packs", status: http.StatusOK,
+		id: "list-packs", list: true, method: http.MethodGet, path: "/packs", tag: "packs", status: http.StatusOK,
 		summary:  "List the packs",
 		response: page[attune.Pack]{Data: []attune.Pack{examplePack}},
 	}, s.listPacks)

@@ -54,7 +54,7 @@ type putActionPolicyInput struct {
 
 func (s *server) policyRoutes() {
 	register(s, operation{
-		id: "list-policies", method: http.MethodGet, path: "/policies", tag: "policies", status: http.StatusOK,
+		id: "list-policies", list: true, method: http.MethodGet, path: "/policies", tag: "policies", status: http.StatusOK,
 		summary:     "List the policies in force",
 		description: "A policy of a pack or an action comes from the pack's files, unless an admin has set another.",
 		response:    page[attune.ScopedPolicy]{Data: []attune.ScopedPolicy{exampleActionPolicy}},

@@ -1,9 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"attune"
+	"attune/internal/strictjson"
 )
 
 // Codes of problems that only HTTP knows; the rest of the service has no use for them.
@@ -108,6 +110,7 @@ func (p *problemDocument) GetHeaders() http.Header {
 	if p.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
+	header.Set("Content-Length", strconv.Itoa(len(p.encoded())))
 	return header
 }
 
@@ -122,7 +125,15 @@ func (p *problemDocument) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// Only the client could be told of a failure here, and it does not listen.
-	_ = json.NewEncoder(w).Encode(p)
+	_, _ = w.Write(p.encoded()) //nolint:gosec // It is JSON, under nosniff.
+}
+
+// encoded is the document as huma writes it. Its length is sent ahead of it, so that a client has the whole answer
+// while the service still reads the rest of the request.
+func (p *problemDocument) encoded() []byte {
+	var text bytes.Buffer
+	_ = jsonFormat.Marshal(&text, p) // Of texts and numbers alone; a buffer takes them.
+	return text.Bytes()
 }
 
 // problemFor turns an error of the layers below into what the client gets. An error that is not meant for people is
@@ -172,9 +183,13 @@ func init() {
 // operationProblem is requestProblem for an operation that may treat unknown members differently.
 func operationProblem(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 	doc := requestProblem(status, message, errs...)
-	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
-		return newProblem(attune.CodeInvalid, validationMessage(status), doc.Errors...)
+	if status == http.StatusRequestEntityTooLarge {
+		doc.Detail = fmt.Sprintf("the request body is larger than %d bytes", ctx.Operation().MaxBodyBytes-1)
 	}
+	if own, _ := ctx.Operation().Metadata[unknownIsInvalid].(bool); own && status == http.StatusUnprocessableEntity {
+		doc = newProblem(attune.CodeInvalid, validationMessage(status), doc.Errors...)
+	}
+	ctx.SetHeader("Content-Length", strconv.Itoa(len(doc.encoded()))) // huma asks for headers elsewhere only
 	return doc
 }
 
@@ -190,7 +205,12 @@ func requestProblem(status int, message string, errs ...error) *problemDocument 
 		if detail.Message == validation.MsgUnexpectedProperty || strings.HasPrefix(detail.Message, "unknown query") {
 			status = http.StatusBadRequest
 		}
-		places = append(places, attune.Problem{Field: fieldOf(detail.Location), Message: detail.Message})
+		if len(places) < maxPlaces {
+			places = append(places, attune.Problem{
+				Field:   strictjson.Cut(fieldOf(detail.Location), maxPlaceBytes),
+				Message: strictjson.Cut(detail.Message, maxPlaceBytes),
+			})
+		}
 	}
 	if status == http.StatusInternalServerError {
 		status, message = http.StatusBadRequest, "the request body ended before it was complete"
@@ -200,6 +220,12 @@ func requestProblem(status int, message string, errs ...error) *problemDocument 
 	}
 	return newProblem(codeOf(status), message, places...)
 }
+
+// Bounds of what an answer says about a request.
+const (
+	maxPlaces     = 50
+	maxPlaceBytes = 1 << 10
+)
 
 func validationMessage(status int) string {
 	switch status {

@@ -10,13 +10,13 @@ import (
 
 func (s *server) queueRoutes() {
 	register(s, operation{
-		id: "list-queues", method: http.MethodGet, path: "/queues", tag: "queues", status: http.StatusOK,
+		id: "list-queues", list: true, method: http.MethodGet, path: "/queues", tag: "queues", status: http.StatusOK,
 		summary:     "List the queues with executions that wait or run, longest first",
 		description: "A queue is an action, or an action and the values of its concurrency key.",
 		response:    page[attune.QueueState]{Data: []attune.QueueState{exampleQueue}},
 	}, s.listQueues)
 	register(s, operation{
-		id: "get-queue-stats", method: http.MethodGet, path: "/actions/{action}/queue-stats", tag: "queues",
+		id: "get-queue-stats", list: true, method: http.MethodGet, path: "/actions/{action}/queue-stats", tag: "queues",
 		status: http.StatusOK, summary: "Show the queue of an action",
 		description: "An action with a concurrency key has a queue for each value: the figures are over all of them, and " +
 			"keys lists those that have executions.",
@@ -25,6 +25,7 @@ func (s *server) queueRoutes() {
 	}, s.getQueueStats)
 	register(s, operation{
 		id: "explain-execution", method: http.MethodGet, path: "/executions/{id}/why", tag: "queues", status: http.StatusOK,
+		list:    true,
 		summary: "Explain why an execution waits",
 		description: "Its position, the gate that holds the head of its queue, the executions that hold the slots, and an " +
 			"estimate of its start. A token that is limited to packs sees no executions of other packs.",

@@ -30,7 +30,7 @@ type putSecretInput struct {
 
 func (s *server) secretRoutes() {
 	register(s, operation{
-		id: "list-secrets", method: http.MethodGet, path: "/secrets", tag: "secrets", status: http.StatusOK,
+		id: "list-secrets", list: true, method: http.MethodGet, path: "/secrets", tag: "secrets", status: http.StatusOK,
 		summary:  "List the secrets, without their values",
 		response: page[attune.Secret]{Data: []attune.Secret{exampleSecret}},
 	}, s.listSecrets)

@@ -70,7 +70,7 @@ func (s *server) submitRoutes() {
 		id: "submit-batch", method: http.MethodPost, path: "/executions/batch", tag: "executions",
 		status: http.StatusAccepted, summary: "Run many actions, or none",
 		description: "Either all executions are queued, in the order of the list, or none is. Then the problems name the " +
-			"members that were refused, as executions.<index>, counted from 0.",
+			"members that were refused, as executions.<index>, counted from 0. The answer has no parameters.",
 		errors:   []int{http.StatusConflict, http.StatusTooManyRequests},
 		request:  map[string]any{"executions": []any{submission}},
 		response: envelope[[]attune.Execution]{Data: []attune.Execution{exampleExecution}},
@@ -113,6 +113,9 @@ func (s *server) submitBatch(ctx context.Context, in *submitBatchInput) (*respon
 	executions, err := s.Queue.SubmitBatch(ctx, key, submissions)
 	if err != nil {
 		return nil, err
+	}
+	for i := range executions {
+		executions[i].Parameters = nil
 	}
 	return respond(executions), nil
 }

@@ -157,7 +157,7 @@ func TestSubmitBatchOfAThousand(t *testing.T) {
 	made := data[[]attune.Execution](t, s.do(http.MethodPost, "/api/v1/executions/batch",
 		`{"executions": [`+strings.Join(members, ",")+`]}`), 202)
 	for i, e := range made {
-		if e.Position == nil || *e.Position != i+1 || string(e.Parameters) != fmt.Sprintf(`{"n":%d}`, i) {
+		if e.Position == nil || *e.Position != i+1 || e.Parameters != nil {
 			t.Fatalf("member %d is %+v", i, e)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *server) tokenRoutes() {
 		response: envelope[createdToken]{Data: createdToken{Token: exampleToken, Secret: "att_…"}},
 	}, s.createToken)
 	register(s, operation{
-		id: "list-tokens", method: http.MethodGet, path: "/tokens", tag: "tokens", status: http.StatusOK,
+		id: "list-tokens", list: true, method: http.MethodGet, path: "/tokens", tag: "tokens", status: http.StatusOK,
 		summary:  "List the tokens, without their secrets",
 		response: page[attune.Token]{Data: []attune.Token{exampleToken}},
 	}, s.listTokens)

@@ -25,9 +25,6 @@ import (
 // multipartOverhead is what a form may have beyond the file: boundaries and part headers.
 const multipartOverhead = 64 << 10
 
-// maxUploadTime cuts an upload that keeps moving, but so slowly that it only holds a connection.
-const maxUploadTime = 30 * time.Minute
-
 // storeTime is how long checking and storing an archive may take once it has arrived; the answer must get out after it.
 const storeTime = 5 * time.Minute
 
@@ -50,6 +47,18 @@ type uploaded struct {
 }
 
 func (s *server) uploadPack(ctx context.Context, in *uploadInput) (*response[uploaded], error) {
+	length := in.request.ContentLength
+	if length > s.Limits.ArchiveBytes+multipartOverhead {
+		return nil, tooLarge(s.Limits.ArchiveBytes)
+	}
+	if length < 0 {
+		length = s.Limits.ArchiveBytes
+	}
+	release, err := bounded(ctx, s.AnswerTimeout, length, s.staging.receive)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	dir, err := os.MkdirTemp(s.StagingDir, "upload-")
 	if err != nil {
 		return nil, fmt.Errorf("make staging folder: %w", err)
@@ -69,14 +78,10 @@ func (s *server) removeStaging(ctx context.Context, dir string) {
 	}
 }
 
-// receive writes the form's one file to path. It is cut when it is too large, and when it stands still for too long.
+// receive writes the form's one file to path. It is cut when it is too large; boundBodies cuts it when it is too slow.
 func (s *server) receive(in *uploadInput, path string) error {
 	control := http.NewResponseController(in.writer)
-	body := &idleReader{
-		control: control, idle: s.SendTimeout, end: time.Now().Add(maxUploadTime),
-		source: http.MaxBytesReader(in.writer, in.request.Body, s.Limits.ArchiveBytes+multipartOverhead),
-	}
-	in.request.Body = body
+	in.request.Body = http.MaxBytesReader(in.writer, in.request.Body, s.Limits.ArchiveBytes+multipartOverhead)
 	form, err := in.request.MultipartReader()
 	if err != nil {
 		return attune.Errorf(attune.CodeMalformed, "the body must be multipart/form-data with one part named file")
@@ -149,14 +154,23 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 		return nil, fmt.Errorf("open staging file: %w", err)
 	}
 	defer func() { _ = upload.Close() }()
+	contents, err := s.look(ctx, upload)
+	if err != nil {
+		return nil, err
+	}
+	release, err := bounded(ctx, s.AnswerTimeout, contents, s.staging.unpack)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	archive, err := pack.Open(ctx, upload, dir, s.Limits)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = archive.Close() }()
 	manifest := archive.Manifest
-	if !sees(ctx, manifest.Ref) {
-		return nil, attune.Errorf(attune.CodeForbidden, "the token is not for the pack %q", manifest.Ref)
+	if manifest.Ref != contents.Ref {
+		return nil, fmt.Errorf("pack.yaml named the pack %q, and then %q", contents.Ref, manifest.Ref)
 	}
 	normalized := filepath.Join(dir, "archive.tar.zst")
 	sha, size, err := normalize(archive, normalized)
@@ -172,6 +186,36 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 		return nil, err
 	}
 	return s.requestInstallation(ctx, manifest, sha)
+}
+
+// look finds out what an archive would take on disk and whose pack it is, before any of it is unpacked.
+func (s *server) look(ctx context.Context, archive *os.File) (pack.Contents, error) {
+	release, err := bounded(ctx, s.AnswerTimeout, callOf(ctx).token.ID, s.staging.checks.acquire)
+	if err != nil {
+		s.staging.refused.Inc()
+		return pack.Contents{}, err
+	}
+	defer release()
+	contents, err := pack.Look(ctx, archive, s.Limits)
+	switch {
+	case err != nil:
+		return pack.Contents{}, err
+	case contents.Ref == "" && !seesAll(ctx):
+		return pack.Contents{}, attune.Errorf(attune.CodeForbidden,
+			"the token is limited to packs, and pack.yaml does not say which pack this is")
+	case contents.Ref != "" && !sees(ctx, contents.Ref):
+		return pack.Contents{}, attune.Errorf(attune.CodeForbidden, "the token is not for the pack %q", contents.Ref)
+	}
+	return contents, nil
+}
+
+// bounded waits for something for a bounded time.
+func bounded[T any](
+	ctx context.Context, limit time.Duration, what T, wait func(context.Context, T) (func(), error),
+) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return wait(ctx, what)
 }
 
 // normalize writes the archive in the one form that is stored.
@@ -211,27 +255,6 @@ func (s *server) wakeInstaller(ctx context.Context) {
 		s.log.WarnContext(ctx, "installer not woken", "request_id", callOf(ctx).id, "error", err)
 	}
 }
-
-// idleReader moves the connection's deadlines along with its progress.
-type idleReader struct {
-	control *http.ResponseController
-	source  io.ReadCloser
-	idle    time.Duration
-	end     time.Time
-}
-
-func (r *idleReader) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(r.idle)
-	if deadline.After(r.end) {
-		deadline = r.end
-	}
-	// Where deadlines are not supported, the server's own remain.
-	_ = r.control.SetReadDeadline(deadline)
-	_ = r.control.SetWriteDeadline(deadline.Add(r.idle))
-	return r.source.Read(p)
-}
-
-func (r *idleReader) Close() error { return r.source.Close() }
 
 // countingWriter counts what passes.
 type countingWriter struct {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,4 +121,56 @@ func (s *service) dial() net.Conn {
 		s.t.Fatal(err)
 	}
 	return conn
+}
+
+// TestUploadForAnotherPackIsNotUnpacked: its token is refused before its archive costs disk.
+func TestUploadForAnotherPackIsNotUnpacked(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	files := packFiles("weather", "1.0.0")
+	files["zeros"] = strings.Repeat("\x00", 20<<20)
+	archive := targz(t, files)
+	other := s.token(attune.RoleAdmin, "other")
+	var uploads sync.WaitGroup
+	for range 12 {
+		uploads.Go(func() { wantProblem(t, s.upload(archive, as(other)), 403, attune.CodeForbidden) })
+	}
+	uploads.Wait()
+	delete(files, "pack.yaml")
+	wantProblem(t, s.upload(targz(t, files), as(other)), 403, attune.CodeForbidden)
+	if n := s.metric("attune_uploads_unpacked_bytes_total"); n != 0 {
+		t.Errorf("%v bytes were unpacked", n)
+	}
+	s.wantEmptyStaging()
+	wantStatus(t, s.upload(archive, as(s.token(attune.RoleAdmin, "weather"))), 202)
+	if n := s.metric("attune_uploads_unpacked_bytes_total"); n < 20<<20 {
+		t.Errorf("%v bytes were unpacked", n)
+	}
+}
+
+// TestUploadsShareRoom: archives that are on their way take all the room there is, and the next one is told when to
+// come again.
+func TestUploadsShareRoom(t *testing.T) {
+	t.Parallel()
+	s := setup(t, func(c *api.Config) {
+		c.Limits.ArchiveBytes = 1 << 20
+		c.AnswerTimeout = 3 * time.Second
+	})
+	archive := targz(t, packFiles("weather", "1.0.0"))
+	var stalled []net.Conn
+	for range 4 {
+		stalled = append(stalled, s.begin(s.admin, http.MethodPost, "/api/v1/packs/upload",
+			"Content-Type: multipart/form-data; boundary=b", "Transfer-Encoding: chunked"))
+	}
+	s.await("four uploads", func() bool { return s.metric("attune_uploads_bytes") == 4<<20 })
+	a := s.upload(archive)
+	wantProblem(t, a, 503, attune.CodeUnavailable)
+	if a.Header.Get("Retry-After") == "" || s.metric("attune_uploads_refused_total") != 1 {
+		t.Errorf("Retry-After %q, refused %v", a.Header.Get("Retry-After"), s.metric("attune_uploads_refused_total"))
+	}
+	for _, conn := range stalled {
+		_ = conn.Close()
+	}
+	s.await("room", func() bool { return s.metric("attune_uploads_bytes") == 0 })
+	wantStatus(t, s.upload(archive), 202)
 }

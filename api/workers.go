@@ -16,7 +16,7 @@ type workerInput struct {
 
 func (s *server) workerRoutes() {
 	register(s, operation{
-		id: "list-workers", method: http.MethodGet, path: "/workers", tag: "workers", status: http.StatusOK,
+		id: "list-workers", list: true, method: http.MethodGet, path: "/workers", tag: "workers", status: http.StatusOK,
 		summary:     "List the workers",
 		description: "Not for a token that is limited to packs: workers run the executions of all packs.",
 		response:    page[attune.Worker]{Data: []attune.Worker{exampleWorker}},

@@ -123,13 +123,13 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 	return err
 }
 
-// readOptional reads a file of the archive, which may be missing.
+// readOptional reads a text file of the archive, which may be missing, without the byte order mark of some editors.
 func readOptional(files fs.FS, name string) (string, error) {
 	text, err := fs.ReadFile(files, name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read %s: %w", name, err)
 	}
-	return string(text), nil
+	return strings.TrimPrefix(string(text), "\ufeff"), nil
 }
 
 // checksums returns the digests of the files in a folder, which may be missing.

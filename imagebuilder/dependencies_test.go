@@ -41,6 +41,15 @@ func TestReadDependencies(t *testing.T) {
 			files: map[string]string{"package.json": `{"dependencies":{"got":"^14"}}`, "package-lock.json": "{}"},
 			want:  dependencies{Package: `{"dependencies":{"got":"^14"}}`, Lock: "{}", Exact: true},
 		},
+		"byte order marks": {
+			files: map[string]string{
+				"package.json": "\ufeff{\"dependencies\":{\"got\":\"^14\"}}", "package-lock.json": "\ufeff{}",
+				"requirements.txt": "\ufeffa\n",
+			},
+			want: dependencies{
+				Requirements: "a\n", Package: `{"dependencies":{"got":"^14"}}`, Lock: "{}", Exact: true,
+			},
+		},
 		"merged": {
 			manifest: node("@a/b@^1", "got@14.1.0", "left-pad"),
 			files: map[string]string{

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"attune"
 )
 
 // columns are records as the arrays that statements take.
@@ -95,7 +97,12 @@ func (o Outcome) documents() (failure, usage, outputs *string, err error) {
 		s := string(b)
 		return &s
 	}
-	failure, usage, outputs = text(o.Failure != nil, o.Failure), text(o.Usage != nil, o.Usage),
+	var cut *attune.Failure
+	if o.Failure != nil {
+		kept := o.Failure.Cut()
+		cut = &kept
+	}
+	failure, usage, outputs = text(cut != nil, cut), text(o.Usage != nil, o.Usage),
 		text(len(o.Outputs) > 0, o.Outputs)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("encode outcome: %w", err)

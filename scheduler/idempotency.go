@@ -71,14 +71,11 @@ func (k *IdempotencyKey) executions(
 		return nil, attune.Invalid("the idempotency key was used for another request",
 			attune.Problem{Field: "Idempotency-Key", Message: "belongs to a request with another body; use a new key"})
 	}
-	made := make([]attune.Execution, len(ids))
-	for i, id := range ids {
-		var err error
-		if made[i], err = storage.GetExecution(ctx, db, id); err != nil {
-			return nil, err
-		}
+	if len(ids) > 1 {
+		return storage.GetExecutions(ctx, db, ids)
 	}
-	return made, nil
+	made, err := storage.GetExecution(ctx, db, ids[0])
+	return []attune.Execution{made}, err
 }
 
 // remember keeps what a submission made for its repetitions.

@@ -31,7 +31,7 @@ func scanQueueState(row pgx.CollectableRow) (s attune.QueueState, err error) {
 
 // States lists the queues with executions that wait or run, longest first. allowed, unless empty, limits them to packs.
 func (q *Queue) States(ctx context.Context, allowed []string) ([]attune.QueueState, error) {
-	rows, err := q.db.Pool().Query(ctx, queueStates+`(cardinality(coalesce($1::text[], '{}')) = 0 or q.pack = any($1))
+	rows, err := q.db.Lists().Query(ctx, queueStates+`(cardinality(coalesce($1::text[], '{}')) = 0 or q.pack = any($1))
 		order by w.waiting desc, s.running desc, q.action, q.key limit 1000`, allowed)
 	if err != nil {
 		return nil, storage.Translate("list queues", err)

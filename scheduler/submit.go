@@ -75,10 +75,14 @@ func (q *Queue) SubmitBatch(
 	}
 	err = whileOutdated(all[0].Action, func(again bool) error {
 		entries := make([]entry, len(all))
+		room := maxBatchBytes
 		for i, s := range all {
 			var err error
 			if entries[i], err = q.check(ctx, s, again); err != nil {
 				return ofMember(i, err)
+			}
+			if room -= len(entries[i].parameters); room < 0 {
+				return ofMember(i, tooMuchInBatch)
 			}
 		}
 		made, err = q.enqueueByPolicy(ctx, key, entries)
@@ -86,6 +90,14 @@ func (q *Queue) SubmitBatch(
 	})
 	return made, err
 }
+
+// maxBatchBytes bounds the parameters of a batch together, with their defaults.
+const maxBatchBytes = 16 << 20
+
+var tooMuchInBatch = attune.Invalid("the batch is too large", attune.Problem{
+	Field: "parameters", Message: fmt.Sprintf("with the defaults of the action, the parameters up to here have more than "+
+		"%d MiB; make smaller batches", maxBatchBytes>>20),
+})
 
 func first(made []attune.Execution, err error) (attune.Execution, error) {
 	if err != nil {
@@ -125,7 +137,7 @@ func (q *Queue) check(ctx context.Context, s Submission, fresh bool) (entry, err
 	if len(bytes.TrimSpace(parameters)) == 0 {
 		parameters = json.RawMessage(`{}`)
 	}
-	if parameters, err = action.schema.Apply("parameters", parameters); err != nil {
+	if parameters, err = action.schema.Apply(ctx, "parameters", parameters); err != nil {
 		return entry{}, err
 	}
 	if len(action.Secrets) > 0 {

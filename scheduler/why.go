@@ -37,7 +37,7 @@ func (q *Queue) Why(ctx context.Context, id string) (attune.Explanation, error) 
 
 // snapshot runs fn in a transaction that reads one snapshot.
 func (q *Queue) snapshot(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, q.db.Pool(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
+	return pgx.BeginTxFunc(ctx, q.db.Lists(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
 // explainWait finds the gate that holds the head of an execution's queue and estimates when its own turn comes.

@@ -10,7 +10,7 @@ import (
 )
 
 // Actions reads the actions of the versions that serve now.
-type Actions struct{ pool *pgxpool.Pool }
+type Actions struct{ pool, lists *pgxpool.Pool }
 
 // InstalledAction is an action with the version of its pack that serves now.
 type InstalledAction struct {
@@ -25,7 +25,7 @@ const selectActions = `select a.spec, a.id, a.installation_id, p.version, p.imag
 
 // List returns actions by name: all, or those of one pack. allowed, where not empty, limits them to these packs.
 func (s *Actions) List(ctx context.Context, pack string, allowed []string) ([]InstalledAction, error) {
-	return list(ctx, s.pool, "list actions", scanAction, selectActions+`
+	return list(ctx, s.lists, "list actions", scanAction, selectActions+`
 		where ($1 = '' or a.pack = $1) and (cardinality($2::text[]) = 0 or a.pack = any($2))
 		order by a.ref`, pack, array(allowed))
 }

@@ -8,6 +8,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// Lists have a pool of their own, so that expensive ones never take the connections of heartbeats and submissions.
+const (
+	maxListConns = 4
+	// listTimeout ends the statement of a list unless the URL says statement_timeout.
+	listTimeout = "5s"
+)
+
 // defaultMaxConns holds unless the URL says pool_max_conns. PostgreSQL allows 100 connections by default, and several
 // processes share them.
 const defaultMaxConns = 16
@@ -23,7 +30,7 @@ type DB struct {
 	Tokens        *Tokens
 	Workers       *Workers
 
-	pool *pgxpool.Pool
+	pool, lists *pgxpool.Pool
 }
 
 // Open connects to a database whose schema is up to date. The URL may set whatever pgxpool and PostgreSQL understand,
@@ -36,6 +43,7 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 	if !strings.Contains(url, "pool_max_conns=") {
 		config.MaxConns = defaultMaxConns
 	}
+	_, ownTimeout := config.ConnConfig.RuntimeParams["statement_timeout"]
 	defaults := map[string]string{
 		"application_name":                    "attune",
 		"statement_timeout":                   "30s",
@@ -55,23 +63,35 @@ func Open(ctx context.Context, url string, sealer *Sealer) (*DB, error) {
 	if err := isolate(config.ConnConfig.RuntimeParams); err != nil {
 		return nil, err
 	}
+	listConfig := config.Copy()
+	listConfig.MaxConns = min(config.MaxConns, maxListConns)
+	listConfig.MinConns, listConfig.MinIdleConns = 0, 0
+	if !ownTimeout {
+		listConfig.ConnConfig.RuntimeParams["statement_timeout"] = listTimeout
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("make connection pool: %w", err)
 	}
+	lists, err := pgxpool.NewWithConfig(ctx, listConfig)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("make connection pool: %w", err)
+	}
 	db := &DB{
-		Packs:         &Packs{pool},
+		Packs:         &Packs{pool, lists},
 		Installations: &Installations{pool},
-		Actions:       &Actions{pool},
-		Executions:    &Executions{pool},
-		Policies:      &Policies{pool},
-		Secrets:       &Secrets{pool, sealer},
-		Tokens:        &Tokens{pool},
-		Workers:       &Workers{pool},
+		Actions:       &Actions{pool, lists},
+		Executions:    &Executions{pool, lists},
+		Policies:      &Policies{pool, lists},
+		Secrets:       &Secrets{pool, lists, sealer},
+		Tokens:        &Tokens{pool, lists},
+		Workers:       &Workers{lists},
 		pool:          pool,
+		lists:         lists,
 	}
 	if err := db.Ping(ctx); err != nil {
-		pool.Close()
+		db.Close()
 		return nil, err
 	}
 	return db, nil
@@ -91,8 +111,14 @@ func isolate(params map[string]string) error {
 // Pool is for the scheduler, which writes its own statements. Other packages use the nouns.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
+// Lists is for the scheduler's answers to the API that read many rows. They never delay what goes through Pool.
+func (db *DB) Lists() *pgxpool.Pool { return db.lists }
+
 // Close waits until every connection has been given back, and closes them.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.pool.Close()
+	db.lists.Close()
+}
 
 // Ping fails unless the database answers.
 func (db *DB) Ping(ctx context.Context) error { return Translate("ping database", db.pool.Ping(ctx)) }

@@ -31,7 +31,11 @@ func Translate(doing string, err error, public ...*attune.Error) error {
 		}
 	}
 	if code == attune.CodeUnavailable {
-		return &attune.Error{Code: code, Message: "the database does not answer; try again soon", Cause: cause}
+		message := "the database does not answer; try again soon"
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == queryCanceled {
+			message = "the database took too long for the answer; ask for less, or try again soon"
+		}
+		return &attune.Error{Code: code, Message: message, Cause: cause}
 	}
 	return cause
 }
@@ -56,11 +60,14 @@ func databaseCode(err error) attune.Code {
 	return ""
 }
 
+// queryCanceled is what statement_timeout ends a statement with.
+const queryCanceled = "57014"
+
 func sqlStateCode(state string) attune.Code {
 	switch state {
 	case "23505", "23503": // unique_violation, foreign_key_violation
 		return attune.CodeConflict
-	case "57014", "55P03", "40001", "40P01": // query_canceled (timeout), lock_not_available, serialization, deadlock
+	case queryCanceled, "55P03", "40001", "40P01": // statement_timeout, lock_not_available, serialization, deadlock
 		return attune.CodeUnavailable
 	}
 	switch state[:min(2, len(state))] {

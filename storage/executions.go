@@ -15,7 +15,7 @@ import (
 )
 
 // Executions reads executions. The scheduler writes them.
-type Executions struct{ pool *pgxpool.Pool }
+type Executions struct{ pool, lists *pgxpool.Pool }
 
 // Pages of a listing.
 const (
@@ -45,8 +45,14 @@ const executionColumns = `e.id, e.action, e.pack, e.pack_version, e.queue_key, e
 	case when e.status = 'queued' and e.ticket is not null then (select count(*) from waiting w
 		where w.queue_id = e.queue_id and w.ticket <= e.ticket) end`
 
-// listColumns leave out results, which may have a megabyte each, and output files.
-var listColumns = strings.NewReplacer("e.result", "null::json", "e.outputs", "null::json").Replace(executionColumns)
+// listColumns leave out what may be large, so that an entry has a few kilobytes at most. An older failure may have a
+// NUL, which PostgreSQL cannot give back as text.
+var listColumns = strings.NewReplacer(
+	"e.parameters", "null::json", "e.result", "null::json", "e.outputs", "null::json",
+	"e.failure", `case when e.failure is not null then (
+		select json_build_object('error', left(f ->> 'error', 200), 'error_type', left(f ->> 'error_type', 200))
+		from (select replace(e.failure::text, '\u0000', '\ufffd')::json as f) as failure) end`,
+).Replace(executionColumns)
 
 // Get returns one execution, with its position while it waits and the attempts that failed.
 func (s *Executions) Get(ctx context.Context, id string) (attune.Execution, error) {
@@ -68,8 +74,18 @@ func GetExecution(ctx context.Context, db Querier, id string) (attune.Execution,
 	return e, err
 }
 
+// GetExecutions returns executions in the order of their ids, as List does.
+func GetExecutions(ctx context.Context, db Querier, ids []string) ([]attune.Execution, error) {
+	found, err := list(ctx, db, "get executions", scanExecution, `select `+listColumns+`
+		from executions e where e.id = any($1::uuid[]) order by array_position($1::uuid[], e.id)`, ids)
+	if err == nil && len(found) != len(ids) {
+		return nil, attune.Errorf(attune.CodeNotFound, "some of the executions are not kept any more")
+	}
+	return found, err
+}
+
 // List returns executions, newest first, and the cursor of the next page, which is empty at the end. They come without
-// their results and outputs.
+// their parameters, results and outputs, and with the beginning of their failures.
 func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Execution, string, error) {
 	limit := f.Limit
 	if limit <= 0 {
@@ -87,7 +103,7 @@ func (s *Executions) List(ctx context.Context, f ExecutionFilter) ([]attune.Exec
 		args = append(args, packs)
 		from = fmt.Sprintf(ofPacks, where, newest, len(args))
 	}
-	found, err := list(ctx, s.pool, "list executions", scanExecution,
+	found, err := list(ctx, s.lists, "list executions", scanExecution,
 		`select `+listColumns+` from `+from+` `+newest, args...)
 	if err != nil || len(found) <= limit {
 		return found, "", err

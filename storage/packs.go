@@ -10,13 +10,13 @@ import (
 )
 
 // Packs are the packs that are known, whether or not an installation has succeeded yet.
-type Packs struct{ pool *pgxpool.Pool }
+type Packs struct{ pool, lists *pgxpool.Pool }
 
 const packColumns = `ref, label, description, author, version, tags, image_digest, created_at, updated_at`
 
 // List returns the packs by name; allowed, where not empty, limits them as Token.Packs does.
 func (s *Packs) List(ctx context.Context, allowed []string) ([]attune.Pack, error) {
-	return list(ctx, s.pool, "list packs", scanPack, `select `+packColumns+` from packs
+	return list(ctx, s.lists, "list packs", scanPack, `select `+packColumns+` from packs
 		where cardinality($1::text[]) = 0 or ref = any($1) order by ref`, array(allowed))
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Policies reads the bounds of executions, as packs and operators set them.
-type Policies struct{ pool *pgxpool.Pool }
+type Policies struct{ pool, lists *pgxpool.Pool }
 
 // ScopeName is how people and programs name the column scope.
 func ScopeName(text string) string {
@@ -31,7 +31,7 @@ const inForce = `select distinct on (scope) scope, origin, policy, updated_at fr
 
 // List returns the policies in force, by scope. allowed, where not empty, leaves only these packs and the global scope.
 func (s *Policies) List(ctx context.Context, allowed []string) ([]attune.ScopedPolicy, error) {
-	return list(ctx, s.pool, "list policies", scanPolicy, strings.Replace(inForce, "%s",
+	return list(ctx, s.lists, "list policies", scanPolicy, strings.Replace(inForce, "%s",
 		`scope = '' or cardinality($1::text[]) = 0 or split_part(scope, '.', 1) = any($1)`, 1), array(allowed))
 }
 

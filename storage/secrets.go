@@ -13,8 +13,8 @@ import (
 
 // Secrets keeps values that are sealed before they reach SQL and opened only for the sandbox that needs them.
 type Secrets struct {
-	pool   *pgxpool.Pool
-	sealer *Sealer
+	pool, lists *pgxpool.Pool
+	sealer      *Sealer
 }
 
 // SecretFilter narrows a listing; its zero value is everything.
@@ -44,7 +44,7 @@ func (s *Secrets) Set(ctx context.Context, name string, scope attune.Scope, valu
 
 // List returns everything but values, by name.
 func (s *Secrets) List(ctx context.Context, f SecretFilter) ([]attune.Secret, error) {
-	return list(ctx, s.pool, "list secrets", scanSecret, `select name, pack, action, created_at, updated_at from secrets
+	return list(ctx, s.lists, "list secrets", scanSecret, `select name, pack, action, created_at, updated_at from secrets
 		where ($1 = '' or $1 in (pack, split_part(action, '.', 1))) and ($2 = '' or action = $2)
 		and (cardinality($3::text[]) = 0 or pack || split_part(action, '.', 1) = any($3 || array['']))
 		order by name, pack, action`, f.Pack, f.Action, array(f.Allowed))

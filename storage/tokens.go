@@ -19,7 +19,7 @@ import (
 )
 
 // Tokens knows API tokens by their SHA-256. The token itself is shown once, when it is made.
-type Tokens struct{ pool *pgxpool.Pool }
+type Tokens struct{ pool, lists *pgxpool.Pool }
 
 const tokenColumns = `id, name, role, packs, created_at, expires_at, last_used_at`
 
@@ -97,7 +97,7 @@ func (s *Tokens) touch(ctx context.Context, id string) {
 // List returns all tokens, oldest first.
 func (s *Tokens) List(ctx context.Context) ([]attune.Token, error) {
 	scan := func(row pgx.Row) (attune.Token, error) { return scanToken(row) }
-	return list(ctx, s.pool, "list tokens", scan, `select `+tokenColumns+` from tokens order by created_at, id`)
+	return list(ctx, s.lists, "list tokens", scan, `select `+tokenColumns+` from tokens order by created_at, id`)
 }
 
 // Delete revokes a token at once.

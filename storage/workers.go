@@ -10,7 +10,7 @@ import (
 )
 
 // Workers are the processes that run executions and build images.
-type Workers struct{ pool *pgxpool.Pool }
+type Workers struct{ lists *pgxpool.Pool }
 
 // Alive is the condition that the lease of a row of workers holds. A lease that ends later than any heartbeat can have
 // set it was given before the clock was set back, and does not count.
@@ -19,7 +19,7 @@ const Alive = `workers.lease_expires_at > clock_timestamp()
 
 // List returns all workers by name.
 func (s *Workers) List(ctx context.Context) ([]attune.Worker, error) {
-	return list(ctx, s.pool, "list workers", scanWorker, `select name, capacity, labels, started_at, lease_expires_at,
+	return list(ctx, s.lists, "list workers", scanWorker, `select name, capacity, labels, started_at, lease_expires_at,
 		`+Alive+`, array(select s.id::text from slots s
 			where s.worker = workers.name and s.status <> 'free' order by s.scheduled_at, s.ticket)
 		from workers order by name`)

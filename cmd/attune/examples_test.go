@@ -35,7 +35,7 @@ func TestExamples(t *testing.T) {
 // packed is a pack's folder as an archive to read.
 func packed(t *testing.T, folder string) *os.File {
 	t.Helper()
-	files, err := packFiles(folder)
+	files, _, err := packFiles(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ type executionListCommand struct {
 	Action string        `placeholder:"PACK.ACTION" help:"Only executions of this action."`
 	Pack   string        `help:"Only executions of this pack's actions."`
 	Status attune.Status `enum:",queued,scheduled,running,canceling,completed,failed,timeout,cancelled,abandoned" default:"" help:"Only executions in this state: queued, scheduled, running, canceling, completed, failed, timeout, cancelled or abandoned."`
-	Since  time.Duration `placeholder:"DURATION" help:"Only executions submitted in the last 90s, 15m, 24h, …."`
+	Since  moment        `placeholder:"TIME" help:"Only executions submitted since: 90s, 24h or 7d ago, a date (2026-03-01, from midnight here), or 2026-03-01T09:30:00Z."`
 	Limit  int           `default:"20" help:"The most executions to list; 0 lists all."`
 }
 
@@ -34,7 +34,7 @@ type executionListCommand struct {
 func (*executionListCommand) Help() string {
 	return `Examples:
 
-    attune execution list --pack weather --status failed --since 24h
+    attune execution list --pack weather --status failed --since 7d
     attune execution list --limit 0 --json | jq -r '.[] | select(.reason == "oom") | .id'
 `
 }
@@ -71,8 +71,8 @@ func (l *executionListCommand) query() url.Values {
 			query.Set(name, value)
 		}
 	}
-	if l.Since > 0 {
-		query.Set("since", time.Now().Add(-l.Since).UTC().Format(time.RFC3339Nano))
+	if since := time.Time(l.Since); !since.IsZero() {
+		query.Set("since", since.UTC().Format(time.RFC3339Nano))
 	}
 	return query
 }

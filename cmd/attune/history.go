@@ -9,8 +9,8 @@ import (
 
 // historyFlags say how long executions that are over are kept.
 type historyFlags struct {
-	HistoryAge   historyAge `group:"service" env:"ATTUNE_HISTORY_AGE" default:"30d" help:"How long executions and their logs are kept after submission: 30d, 12h; 0 keeps them for good."`
-	HistoryCount int        `group:"service" env:"ATTUNE_HISTORY_COUNT" default:"0" help:"Also remove whole days that are not needed to keep the newest N executions; 0 sets no bound."`
+	HistoryAge   duration `group:"service" env:"ATTUNE_HISTORY_AGE" default:"30d" help:"How long executions and their logs are kept after submission: 30d, 12h; 0 keeps them for good."`
+	HistoryCount int      `group:"service" env:"ATTUNE_HISTORY_COUNT" default:"0" help:"Also remove whole days that are not needed to keep the newest N executions; 0 sets no bound."`
 }
 
 // Validate is called by the parser.
@@ -18,19 +18,6 @@ func (f historyFlags) Validate() error {
 	if f.HistoryCount < 0 {
 		return usagef("--history-count %d: write how many executions to keep, or 0 for no bound", f.HistoryCount)
 	}
-	return nil
-}
-
-// historyAge is a time that may be written in days.
-type historyAge time.Duration
-
-// UnmarshalText reads what parseSpan does, unless it is negative. The parser says which flag it is about.
-func (a *historyAge) UnmarshalText(text []byte) error {
-	seconds, err := parseSpan("", string(text))
-	if err != nil || seconds < 0 {
-		return usagef("%q is not an age: write 30d or 12h, or 0 to keep executions for good", text)
-	}
-	*a = historyAge(time.Duration(seconds) * time.Second)
 	return nil
 }
 

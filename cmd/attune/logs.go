@@ -12,12 +12,16 @@ type logsCommand struct {
 	ID      string `arg:"" name:"id" help:"Execution whose output to print."`
 	Follow  bool   `short:"f" help:"Print the output as it arrives, until the execution ends."`
 	Stream  string `enum:"both,stdout,stderr" default:"both" help:"Stream to print: ${enum}."`
+	Raw     bool   `help:"Print control characters as they are, also on a terminal."`
 	Attempt int    `placeholder:"N" help:"Attempt, counted from 1; without it, the last one."`
 }
 
 // Help is the long text of `attune logs --help`.
 func (*logsCommand) Help() string {
 	return `The action's stdout is printed to stdout, its stderr to stderr.
+
+A terminal gets control characters as signs (ESC as ␛), so colors are not shown: --raw shows them, and lets the action
+write to your terminal what it wants. A pipe or a file gets the bytes as they are.
 
 --json prints each page of the log as the API returns it. It needs one --stream, and does not go with --follow.
 
@@ -45,7 +49,7 @@ func (l *logsCommand) Run(ctx context.Context, s *session) error {
 	if s.JSON {
 		return s.printLogPages(ctx, c, logSource{client.Path("executions", l.ID, "logs", l.Stream), l.Attempt})
 	}
-	w := &waiter{session: s, client: c, id: l.ID}
+	w := &waiter{session: s, client: c, id: l.ID, raw: l.Raw}
 	if l.Stream == "both" {
 		w.follow(attune.Stdout, attune.Stderr)
 	} else {

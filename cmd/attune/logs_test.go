@@ -85,3 +85,37 @@ func TestLogsUnknown(t *testing.T) {
 	got.want(t, exitOther, "")
 	got.wantStderr(t, "attune: there is no execution \"e-2\"\n")
 }
+
+// TestLogsOnATerminal: what an action wrote cannot take the terminal over. A pipe gets the bytes.
+func TestLogsOnATerminal(t *testing.T) {
+	t.Parallel()
+	const content = `{"content": "a\u001b[31mred\u001b]0;title\u0007\tb\r\nc\rd\u0000\u007f\u009b2J\n", "offset": 0, ` +
+		`"next_offset": 40, "total_size": 40}`
+	const written = "a\x1b[31mred\x1b]0;title\a\tb\r\nc\rd\x00\x7f\u009b2J\n"
+	const shown = "a␛[31mred␛]0;title␇\tb\nc␍d␀␡\ufffd2J\n"
+	api := routes(t, map[string]http.HandlerFunc{
+		"GET /api/v1/executions/e-1":             data(execution("completed", "")),
+		"GET /api/v1/executions/e-1/logs/stdout": data(content),
+		"GET /api/v1/executions/e-1/logs/stderr": data(content),
+	})
+	for name, test := range map[string]struct {
+		terminal       bool
+		args           []string
+		stdout, stderr string
+	}{
+		"pipe":              {false, nil, written, written},
+		"terminal":          {true, nil, shown, shown},
+		"terminal, raw":     {true, []string{"--raw"}, written, written},
+		"terminal, follows": {true, []string{"--follow"}, shown, shown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := invocation{api: api, terminal: test.terminal, progress: test.terminal}.call(t,
+				append([]string{"logs", "e-1"}, test.args...)...)
+			got.want(t, exitDone, test.stdout)
+			if got.stderr != test.stderr {
+				t.Errorf("stderr %q, want %q", got.stderr, test.stderr)
+			}
+		})
+	}
+}

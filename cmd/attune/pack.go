@@ -131,7 +131,7 @@ func (p *packLogCommand) Run(ctx context.Context, s *session) error {
 	if s.JSON {
 		return s.printLogPages(ctx, c, source)
 	}
-	_, err = (&tail{logSource: source, out: s.stdout}).catchUp(ctx, c)
+	_, err = (&tail{logSource: source, out: s.stdout, visible: s.stdoutTerminal}).catchUp(ctx, c)
 	return err
 }
 

@@ -8,42 +8,44 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 )
 
-// leftOut names the folders that tools make beside a pack's source; they stay out of an archive.
-var leftOut = []string{".git", ".venv", "node_modules", "__pycache__"}
-
-// leftOutText is leftOut in words, with the pattern that packFiles adds.
-const leftOutText = ".git, .venv, node_modules, __pycache__ and *.pyc"
-
 // packFiles lists the files of a pack's folder, slash paths in a fixed order, so that the same folder always makes the
-// same archive.
-func packFiles(folder string) ([]string, error) {
+// same archive; and the folders that stay out by default.
+func packFiles(folder string) (files, left []string, err error) {
 	if _, err := os.Stat(filepath.Join(folder, "pack.yaml")); err != nil {
-		return nil, usagef("%s is not a pack: it has no pack.yaml", folder)
+		return nil, nil, usagef("%s is not a pack: it has no pack.yaml", folder)
 	}
-	var files []string
-	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
+	tree := os.DirFS(folder)
+	ignored, err := newIgnorer(tree)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read pack folder: %w", err)
+	}
+	err = fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
 			return err
-		case entry.IsDir() && slices.Contains(leftOut, entry.Name()):
+		}
+		out, said := ignored.left(path, entry.IsDir())
+		if said != "" {
+			left = append(left, said)
+		}
+		switch {
+		case out && entry.IsDir():
 			return fs.SkipDir
-		case entry.IsDir() || strings.HasSuffix(path, ".pyc"):
+		case out || entry.IsDir():
 			return nil
 		case !entry.Type().IsRegular():
-			return usagef("%s is not a regular file; a pack holds files and folders only", filepath.Join(folder, path))
+			return usagef("%s is not a regular file; a pack holds files and folders only: put a copy in its place, or name it "+
+				"in %s", filepath.Join(folder, path), ignoreFile)
 		}
 		files = append(files, path)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read pack folder: %w", err)
+		return nil, nil, fmt.Errorf("read pack folder: %w", err)
 	}
-	return files, nil
+	return files, left, nil
 }
 
 // writePack writes the files as a tar.gz. Of each file's metadata it keeps only the executable bit: owners and times of

@@ -21,6 +21,9 @@ type packInstallCommand struct {
 func (*packInstallCommand) Help() string {
 	return `A folder is packed on the way, without ` + leftOutText + `.
 
+A file ` + ignoreFile + ` in it says what else stays out, in the syntax of .gitignore; a line such as !node_modules/
+takes one of these back.
+
 The service checks the archive, answers, and builds the image in the background. The version that serves now goes on
 serving until the new one is installed, and also if that fails.
 
@@ -42,7 +45,7 @@ func (p *packInstallCommand) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer c.Close()
-	answer, err := uploadPack(ctx, c, p.Source)
+	answer, err := s.uploadPack(ctx, c, p.Source)
 	if err != nil {
 		return err
 	}
@@ -79,17 +82,18 @@ func (p *packInstallCommand) Run(ctx context.Context, s *session) error {
 }
 
 // uploadPack sends a folder or an archive.
-func uploadPack(ctx context.Context, c *client.Client, source string) (client.Answer, error) {
+func (s *session) uploadPack(ctx context.Context, c *client.Client, source string) (client.Answer, error) {
 	info, err := os.Stat(source)
 	if err != nil {
 		return client.Answer{}, usagef("%v", err)
 	}
 	path := client.Path("packs", "upload")
 	if info.IsDir() {
-		files, err := packFiles(source)
+		files, left, err := packFiles(source)
 		if err != nil {
 			return client.Answer{}, err
 		}
+		s.sayLeftOut(left)
 		return c.Upload(ctx, path, filepath.Base(source)+".tar.gz", func(w io.Writer) error {
 			return writePack(w, source, files)
 		})
@@ -118,6 +122,9 @@ func (s *session) reportFailedInstallation(
 	if end, err := logEnd(ctx, c, source); err != nil {
 		s.notef("the log cannot be read: %v", err)
 	} else if end != "" {
+		if s.stderrTerminal {
+			end = visible(end)
+		}
 		writef(s.stderr, "%s", end)
 	}
 	s.notef("the installation of %s %s failed: %s", installation.Pack, installation.Version, installation.Error)

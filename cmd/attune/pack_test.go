@@ -96,7 +96,7 @@ func TestPackArchiveIsTheSameEachTime(t *testing.T) {
 	var archives [2]bytes.Buffer
 	for i := range archives {
 		folder := packFolder(t, "pack.yaml", "actions/a.py", "actions/b.py")
-		files, err := packFiles(folder)
+		files, _, err := packFiles(folder)
 		if err == nil {
 			err = writePack(&archives[i], folder, files)
 		}
@@ -107,6 +107,53 @@ func TestPackArchiveIsTheSameEachTime(t *testing.T) {
 	if !bytes.Equal(archives[0].Bytes(), archives[1].Bytes()) {
 		t.Error("the same files made different archives")
 	}
+}
+
+func TestPackIgnores(t *testing.T) {
+	t.Parallel()
+	folder := packFolder(t, "pack.yaml", "actions/a.py", "venv/bin/python", "venv/pyvenv.cfg", "tools/env/pyvenv.cfg",
+		"env/a.py", ".tox/x", "node_modules/x/index.js", "actions/__pycache__/a.pyc", "old.log", "data/old.log", "keep.log",
+		"data/big/x", "docs/build/x", "docs/build.md", ".git/HEAD", "notes # 1.md", "caf\u00e9.md")
+	if err := os.Symlink("/usr/bin/python3", filepath.Join(folder, "venv/bin/python3")); err != nil {
+		t.Fatal(err)
+	}
+	check := func(ignore string, wantFiles, wantLeft []string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, ".attuneignore"), []byte(ignore), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, left, err := packFiles(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(wantFiles, files); diff != "" {
+			t.Errorf("files: %s", diff)
+		}
+		if diff := cmp.Diff(wantLeft, left); diff != "" {
+			t.Errorf("left out: %s", diff)
+		}
+	}
+	check("\ufeff# what is not needed\r\n*.log\r\n!keep.log\n\n/data/big/\ndocs/build/\n\n",
+		[]string{"actions/a.py", "caf\u00e9.md", "docs/build.md", "env/a.py", "keep.log", "notes # 1.md", "pack.yaml"},
+		[]string{
+			".git", ".tox", "actions/__pycache__", "node_modules", "tools/env (a Python environment)",
+			"venv (a Python environment)",
+		})
+	check("*\n!pack.yaml\n!node_modules/\n!index.js\n!x/\n",
+		[]string{"node_modules/x/index.js", "pack.yaml"}, []string{".git", ".tox"})
+}
+
+func TestPackInstallSaysWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	folder := packFolder(t, "pack.yaml", "venv/pyvenv.cfg")
+	api := routes(t, map[string]http.HandlerFunc{
+		"POST /api/v1/packs/upload": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			data(accepted)(w, r)
+		}})
+	got := invocation{api: api}.call(t, "pack", "install", folder)
+	got.want(t, exitDone, "weather 1.0.0 pending, installation i-1\n")
+	got.wantStderr(t, "left out: venv (a Python environment)\n")
 }
 
 func TestPackInstallArchive(t *testing.T) {

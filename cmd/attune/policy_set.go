@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -41,7 +40,7 @@ func (*policySetCommand) Help() string {
 	return `The whole policy is replaced: what you leave out is not bounded, and a file with {} lifts every bound. It holds
 from the next start and the next submission on. Executions that run go on, and those that wait keep their position.
 
-Global, pack and action policies all hold at the same time. A TIME is a number with its unit: 90s, 10m, 1h, 1d.
+Global, pack and action policies all hold at the same time. A TIME is a number with its unit: 90s, 10m, 1h, 1d, 1d12h.
 
 Examples:
 
@@ -142,26 +141,6 @@ func parseFrequency(flag, text string) (frequency, error) {
 	return frequency{n, seconds}, err
 }
 
-// day is what time.ParseDuration has no unit for.
-const day = 24 * time.Hour
-
-// parseSpan reads whole seconds out of 90s, 10m, 1h30m or 1d.
-func parseSpan(flag, text string) (int, error) {
-	length, err := time.ParseDuration(text)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		length = time.Duration(n) * day
-		if length/day != time.Duration(n) {
-			err = strconv.ErrRange
-		}
-	}
-	if err != nil || length%time.Second != 0 {
-		return 0, usagef("%s %s: write a time of whole seconds, such as 90s, 10m, 1h or 1d", flag, text)
-	}
-	return int(length / time.Second), nil
-}
-
 // maxPolicyBytes is more than any policy has.
 const maxPolicyBytes = 64 << 10
 
@@ -181,7 +160,7 @@ func readPolicy(path string, stdin io.Reader) (json.RawMessage, error) {
 	case len(text) > maxPolicyBytes:
 		return nil, usagef("the policy is larger than %d KiB", maxPolicyBytes>>10)
 	}
-	document, err := yaml.YAMLToJSON(text)
+	document, err := yaml.YAMLToJSON(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if err != nil {
 		return nil, usagef("the policy is not YAML: %v", err)
 	}

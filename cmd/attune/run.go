@@ -21,6 +21,7 @@ type runCommand struct {
 	Key        string   `name:"idempotency-key" placeholder:"KEY" help:"For 24 hours, the same key and parameters mean the same execution, and nothing is queued twice."`
 	Wait       bool     `short:"w" xor:"wait" help:"Wait until the execution ends, and print the result."`
 	Follow     bool     `short:"f" xor:"wait" help:"Wait, and print the output as it arrives."`
+	Raw        bool     `help:"With --follow: print control characters as they are, also on a terminal."`
 }
 
 // Help is the long text of `attune run --help`.
@@ -87,11 +88,11 @@ func (s *session) printQueued(document json.RawMessage, execution attune.Executi
 
 // stay waits for the end of the execution and reports it by output and exit status.
 func (r *runCommand) stay(ctx context.Context, s *session, c *client.Client, id string) error {
-	w := &waiter{session: s, client: c, id: id}
+	w := &waiter{session: s, client: c, id: id, raw: r.Raw}
 	if r.Follow {
 		w.follow(attune.Stdout, attune.Stderr)
 		if s.JSON { // Then stdout is for the document alone.
-			w.streams[0].out = s.stderr
+			w.streams[0].out, w.streams[0].visible = s.stderr, w.streams[1].visible
 		}
 	} else {
 		w.showStatus = s.stderrTerminal

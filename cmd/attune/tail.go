@@ -21,8 +21,10 @@ type logSource struct {
 // tail is a log and how far it has been printed.
 type tail struct {
 	logSource
-	out    io.Writer
-	offset int64
+	out io.Writer
+	// visible shows control characters as signs.
+	visible bool
+	offset  int64
 	// midLine: the last output did not end its line.
 	midLine bool
 }
@@ -36,6 +38,9 @@ func (t *tail) catchUp(ctx context.Context, c *client.Client) (printed bool, err
 		}
 		if page.NextOffset <= t.offset {
 			return printed, nil
+		}
+		if t.visible {
+			page.Content = visible(page.Content)
 		}
 		writef(t.out, "%s", page.Content)
 		t.midLine = !strings.HasSuffix(page.Content, "\n")

@@ -17,10 +17,10 @@ type tokenCommands struct {
 }
 
 type tokenCreateCommand struct {
-	Name      string        `arg:"" help:"Name of the token, for people; it need not be unique."`
-	Role      attune.Role   `enum:"admin,operator,viewer" default:"operator" help:"Role: ${enum}."`
-	Pack      []string      `help:"Limit the token to this pack. Repeatable."`
-	ExpiresIn time.Duration `placeholder:"DURATION" help:"How long the token works, such as 24h; without it, the token does not expire."`
+	Name      string      `arg:"" help:"Name of the token, for people; it need not be unique."`
+	Role      attune.Role `enum:"admin,operator,viewer" default:"operator" help:"Role: ${enum}."`
+	Pack      []string    `help:"Limit the token to this pack. Repeatable."`
+	ExpiresIn duration    `placeholder:"TIME" help:"How long the token works: 12h, 30d; without it, the token does not expire."`
 }
 
 // Help is the long text of `attune token create --help`.
@@ -32,7 +32,7 @@ The token is printed to stdout, this once: keep it in a file that only its user 
 
 Examples:
 
-    (umask 077 && attune token create ci --role operator --pack weather --expires-in 720h > ci.token)
+    (umask 077 && attune token create ci --role operator --pack weather --expires-in 30d > ci.token)
     attune --token-file ci.token run weather.report -p observations="$(cat observations.xml)" --wait
 `
 }
@@ -49,7 +49,7 @@ func (t *tokenCreateCommand) Run(ctx context.Context, s *session) error {
 		request["packs"] = t.Pack
 	}
 	if t.ExpiresIn > 0 {
-		request["expires_at"] = time.Now().Add(t.ExpiresIn).UTC()
+		request["expires_at"] = time.Now().Add(time.Duration(t.ExpiresIn)).UTC()
 	}
 	answer, err := c.Send(ctx, http.MethodPost, client.Path("tokens"), nil, request)
 	if err != nil || s.JSON {

@@ -20,7 +20,7 @@ func TestTokenCreate(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		data(`{"id": "t-1", "name": "ci", "role": "viewer", "token": "att_once"}`)(w, r)
 	}})
-	args := []string{"token", "create", "ci", "--role", "viewer", "--pack", "a", "--pack", "b", "--expires-in", "24h"}
+	args := []string{"token", "create", "ci", "--role", "viewer", "--pack", "a", "--pack", "b", "--expires-in", "1d"}
 	invocation{api: api}.call(t, args...).want(t, exitDone, "att_once\n")
 	got := invocation{api: api, terminal: true}.call(t, args...)
 	got.want(t, exitDone, "att_once\n")

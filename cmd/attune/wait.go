@@ -17,7 +17,9 @@ type waiter struct {
 	id      string
 	// showStatus keeps a line on the terminal with the execution's status and position.
 	showStatus bool
-	streams    []*tail
+	// raw keeps control characters of the streams, also on a terminal.
+	raw     bool
+	streams []*tail
 
 	execution attune.Execution
 	document  json.RawMessage
@@ -26,12 +28,12 @@ type waiter struct {
 // follow makes the waiter print these streams: stdout to stdout, stderr to stderr.
 func (w *waiter) follow(streams ...attune.Stream) {
 	for _, name := range streams {
-		out := w.session.stdout
+		out, terminal := w.session.stdout, w.session.stdoutTerminal
 		if name == attune.Stderr {
-			out = w.session.stderr
+			out, terminal = w.session.stderr, w.session.stderrTerminal
 		}
 		source := logSource{path: client.Path("executions", w.id, "logs", string(name))}
-		w.streams = append(w.streams, &tail{logSource: source, out: out})
+		w.streams = append(w.streams, &tail{logSource: source, out: out, visible: terminal && !w.raw})
 	}
 }
 

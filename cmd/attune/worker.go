@@ -130,7 +130,8 @@ func openHost(
 		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: executor.Current(st.db), Log: log,
 	})
 	sandboxes, err := executor.New(executor.Config{
-		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, LogBytes: hf.LogCap, Log: log,
+		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs,
+		Marks: filepath.Join(f.DataDir, "judging"), LogBytes: hf.LogCap, Log: log,
 	})
 	if err != nil {
 		return nil, err

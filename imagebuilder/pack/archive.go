@@ -18,7 +18,8 @@ type Limits struct {
 	ArchiveBytes, UnpackedBytes int64
 	// FileBytes is the size of one file.
 	FileBytes int64
-	// Files counts the entries of the archive: files, folders and what is skipped.
+	// Files counts the entries of the archive (files, folders and what is skipped), and also the files with their folders,
+	// which need not have entries.
 	Files int
 	// PathBytes is the length of a path, Depth the number of its parts.
 	PathBytes, Depth int
@@ -75,7 +76,7 @@ func Open(ctx context.Context, file *os.File, dir string, limits Limits) (_ *Arc
 	if a.root, err = os.OpenRoot(staging); err != nil {
 		return nil, fmt.Errorf("open staging folder: %w", err)
 	}
-	if a.files, err = unpack(ctx, file, a.root, limits); err != nil {
+	if a.files, _, err = unpack(ctx, file, folder{a.root}, limits); err != nil {
 		return nil, err
 	}
 	if err := a.enterTopFolder(); err != nil {
@@ -109,7 +110,7 @@ func (a *Archive) Close() error {
 
 // enterTopFolder makes the folder with pack.yaml the pack's folder: the root, or the one folder in it.
 func (a *Archive) enterTopFolder() error {
-	if a.hasFile(manifestFile) {
+	if hasFile(a.files, manifestFile) {
 		return nil
 	}
 	entries, err := fs.ReadDir(a.root.FS(), ".")
@@ -122,7 +123,7 @@ func (a *Archive) enterTopFolder() error {
 		})
 	}
 	top := entries[0].Name()
-	if !a.hasFile(top + "/" + manifestFile) {
+	if !hasFile(a.files, top+"/"+manifestFile) {
 		return archiveError(attune.Problem{File: top + "/" + manifestFile, Message: "is missing: every pack has this file"})
 	}
 	root, err := a.root.OpenRoot(top)
@@ -139,6 +140,6 @@ func (a *Archive) enterTopFolder() error {
 	return nil
 }
 
-func (a *Archive) hasFile(name string) bool {
-	return slices.ContainsFunc(a.files, func(f packFile) bool { return f.name == name })
+func hasFile(files []packFile, name string) bool {
+	return slices.ContainsFunc(files, func(f packFile) bool { return f.name == name })
 }

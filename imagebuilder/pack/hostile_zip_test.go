@@ -25,8 +25,7 @@ func TestHostileZip(t *testing.T) {
 	}{
 		"1 parent":    {named("../x"), `has ".." in its name`},
 		"1 absolute":  {named("/x"), "has an absolute name"},
-		"1 backslash": {named(`a\x`), "has a backslash"},
-		"1 drive":     {named(`C:\x`), "has a backslash"},
+		"1 drive":     {named(`C:\x`), "has an absolute name"},
 		"2 symlink":   {moded(os.ModeSymlink | 0o777), "x: is a symbolic link"},
 		"4 device":    {moded(os.ModeDevice | 0o644), "x: is a device"},
 		"4 FIFO":      {moded(os.ModeNamedPipe | 0o644), "x: is a device, a pipe"},

@@ -134,7 +134,15 @@ func open(tb testing.TB, data []byte, limits Limits) (*Archive, error) {
 			tb.Error(err)
 		}
 	}()
+	contents, lookErr := Look(context.Background(), file, limits)
+	assertEmpty(tb, staging)
 	archive, err := Open(context.Background(), file, staging, limits)
+	switch {
+	case lookErr != nil && (err == nil || err.Error() != lookErr.Error()):
+		tb.Errorf("a look says %v, the unpacking %v", lookErr, err)
+	case err == nil && contents.Ref != archive.Manifest.Ref:
+		tb.Errorf("a look finds the pack %q, the unpacking %q", contents.Ref, archive.Manifest.Ref)
+	}
 	if err != nil {
 		assertEmpty(tb, staging)
 		return nil, err

@@ -93,12 +93,17 @@ func (r *manifestReader) yaml(name, definition string) (_ value, ok bool, err er
 	if err != nil || !ok {
 		return value{}, false, err
 	}
+	v, ok := r.parse(name, text, definition)
+	return v, ok, nil
+}
+
+func (r *manifestReader) parse(name string, text []byte, definition string) (_ value, ok bool) {
 	node, problem := parseYAML(text)
 	if problem != nil {
 		r.problem(name, problem.Line, "", "%s", problem.Message)
-		return value{}, false, nil
+		return value{}, false
 	}
-	return value{reader: r, file: name, line: 1, node: node, rule: rules()[definition]}, true, nil
+	return value{reader: r, file: name, line: 1, node: node, rule: rules()[definition]}, true
 }
 
 func (r *manifestReader) readPack() error {

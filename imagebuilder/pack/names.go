@@ -11,6 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+const absoluteName = "has an absolute name; names are relative to the pack's folder"
+
 // cleanName turns an entry's name into a path below the pack's folder, or says what is wrong with it. Only what honest
 // archivers write is cleaned: a leading "./", and the slash behind a folder.
 func cleanName(name string, dir bool, limits Limits) (clean, wrong string) {
@@ -32,7 +34,7 @@ func cleanName(name string, dir bool, limits Limits) (clean, wrong string) {
 	parts := strings.Split(clean, "/")
 	switch {
 	case strings.HasPrefix(name, "/"):
-		return "", "has an absolute name; names are relative to the pack's folder"
+		return "", absoluteName
 	case strings.Contains(name, `\`):
 		return "", `has a backslash in its name; folders are separated by "/"`
 	case len(clean) > limits.PathBytes:

@@ -20,10 +20,16 @@ import (
 // maxArchiveProblems ends the reading of an archive with so many wrong entries.
 const maxArchiveProblems = 50
 
-// unpacker checks the entries of an archive, whatever its format, and writes the good ones to the staging folder.
+// target is where the good entries of an archive go.
+type target interface {
+	makeFolder(name string) error
+	create(name string, executable bool) (io.WriteCloser, error)
+}
+
+// unpacker checks the entries of an archive, whatever its format, and hands the good ones on.
 type unpacker struct {
 	ctx      context.Context // lives for one call of unpack
-	root     *os.Root
+	to       target
 	limits   Limits
 	archived int64 // size of the archive
 	unpacked int64 // bytes unpacked so far
@@ -49,32 +55,34 @@ var errStop = errors.New("reading ends here")
 // damage is an error of the archive, not of this host.
 type damage struct{ error }
 
-// unpack writes the files of an archive below root.
-func unpack(ctx context.Context, file *os.File, root *os.Root, limits Limits) ([]packFile, error) {
+// unpack hands the files of an archive to a target. paths is the number of files and folders.
+func unpack(
+	ctx context.Context, file *os.File, to target, limits Limits,
+) (files []packFile, paths int, err error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("look at archive: %w", err)
+		return nil, 0, fmt.Errorf("look at archive: %w", err)
 	}
 	if info.Size() > limits.ArchiveBytes {
-		return nil, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", size.Exact(limits.ArchiveBytes))
+		return nil, 0, attune.Errorf(attune.CodeTooLarge, "the archive is larger than %s", size.Exact(limits.ArchiveBytes))
 	}
-	u := &unpacker{ctx: ctx, root: root, limits: limits, archived: info.Size(), names: names{}}
+	u := &unpacker{ctx: ctx, to: to, limits: limits, archived: info.Size(), names: names{}}
 	err = u.read(io.NewSectionReader(file, 0, info.Size()), info.Size())
 	var broken damage
 	var local *fs.PathError
 	switch {
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return nil, 0, context.Cause(ctx)
 	case errors.As(err, &local) || (err != nil && !errors.Is(err, errStop) && !errors.As(err, &broken)):
-		return nil, fmt.Errorf("unpack archive: %w", err)
+		return nil, 0, fmt.Errorf("unpack archive: %w", err)
 	case errors.As(err, &broken):
 		u.problem("", "is damaged or cut off: %v", broken.error)
 	}
 	if len(u.problems) > 0 {
-		return nil, archiveError(u.problems...)
+		return nil, 0, archiveError(u.problems...)
 	}
 	slices.SortFunc(u.files, func(a, b packFile) int { return cmp.Compare(a.name, b.name) })
-	return u.files, nil
+	return u.files, len(u.names), nil
 }
 
 // read recognizes the format by the first bytes.
@@ -136,27 +144,22 @@ func (u *unpacker) take(e packEntry) error {
 	if wrong := u.names.add(name, e.dir); wrong != "" {
 		return u.refuse(name, "%s", wrong)
 	}
+	if len(u.names) > u.limits.Files {
+		u.problem("", "has more than %d files and folders", u.limits.Files)
+		return errStop
+	}
 	if len(u.problems) > 0 {
 		return nil // the archive is refused already: the rest is checked, and not written
 	}
 	if e.dir {
-		return u.root.MkdirAll(name, 0o755)
+		return u.to.makeFolder(name)
 	}
 	return u.write(name, e)
 }
 
-// write copies one file into the staging folder, as long as it stays within the limits.
+// write copies one file, as long as it stays within the limits.
 func (u *unpacker) write(name string, e packEntry) (err error) {
-	if dir := path.Dir(name); dir != "." {
-		if err := u.root.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	mode := fs.FileMode(0o644)
-	if e.executable {
-		mode = 0o755
-	}
-	file, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	file, err := u.to.create(name, e.executable)
 	if err != nil {
 		return err
 	}
@@ -171,6 +174,24 @@ func (u *unpacker) write(name string, e packEntry) (err error) {
 	}
 	u.files = append(u.files, packFile{name: name, size: n, executable: e.executable})
 	return nil
+}
+
+// folder is the target on disk.
+type folder struct{ root *os.Root }
+
+func (f folder) makeFolder(name string) error { return f.root.MkdirAll(name, 0o755) }
+
+func (f folder) create(name string, executable bool) (io.WriteCloser, error) {
+	if dir := path.Dir(name); dir != "." {
+		if err := f.makeFolder(dir); err != nil {
+			return nil, err
+		}
+	}
+	mode := fs.FileMode(0o644)
+	if executable {
+		mode = 0o755
+	}
+	return f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 }
 
 // metered counts the unpacked bytes and stops at the limit. Errors of the source are damage.

@@ -3,6 +3,7 @@ package pack
 import (
 	"archive/zip"
 	"bufio"
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -100,13 +101,27 @@ func findZipEnd(archive io.ReaderAt, size int64) (end []byte, offset int64, err 
 		return nil, 0, damaged(err)
 	}
 	for i := len(tail) - zipEndLength; i >= 0; i-- {
-		end := tail[i:]
-		comment := int(binary.LittleEndian.Uint16(end[20:]))
-		if binary.LittleEndian.Uint32(end) == zipEndSignature && comment == len(end)-zipEndLength {
-			return end, size - int64(len(end)), nil
+		if !isZipEnd(tail[i:]) {
+			continue
 		}
+		if end != nil {
+			return nil, 0, damage{errors.New("it has two directories")}
+		}
+		end, offset = tail[i:], size-int64(len(tail)-i)
 	}
-	return nil, 0, damage{errors.New("it has no directory")}
+	switch {
+	case end == nil:
+		return nil, 0, damage{errors.New("it has no directory")}
+	case bytes.Contains(end[zipEndLength:], binary.LittleEndian.AppendUint32(nil, zipEndSignature)):
+		return nil, 0, damage{errors.New("its comment has another directory")} // some readers take the last one
+	}
+	return end, offset, nil
+}
+
+// isZipEnd reports whether the rest of a file can be an end record and its comment.
+func isZipEnd(rest []byte) bool {
+	return binary.LittleEndian.Uint32(rest) == zipEndSignature &&
+		int(binary.LittleEndian.Uint16(rest[20:])) == len(rest)-zipEndLength
 }
 
 func readZipRecord(directory *bufio.Reader) (zipRecord, error) {
@@ -171,25 +186,40 @@ func (r zipRecord) matches(local []byte) bool {
 		length != len(r.name) || string(name) != r.name {
 		return false
 	}
-	checksum, compressed, size := u32(local[14:]), u32(local[18:]), u32(local[22:])
-	if r.flags&zipStreamed != 0 && checksum == 0 && compressed == 0 && size == 0 {
-		return true // the writer did not know them yet
+	// A writer that streams writes 0 for what it does not know yet: often all three, sometimes not the size.
+	agrees := func(here, there uint32) bool { return here == there || here == 0 && r.flags&zipStreamed != 0 }
+	return agrees(u32(local[14:]), r.checksum) && agrees(u32(local[18:]), r.compressed) && agrees(u32(local[22:]), r.size)
+}
+
+// zipName is the path of an entry. Tools of Windows, such as PowerShell's Compress-Archive, separate folders by
+// backslashes.
+func zipName(entry *zip.File) (name string, absolute bool) {
+	const fat, ntfs, vfat = 0, 10, 14
+	name = entry.Name
+	switch entry.CreatorVersion >> 8 {
+	case fat, ntfs, vfat:
+		name = strings.ReplaceAll(name, `\`, "/")
+	default:
+		return name, false
 	}
-	return checksum == r.checksum && compressed == r.compressed && size == r.size
+	return name, len(name) > 1 && name[1] == ':'
 }
 
 func (u *unpacker) takeZip(entry *zip.File) (err error) {
 	if err := u.count(); err != nil {
 		return err
 	}
-	dir := strings.HasSuffix(entry.Name, "/")
+	name, absolute := zipName(entry)
+	dir := strings.HasSuffix(name, "/")
 	mode := entry.Mode()
 	switch {
+	case absolute:
+		return u.refuse(entry.Name, absoluteName)
 	case mode&fs.ModeSymlink != 0:
 		return u.refuse(entry.Name, symbolicLink)
 	case mode&fs.ModeSetuid != 0 || !dir && mode&fs.ModeSetgid != 0:
 		return u.refuse(entry.Name, setuidFile)
-	case mode.Type()&^fs.ModeDir != 0 || mode.IsDir() != dir:
+	case mode.Type()&^fs.ModeDir != 0 || mode.IsDir() && !dir:
 		return u.refuse(entry.Name, specialFile)
 	case dir && entry.UncompressedSize64 != 0:
 		return u.refuse(entry.Name, "is a folder and has content")
@@ -202,7 +232,7 @@ func (u *unpacker) takeZip(entry *zip.File) (err error) {
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
 	return u.take(packEntry{
-		name: entry.Name, dir: dir, executable: mode&modeOwnerExecutes != 0,
+		name: name, dir: dir, executable: mode&modeOwnerExecutes != 0,
 		size: int64(min(entry.UncompressedSize64, 1<<62)), content: metered{u, content},
 	})
 }

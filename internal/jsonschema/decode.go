@@ -9,14 +9,14 @@ import (
 	"attune/internal/strictjson"
 )
 
-// decode reads one JSON value. The error is an *attune.Error that names the place below field.
-func decode(field string, raw []byte) (any, error) {
-	value, err := strictjson.Decode(raw)
-	if refused, ok := errors.AsType[*strictjson.Error](err); ok {
-		problem := attune.Problem{Field: below(field, refused.Path), Message: refused.Err.Error()}
-		return nil, attune.Invalid("the JSON cannot be read", problem)
+// unreadable makes an *attune.Error of what strictjson says about the value called field.
+func unreadable(field string, err error) error {
+	refused, ok := errors.AsType[*strictjson.Error](err)
+	if !ok {
+		return err
 	}
-	return value, err
+	problem := attune.Problem{Field: below(field, refused.Path), Message: refused.Err.Error()}
+	return attune.Invalid("the JSON cannot be read", problem)
 }
 
 // below is the path of a value whose path inside the one at field is known.

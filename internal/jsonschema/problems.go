@@ -13,16 +13,23 @@ import (
 
 	"attune"
 	"attune/internal/nearest"
+	"attune/internal/strictjson"
 )
 
 // maxProblems bounds what one answer lists.
 const maxProblems = 50
 
+// Bounds of the texts of a problem, which have names and values of schemas and documents in them.
+const (
+	maxPlaceBytes   = 1 << 10
+	maxMessageBytes = 1 << 10
+)
+
 // unknown is the message about a name that the schema does not allow.
 const unknown = "is unknown"
 
-// problems turns the library's tree of errors into a flat list.
-func problems(field string, e *santhosh.ValidationError) []attune.Problem {
+// flatten turns the library's tree of errors about a schema into a flat list.
+func flatten(field string, e *santhosh.ValidationError) []attune.Problem {
 	at := field
 	for _, token := range e.InstanceLocation {
 		if i, err := strconv.Atoi(token); err == nil {
@@ -48,7 +55,7 @@ func problems(field string, e *santhosh.ValidationError) []attune.Problem {
 	}
 	var all []attune.Problem
 	for _, cause := range e.Causes {
-		all = append(all, problems(field, cause)...)
+		all = append(all, flatten(field, cause)...)
 	}
 	return all
 }
@@ -68,7 +75,7 @@ func alternatives(at, field string, e *santhosh.ValidationError) string {
 	}
 	var reasons []string
 	for _, cause := range e.Causes {
-		for _, p := range problems(field, cause) {
+		for _, p := range flatten(field, cause) {
 			if p.Field != at {
 				p.Message = strings.TrimPrefix(p.Field, at+".") + " " + p.Message
 			}
@@ -83,8 +90,8 @@ func alternatives(at, field string, e *santhosh.ValidationError) string {
 	return "fits none of the allowed forms: " + strings.Join(reasons, "; or ")
 }
 
-// suggest adds the known name that it resembles to each unknown name below field. The library reports a known name as
-// unknown when the part of the schema that names it fails; then that failure is the problem, and this one is dropped.
+// suggest adds the known name that it resembles to each unknown name below field. A known name may be unknown, too,
+// when the part of the schema that names it fails; then that failure is the problem, and this one is dropped.
 func suggest(field string, schema *santhosh.Schema, all []attune.Problem) []attune.Problem {
 	known := map[string]bool{}
 	collectNames(schema, known)
@@ -123,14 +130,17 @@ func collectNames(schema *santhosh.Schema, into map[string]bool) {
 	}
 }
 
-// tidy sorts the problems, drops repetitions and bounds their number.
+// tidy sorts the problems, drops repetitions and bounds their number and their length.
 func tidy(all []attune.Problem) []attune.Problem {
+	for i, p := range all {
+		all[i].Field, all[i].Message = strictjson.Cut(p.Field, maxPlaceBytes), strictjson.Cut(p.Message, maxMessageBytes)
+	}
 	slices.SortStableFunc(all, func(a, b attune.Problem) int {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
 	})
 	all = slices.Compact(all)
-	if left := len(all) - maxProblems; left > 0 {
-		all = append(all[:maxProblems], attune.Problem{Message: fmt.Sprintf("and %d more", left)})
+	if len(all) > maxProblems {
+		all = append(all[:maxProblems], attune.Problem{Message: "and more"})
 	}
 	return all
 }

@@ -17,6 +17,13 @@ import (
 // to the next one twice, would otherwise keep a processor busy for minutes with one document.
 const maxParts = 2000
 
+// maxPatternCost bounds the patterns of a schema together; each byte of a text can cost as many steps.
+const maxPatternCost = 20_000
+
+// maxPaths bounds the paths of all parts of a schema together, in bytes: the library keeps one for each part, with the
+// names of all objects around it.
+const maxPaths = 2 << 20
+
 // shape says what a keyword's value holds.
 type shape int
 
@@ -52,9 +59,14 @@ type walker struct {
 	problems []attune.Problem
 	// parts is the unfolded size of the schema at a JSON pointer; 0 while it is being visited.
 	parts map[string]int
+	// patternCost is that of all patterns, paths the length of all paths.
+	patternCost, paths int
 }
 
 func (w *walker) problem(field, format string, args ...any) {
+	if len(w.problems) > maxProblems {
+		return
+	}
 	w.problems = append(w.problems, attune.Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -71,9 +83,15 @@ func (w *walker) visit(pointer, field string, schema any) int {
 	if !ok {
 		return 1 // true, false, or nothing that the meta-schema lets pass
 	}
+	if w.paths += len(pointer); w.paths > maxPaths {
+		return maxParts + 1
+	}
 	w.parts[pointer] = 0
 	parts := 1
 	for _, keyword := range slices.Sorted(maps.Keys(members)) {
+		if w.paths > maxPaths {
+			break
+		}
 		parts += w.keyword(pointer+"/"+escape(keyword), member(field, keyword), keyword, members)
 		parts = min(parts, maxParts+1)
 	}
@@ -103,6 +121,20 @@ func (w *walker) keyword(pointer, field, keyword string, members map[string]any)
 	return w.children(kind, keyword == "patternProperties", pointer, field, value)
 }
 
+// tooLarge says which bound of its size the schema exceeds, or nothing. parts is what visit returned.
+func (w *walker) tooLarge(parts int) string {
+	switch {
+	case w.paths > maxPaths:
+		return "has names that are too long for so many parts: the paths of all parts have more than 2 MiB together"
+	case w.patternCost > maxPatternCost:
+		return fmt.Sprintf("has patterns of more than %d steps together, as RE2 counts them", maxPatternCost)
+	case parts > maxParts && len(w.problems) == 0:
+		return fmt.Sprintf("has more than %d parts once every $ref is replaced by what it refers to", maxParts)
+	default:
+		return ""
+	}
+}
+
 // children visits the schemas in a keyword's value and adds up their sizes.
 func (w *walker) children(kind shape, patterns bool, pointer, field string, value any) int {
 	parts := 0
@@ -115,13 +147,16 @@ func (w *walker) children(kind shape, patterns bool, pointer, field string, valu
 			return 0
 		}
 		for _, name := range slices.Sorted(maps.Keys(value)) {
+			if w.paths > maxPaths {
+				break
+			}
 			if patterns {
 				w.pattern(member(field, name), name)
 			}
 			parts += w.visit(pointer+"/"+escape(name), member(field, name), value[name])
 		}
 	case []any:
-		for i := 0; kind == several && i < len(value); i++ {
+		for i := 0; kind == several && i < len(value) && w.paths <= maxPaths; i++ {
 			parts += w.visit(pointer+"/"+strconv.Itoa(i), item(field, i), value[i])
 		}
 	}
@@ -150,6 +185,7 @@ func (w *walker) pattern(field string, value any) {
 		if _, err := regexp.Compile(s); err != nil {
 			w.problem(field, "is not a regular expression (RE2 syntax): %v", err)
 		}
+		w.patternCost += patternCost(s)
 	}
 }
 

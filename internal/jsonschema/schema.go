@@ -2,6 +2,7 @@ package jsonschema
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,19 +12,23 @@ import (
 	santhosh "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"attune"
+	"attune/internal/strictjson"
 )
 
 const (
 	dialectURL = "https://json-schema.org/draft/2020-12/schema"
 	schemaURL  = "attune:schema"
-	// maxSchemaBytes bounds a schema's text.
-	maxSchemaBytes = 128 << 10
+	// maxSchemaBytes bounds a schema's text, and maxSchemaValues what it consists of, names included.
+	maxSchemaBytes  = 128 << 10
+	maxSchemaValues = 20_000
 )
 
 // Schema is a compiled schema. It may be used from several goroutines at once.
 type Schema struct {
 	// compiled is nil for the schema that accepts everything.
 	compiled *santhosh.Schema
+	rules    map[*santhosh.Schema]*rules
+	// defaults are texts that strictjson has read.
 	defaults map[string]json.RawMessage
 }
 
@@ -36,13 +41,17 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 	if len(raw) > maxSchemaBytes {
 		return nil, invalidSchema(attune.Problem{Message: fmt.Sprintf("is larger than %d KiB", maxSchemaBytes>>10)})
 	}
-	document, err := decode("", raw)
+	read, err := strictjson.Parse(raw)
 	if err != nil {
-		return nil, err
+		return nil, unreadable("", err)
 	}
+	if read.Next(0) > maxSchemaValues {
+		return nil, invalidSchema(attune.Problem{Message: fmt.Sprintf("has more than %d values and names", maxSchemaValues)})
+	}
+	document := read.Value(0)
 	w := walker{root: document, parts: map[string]int{}}
-	if w.visit("", "", document) > maxParts && len(w.problems) == 0 {
-		w.problem("", "has more than %d parts once every $ref is replaced by what it refers to", maxParts)
+	if bound := w.tooLarge(w.visit("", "", document)); bound != "" {
+		return nil, invalidSchema(attune.Problem{Message: bound})
 	}
 	compiled, problems, err := compile(document)
 	if problems = append(w.problems, problems...); len(problems) > 0 {
@@ -51,7 +60,10 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 	if err != nil { // a kind of error that the rules above do not find
 		return nil, invalidSchema(attune.Problem{Message: "is not a JSON Schema: " + err.Error()})
 	}
-	s := &Schema{compiled: compiled}
+	s := &Schema{compiled: compiled, rules: map[*santhosh.Schema]*rules{}}
+	if err := prepare(compiled, s.rules); err != nil {
+		return nil, err
+	}
 	if err := s.readDefaults(document); err != nil {
 		return nil, err
 	}
@@ -73,7 +85,7 @@ func compile(document any) (*santhosh.Schema, []attune.Problem, error) {
 	}
 	if invalid, ok := errors.AsType[*santhosh.SchemaValidationError](err); ok {
 		if places, ok := errors.AsType[*santhosh.ValidationError](invalid.Err); ok {
-			return nil, problems("", places), nil
+			return nil, flatten("", places), nil
 		}
 	}
 	return nil, nil, err
@@ -105,78 +117,25 @@ func (s *Schema) readDefaults(document any) error {
 			continue
 		}
 		field := member(member("properties", name), "default")
-		wrong = append(wrong, validate(field, s.compiled.Properties[name], value)...)
 		text, err := encode(value)
 		if err != nil {
 			return fmt.Errorf("encode %s: %w", field, err)
 		}
+		read, err := strictjson.Parse(text)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", field, err)
+		}
+		found, err := s.validate(context.Background(), field, s.compiled.Properties[name], read)
+		if err != nil {
+			found = []attune.Problem{{Field: field, Message: err.Error()}}
+		}
+		wrong = append(wrong, found...)
 		s.defaults[name] = text
 	}
 	if len(wrong) > 0 {
 		return invalidSchema(wrong...)
 	}
 	return nil
-}
-
-// Apply checks an object, such as the parameters of an execution, and returns it with the schema's top-level defaults
-// filled in. No text, or null, is an empty object. The error is an *attune.Error with one problem for each wrong value;
-// field is what the object is called in it.
-func (s *Schema) Apply(field string, doc json.RawMessage) (json.RawMessage, error) {
-	if empty(doc) {
-		doc = json.RawMessage("{}")
-	}
-	decoded, err := decode(field, doc)
-	if err != nil {
-		return nil, err
-	}
-	values, ok := decoded.(map[string]any)
-	if !ok {
-		return nil, notAccepted(field,
-			attune.Problem{Field: field, Message: "must be an object, is " + word(typeOf(decoded))})
-	}
-	var texts map[string]json.RawMessage // the text as it was sent, which keeps every digit
-	if err := json.Unmarshal(doc, &texts); err != nil {
-		return nil, fmt.Errorf("read %s again: %w", field, err)
-	}
-	for name, text := range s.defaults {
-		if _, given := values[name]; given {
-			continue
-		}
-		texts[name] = text
-		if values[name], err = decode(field, text); err != nil {
-			return nil, err
-		}
-	}
-	if wrong := validate(field, s.compiled, values); len(wrong) > 0 {
-		return nil, notAccepted(field, wrong...)
-	}
-	return encode(texts)
-}
-
-// Check checks any JSON value, such as the result of an execution.
-func (s *Schema) Check(field string, doc json.RawMessage) error {
-	decoded, err := decode(field, doc)
-	if err != nil {
-		return err
-	}
-	if wrong := validate(field, s.compiled, decoded); len(wrong) > 0 {
-		return notAccepted(field, wrong...)
-	}
-	return nil
-}
-
-func validate(field string, schema *santhosh.Schema, value any) []attune.Problem {
-	if schema == nil {
-		return nil
-	}
-	err := schema.Validate(value)
-	if err == nil {
-		return nil
-	}
-	if places, ok := errors.AsType[*santhosh.ValidationError](err); ok {
-		return suggest(field, schema, problems(field, places))
-	}
-	return []attune.Problem{{Field: field, Message: err.Error()}}
 }
 
 func empty(raw json.RawMessage) bool {

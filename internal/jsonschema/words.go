@@ -89,34 +89,21 @@ func word(jsonType string) string {
 	}
 }
 
-func typeOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	default:
-		return "number"
-	}
-}
+// maxListed bounds how many values a sentence names.
+const maxListed = 20
 
 func list(values []any) string {
-	texts := make([]string, 0, len(values))
-	for _, v := range values {
+	var texts []string
+	for i, v := range values {
+		if i == maxListed {
+			texts = append(texts, "…")
+			break
+		}
 		text, err := json.Marshal(v)
 		if err != nil {
 			text = []byte("…")
 		}
 		texts = append(texts, string(text))
-	}
-	if len(texts) > 20 {
-		texts = append(texts[:20], "…")
 	}
 	return strings.Join(texts, ", ")
 }

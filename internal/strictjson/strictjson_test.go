@@ -13,7 +13,15 @@ import (
 
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
-func TestDecode(t *testing.T) {
+func decode(text []byte) (any, error) {
+	document, err := strictjson.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return document.Value(0), nil
+}
+
+func TestParse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]any{
 		` null `:                     nil,
@@ -27,9 +35,9 @@ func TestDecode(t *testing.T) {
 			"a": map[string]any{"x": json.Number("1")}, "b": map[string]any{"x": json.Number("2")},
 		},
 		`123456789012345678901234567890`: json.Number("123456789012345678901234567890"),
-		`"half a pair: \udcff"`:          "half a pair: \ufffd",
+		`"a whole pair: \ud83d\ude00"`:   "a whole pair: 😀",
 	} {
-		got, err := strictjson.Decode([]byte(text))
+		got, err := decode([]byte(text))
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -37,12 +45,12 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 	}
-	if _, err := strictjson.Decode([]byte(nested(strictjson.MaxDepth))); err != nil {
+	if _, err := decode([]byte(nested(strictjson.MaxDepth))); err != nil {
 		t.Errorf("at the depth limit: %v", err)
 	}
 }
 
-// All three ways of reading refuse the same documents with the same error.
+// Both ways of reading refuse the same documents with the same error.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -62,6 +70,9 @@ func TestRefused(t *testing.T) {
 		"two values":           {`{} {}`, "", strictjson.ErrTrailing},
 		"trailing rubbish":     {`{}x`, "", strictjson.ErrTrailing},
 		"not UTF-8":            {"{\"a\": \"\xff\"}", "", strictjson.ErrUTF8},
+		"half a pair":          {`{"a": ["\udcff"]}`, "a[0]", strictjson.ErrSurrogate},
+		"half a pair, upper":   {`"\uD800\n"`, "", strictjson.ErrSurrogate},
+		"half a pair, a name":  {`{"a": {"\ud800": 1}}`, "a", strictjson.ErrSurrogate},
 		"duplicate":            {`{"a": 1, "a": 2}`, "a", strictjson.ErrDuplicate},
 		"duplicate, escaped":   {`{"a": 1, "\u0061": 2}`, "a", strictjson.ErrDuplicate},
 		"duplicate, inside":    {`{"p": [0, {"a": 1, "b": 2, "a": 3}]}`, "p[1].a", strictjson.ErrDuplicate},
@@ -77,11 +88,9 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, decodeErr := strictjson.Decode([]byte(test.text))
+			_, parseErr := strictjson.Parse([]byte(test.text))
 			var into any
-			for _, err := range []error{
-				strictjson.Check([]byte(test.text)), decodeErr, strictjson.Unmarshal([]byte(test.text), &into),
-			} {
+			for _, err := range []error{parseErr, strictjson.Unmarshal([]byte(test.text), &into)} {
 				refused, ok := errors.AsType[*strictjson.Error](err)
 				if !ok || !errors.Is(err, test.want) || refused.Path != test.path {
 					t.Errorf("got %v, want %q at %q", err, test.want, test.path)
@@ -111,15 +120,12 @@ func TestUnmarshal(t *testing.T) {
 }
 
 // encoding/json takes what is taken here, and reads the same.
-func FuzzDecode(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{`{"a":1}`, `[[[]]]`, `{"a":1,"a":2}`, `nul`, `{"a":`, `"\ud800"`, `1e5`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := strictjson.Decode(text)
-		if checked := strictjson.Check(text); (checked == nil) != (err == nil) {
-			t.Fatalf("Decode says %v, Check %v", err, checked)
-		}
+		got, err := decode(text)
 		if err != nil {
 			return
 		}

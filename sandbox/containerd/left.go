@@ -64,12 +64,16 @@ func readLeft(dir *os.File, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, sandbox.MaxResultFileBytes+1))
+	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read %s of a sandbox: %w", name, err)
+		return nil, fmt.Errorf("look at %s of a sandbox: %w", name, err)
 	}
-	if len(text) == 0 {
+	if info.Size() == 0 {
 		return nil, nil
+	}
+	text := make([]byte, min(info.Size(), sandbox.MaxResultFileBytes+1)) // its processes are gone: it does not grow
+	if _, err := io.ReadFull(file, text); err != nil {
+		return nil, fmt.Errorf("read %s of a sandbox: %w", name, err)
 	}
 	return text, nil
 }

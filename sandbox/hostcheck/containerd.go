@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
 	"golang.org/x/sys/unix"
+
+	"attune/internal/size"
 )
 
 const containerdMend = "install containerd 2.0 or newer: `make deps` builds one, " +
@@ -134,7 +136,7 @@ func checkDisk(dir string) Check {
 		return missing(name, fmt.Sprintf("cannot look at %s: %v", dir, err), mend)
 	}
 	free := stat.Bavail * uint64(stat.Bsize)
-	return diskCheck(fmt.Sprintf("%d MiB free below %s", free>>20, dir), free, mend)
+	return diskCheck(fmt.Sprintf("%s free below %s", size.About(int64(free)), dir), free, mend)
 }
 
 func diskCheck(found string, free uint64, mend string) Check {

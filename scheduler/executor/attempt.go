@@ -19,6 +19,8 @@ type attempt struct {
 	action attune.Action
 	// refused is the outcome of an attempt that cannot start; it has no files.
 	refused *scheduler.Outcome
+	// unreadable: an earlier life of the worker ended while it judged what the sandbox left.
+	unreadable bool
 	// document is what the sandbox gets; it holds the secrets, and is dropped with the end of the sandbox.
 	document []byte
 	// sandbox and files are Recover's, or made by Run.
@@ -52,7 +54,9 @@ func (a *attempt) Run(ctx context.Context) (scheduler.Outcome, error) {
 
 // ended is the outcome with what follows it: another attempt, or none.
 func (a *attempt) ended(o scheduler.Outcome) scheduler.Outcome {
-	o.RetryAfter = scheduler.RetryAfter(a.action.Retry, a.claim.Attempt, o)
+	if !a.unreadable { // another attempt would leave the same
+		o.RetryAfter = scheduler.RetryAfter(a.action.Retry, a.claim.Attempt, o)
+	}
 	return o
 }
 
@@ -62,6 +66,9 @@ const uploadTimeout = 15 * time.Second
 // Close implements scheduler.Attempt. An attempt that finds all uploads busy leaves its log to Maintain at once, so
 // that an outage of object storage does not gather attempts that wait for it.
 func (a *attempt) Close(ctx context.Context) {
+	if a.unreadable {
+		a.unmark(attemptName(a.claim))
+	}
 	a.Runtime.Forget(attemptName(a.claim))
 	if a.files == nil {
 		return

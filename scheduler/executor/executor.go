@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"attune/sandbox"
@@ -21,6 +22,8 @@ type Config struct {
 	// HasImage reports whether an image is on this host.
 	HasImage func(ctx context.Context, digest string) (bool, error)
 	Logs     *logs.Store
+	// Marks is a folder that notes which outcomes are being judged. New makes it.
+	Marks string
 	// LogBytes is the cap of a stream whose action sets none; its default is logs.DefaultStreamBytes.
 	LogBytes int64
 	// Grace is the time between SIGTERM and SIGKILL.
@@ -60,6 +63,9 @@ func New(c Config) (*Executor, error) {
 	}
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
+	}
+	if err := os.MkdirAll(c.Marks, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of marks: %w", err)
 	}
 	return &Executor{Config: c, uploads: make(chan struct{}, maxUploads), left: make(chan struct{}, 1)}, nil
 }

@@ -1,10 +1,9 @@
 package executor
 
 import (
-	"strings"
+	"encoding/json"
 
 	"attune"
-	"attune/internal/strictjson"
 	"attune/sandbox"
 )
 
@@ -39,21 +38,15 @@ type failure struct {
 	DiskFull bool `json:"disk_full"`
 }
 
-// What a record keeps of an exception at most; all of it is in stderr.log.
-const (
-	maxErrorBytes     = 8 << 10
-	maxTracebackBytes = 64 << 10
-)
+// maxFailureBytes is far above what the runners write: it bounds what is read.
+const maxFailureBytes = 1 << 20
 
-// readFailure is empty where the runner wrote nothing, or nothing readable.
+// readFailure is empty where the runner wrote nothing, or nothing readable. What is no text in it is replaced.
 func readFailure(raw []byte) failure {
 	var f failure
-	if strictjson.Unmarshal(raw, &f) != nil {
+	if len(raw) > maxFailureBytes || json.Unmarshal(raw, &f) != nil {
 		return failure{}
 	}
-	f.Error = strings.ToValidUTF8(f.Error[:min(len(f.Error), maxErrorBytes)], "")
-	f.ErrorType = strings.ToValidUTF8(f.ErrorType[:min(len(f.ErrorType), maxErrorBytes)], "")
-	// The end of a traceback says where it happened.
-	f.Traceback = strings.ToValidUTF8(f.Traceback[max(0, len(f.Traceback)-maxTracebackBytes):], "")
+	f.Failure = f.Cut()
 	return f
 }

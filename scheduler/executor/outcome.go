@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ func notBegun(status attune.Status, reason attune.Reason) scheduler.Outcome {
 	return scheduler.Outcome{Status: status, Reason: reason, NotBegun: true}
 }
 
-// outcomeOf turns the end of a sandbox into the end of its attempt. cause is why the sandbox was stopped, if it was.
-func outcomeOf(exit sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
+// outcomeOf turns the end of a sandbox into the end of its attempt. cause is why it was stopped, if it was. ctx bounds
+// how long its result is looked at.
+func outcomeOf(ctx context.Context, exit sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
 	o := scheduler.Outcome{ExitCode: &exit.Code, Usage: exit.Usage}
 	switch {
 	case exit.Stopped && errors.Is(cause, scheduler.ErrStopping):
@@ -38,8 +40,14 @@ func outcomeOf(exit sandbox.Exit, cause error, action attune.Action) scheduler.O
 	default:
 		o.Status = attune.StatusCompleted
 	}
-	if problem := checkResult(exit.Result, action); problem != nil {
-		if o.Status == attune.StatusCompleted {
+	if problem := checkResult(ctx, exit.Result, action); problem != nil {
+		switch {
+		case o.Status != attune.StatusCompleted:
+		case errors.Is(context.Cause(ctx), scheduler.ErrCancelled):
+			o.Status, o.Reason = attune.StatusCancelled, attune.ReasonCancelRequested
+		case ctx.Err() != nil:
+			o.Status, o.Reason = attune.StatusTimeout, attune.ReasonDeadline
+		default:
 			o.Status, o.Reason = attune.StatusFailed, attune.ReasonInvalidResult
 			o.Failure = &attune.Failure{Error: problem.Error(), ErrorType: invalidResult}
 		}
@@ -66,7 +74,7 @@ func outcomeOfFailure(err error, started bool) scheduler.Outcome {
 
 // checkResult returns what is wrong with a result, in words for the action's author. It refuses what the database
 // would.
-func checkResult(raw []byte, action attune.Action) error {
+func checkResult(ctx context.Context, raw []byte, action attune.Action) error {
 	if len(raw) > sandbox.MaxResultFileBytes {
 		return fmt.Errorf("the result is larger than %d MiB", sandbox.MaxResultFileBytes>>20)
 	}
@@ -78,7 +86,7 @@ func checkResult(raw []byte, action attune.Action) error {
 	if err != nil {
 		return fmt.Errorf("the output schema of %s cannot be used", action.Ref)
 	}
-	return schema.Check("result", result)
+	return schema.Check(ctx, "result", result)
 }
 
 // trimmed is b without the white space around it, nil when nothing is left.

@@ -18,6 +18,9 @@ func (e *Executor) Recover(ctx context.Context, held []scheduler.Claim) ([]sched
 			return nil, err
 		}
 	}
+	if err := e.removeMarks(held); err != nil {
+		return nil, err
+	}
 	// This removes the sandboxes of all that does not go on.
 	if err := e.Runtime.Reconcile(ctx); err != nil {
 		return nil, err
@@ -43,6 +46,9 @@ func (e *Executor) recoverClaim(ctx context.Context, c scheduler.Claim) (schedul
 	if err != nil {
 		e.Log.Warn("execution cannot go on", "execution", c.ID, "error", err)
 		return a.abandon()
+	}
+	if a.unreadable, err = e.marked(c); err != nil {
+		return scheduler.Recovered{}, err
 	}
 	// From here on, Maintain leaves its spool alone.
 	return scheduler.Recovered{Claim: c, Attempt: a}, a.openFiles(e.Logs.Resume)

@@ -52,7 +52,7 @@ func (a *attempt) runSandbox(ctx context.Context) (sandbox.Exit, scheduler.Outco
 	})
 	a.document = nil
 	if err == nil {
-		return exit, outcomeOf(exit, context.Cause(ctx), a.action), nil
+		return exit, a.judge(ctx, exit), nil
 	}
 	a.Log.Error("sandbox failed", "execution", a.claim.ID, "error", err)
 	if err := a.ensureGone(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"attune"
+	"attune/internal/retry"
 )
 
 const (
@@ -25,26 +26,35 @@ const (
 // ("detach concurrently" refuses). The locks are held for some milliseconds, whatever the size of the partition: files
 // are unlinked after the commit.
 func (h history) alter(ctx context.Context, fn func(pgx.Tx) error) error {
-	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, h.db.Pool(), func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `set local lock_timeout = '`+lockTimeout+`'`); err != nil {
-				return err
-			}
-			return fn(tx)
-		})
-		if state := sqlState(err); state != "55P03" && state != "40P01" { // lock_not_available, deadlock_detected
+	left := lockTries
+	err := retry.Do(ctx, retry.Pauses(lockPause, lockPause), func() error {
+		left--
+		err := h.alterOnce(ctx, fn)
+		if err != nil && (left == 0 || !lockedOut(err)) {
+			return retry.Permanent(err)
+		}
+		return err
+	}, nil)
+	if lockedOut(err) {
+		return &attune.Error{Code: attune.CodeUnavailable, Cause: err,
+			Message: "history is being read for a long time, by a backup perhaps, so its partitions cannot be changed"}
+	}
+	return err
+}
+
+func (h history) alterOnce(ctx context.Context, fn func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, h.db.Pool(), func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `set local lock_timeout = '`+lockTimeout+`'`); err != nil {
 			return err
 		}
-		if try == lockTries {
-			return &attune.Error{Code: attune.CodeUnavailable, Cause: err,
-				Message: "history is being read for a long time, by a backup perhaps, so its partitions cannot be changed"}
-		}
-		select {
-		case <-time.After(lockPause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return fn(tx)
+	})
+}
+
+// lockedOut reports whether a transaction failed for a lock that others hold: lock_not_available, deadlock_detected.
+func lockedOut(err error) bool {
+	state := sqlState(err)
+	return state == "55P03" || state == "40P01"
 }
 
 func sqlState(err error) string {

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Bodies that are read at once: of all tokens, and of one.
+const (
+	maxBodies      = 64
+	maxTokenBodies = 16
+)
+
+const (
+	// slowestBody is the rate, in bytes a second, below which a body is cut.
+	slowestBody = 64 << 10
+	// maxBodyTime cuts any body.
+	maxBodyTime = 30 * time.Minute
+	// smallRest is what net/http reads by itself of a body that the handler did not want.
+	smallRest = 256 << 10
+)
+
+// boundBodies bounds how many bodies are read at once, and how long each may take. Behind an answer it reads the rest
+// of a body, so that a client that sends everything before it reads gets the answer and no broken connection.
+func (s *server) boundBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := callOf(r.Context()).token
+		if r.ContentLength == 0 || token == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.AnswerTimeout)
+		release, err := s.bodies.acquire(ctx, token.ID)
+		cancel()
+		if err != nil {
+			problemFor(r.Context(), s.log, err).write(w)
+			return
+		}
+		defer release()
+		body := &pacedBody{
+			source: r.Body, control: http.NewResponseController(w), idle: s.SendTimeout, began: time.Now(), ended: release,
+		}
+		r.Body = body
+		next.ServeHTTP(w, r)
+		if unasked := r.Header.Get("Expect") != "" && body.read == 0; !unasked {
+			body.discard(r.ContentLength, 2*s.Limits.ArchiveBytes)
+		}
+	})
+}
+
+// pacedBody moves the connection's deadlines along with its progress.
+type pacedBody struct {
+	source  io.Reader
+	control *http.ResponseController
+	idle    time.Duration
+	began   time.Time
+	read    int64
+	// err is that of the last read; io.EOF is the end.
+	err error
+	// ended is called at the end of the body, whether good or bad.
+	ended func()
+}
+
+// Read gives the client the idle time for the next bytes, and the time that its bytes so far have earned.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(b.idle)
+	earned := b.began.Add(b.idle + time.Duration(b.read)*time.Second/slowestBody)
+	for _, sooner := range []time.Time{earned, b.began.Add(maxBodyTime)} {
+		if sooner.Before(deadline) {
+			deadline = sooner
+		}
+	}
+	// Where deadlines are not supported, the server's own remain.
+	_ = b.control.SetReadDeadline(deadline)
+	_ = b.control.SetWriteDeadline(deadline.Add(b.idle))
+	n, err := b.source.Read(p)
+	b.read += int64(n)
+	if err != nil {
+		b.err = err
+		b.ended()
+	}
+	return n, err
+}
+
+// Close leaves the body open for discard; the server closes it.
+func (b *pacedBody) Close() error { return nil }
+
+// discard sends the answer and then reads up to limit bytes that the handler left. length is the whole body's, -1 when
+// it is not known.
+func (b *pacedBody) discard(length, limit int64) {
+	if b.err != nil || length >= 0 && length-b.read <= smallRest {
+		return
+	}
+	if b.control.EnableFullDuplex() != nil || b.control.Flush() != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, b, limit) // An error ends the connection, and so does a rest.
+}
