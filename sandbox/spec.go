@@ -33,7 +33,7 @@ type Spec struct {
 const (
 	// PackDir is the working directory: the pack's files, read-only.
 	PackDir = "/opt/attune/pack"
-	// RunnerDir holds run.py, run.mjs and run.sh.
+	// RunnerDir holds the runners.
 	RunnerDir = "/opt/attune/runner"
 	// LeftDir is the folder whose files the host reads after the process has ended.
 	LeftDir     = "/run/attune"
