@@ -191,8 +191,13 @@ func (w *workspace) commit(ctx context.Context, tags map[string]string) (stack, 
 
 func (w *workspace) commitSnapshot(ctx context.Context, layer rootfs.Layer) (stack, error) {
 	result := w.below.with(layer)
-	err := w.b.snapshots().Commit(ctx, result.chainID(), w.id)
-	if err != nil && !errdefs.IsAlreadyExists(err) {
+	err := w.b.untilKept(ctx, result.chainID(), func() error {
+		if err := w.b.snapshots().Commit(ctx, result.chainID(), w.id); !errdefs.IsAlreadyExists(err) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("commit snapshot: %w", err)
 	}
 	return result, nil
