@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// What a build makes is its lease's. What it finds is not, and containerd may collect it at any time: an image that used
-// it may just have been removed. So a build keeps what it finds, and looks again whether it is still there.
+// What a build makes is its lease's. What it finds is not, and containerd may collect it at any time: the image that
+// used it may just have been removed. So a build keeps what it finds, and looks again whether it is still there.
 
 // keepContent makes the lease of ctx hold a blob. It reports false where there is none.
 func (b *Builder) keepContent(ctx context.Context, blob digest.Digest) (bool, error) {

@@ -12,8 +12,8 @@ import (
 	"attune/scheduler"
 )
 
-// TestThroughputWithoutObjectStorage: it takes connections and does not answer. If each of the two slots were held until
-// an upload gives up, these executions would take minutes.
+// TestThroughputWithoutObjectStorage: it takes connections and does not answer. If each of the two slots were held
+// until an upload gives up, these executions would take minutes.
 func TestThroughputWithoutObjectStorage(t *testing.T) {
 	t.Parallel()
 	h, network := setupOutage(t)
