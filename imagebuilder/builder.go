@@ -151,6 +151,9 @@ func (b *Builder) sweep(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := unmountDisk(dir); err != nil {
+			return err
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove build folder: %w", err)
 		}
