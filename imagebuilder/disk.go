@@ -37,7 +37,7 @@ func openDisk(ctx context.Context, dir string, bytes int64) (_ *disk, err error)
 	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, bytes), os.Mkdir(root, 0o711)); err != nil {
 		return nil, err
 	}
-	// Neither journal nor barriers: after a crash, the disk is thrown away. Tables of files are written when they are used.
+	// Neither journal nor barriers: after a crash, the disk is thrown away. Tables of files are written when used.
 	format := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-i", strconv.Itoa(bytesPerFile),
 		"-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", image)
 	if complaint, err := format.CombinedOutput(); err != nil {
