@@ -189,8 +189,15 @@ func TestCollect(t *testing.T) {
 			t.Errorf("Has(%s) = %v, %v", image.Name, has, err)
 		}
 	}
-	if _, err := b.findBase(b.context(t.Context())); err != nil {
+	ctx, done, err := b.lease(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.findBase(ctx); err != nil {
 		t.Errorf("the base image: %v", err)
+	}
+	if err := done(); err != nil {
+		t.Error(err)
 	}
 }
 

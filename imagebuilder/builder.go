@@ -33,8 +33,8 @@ type Builder struct {
 	definition images.Base
 	runnersSum string
 
+	// baseMu is held while the base image is looked for, and made.
 	baseMu sync.Mutex
-	base   *baseImage
 }
 
 // New connects to containerd and removes what a builder that was killed left in the work folder.
