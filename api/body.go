@@ -31,16 +31,17 @@ func (s *server) boundBodies(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.AnswerTimeout)
-		release, err := s.bodies.acquire(ctx, token.ID)
-		cancel()
+		release, err := s.inTime(r.Context(), func(ctx context.Context) (func(), error) {
+			return s.bodies.acquire(ctx, token.ID)
+		})
 		if err != nil {
 			problemFor(r.Context(), s.log, err).write(w)
 			return
 		}
 		defer release()
 		body := &pacedBody{
-			source: r.Body, control: http.NewResponseController(w), idle: s.SendTimeout, began: time.Now(), ended: release,
+			source: r.Body, control: http.NewResponseController(w), idle: s.SendTimeout, began: time.Now(),
+			answer: s.AnswerTimeout, ended: release,
 		}
 		r.Body = body
 		next.ServeHTTP(w, r)
@@ -56,7 +57,9 @@ type pacedBody struct {
 	control *http.ResponseController
 	idle    time.Duration
 	began   time.Time
-	read    int64
+	// answer is the time for the answer, once the body has been read.
+	answer time.Duration
+	read   int64
 	// err is that of the last read; io.EOF is the end.
 	err error
 	// ended is called at the end of the body, whether good or bad.
@@ -72,16 +75,22 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 			deadline = sooner
 		}
 	}
-	// Where deadlines are not supported, the server's own remain.
-	_ = b.control.SetReadDeadline(deadline)
-	_ = b.control.SetWriteDeadline(deadline.Add(b.idle))
+	b.setDeadlines(deadline)
 	n, err := b.source.Read(p)
 	b.read += int64(n)
 	if err != nil {
 		b.err = err
+		// A read deadline that passes would cancel the request, although its body is there.
+		b.setDeadlines(time.Now().Add(b.answer + b.idle))
 		b.ended()
 	}
 	return n, err
+}
+
+// setDeadlines leaves the server's own where deadlines are not supported.
+func (b *pacedBody) setDeadlines(read time.Time) {
+	_ = b.control.SetReadDeadline(read)
+	_ = b.control.SetWriteDeadline(read.Add(b.idle))
 }
 
 // Close leaves the body open for discard; the server closes it.

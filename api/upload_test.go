@@ -158,14 +158,17 @@ func TestUploadsShareRoom(t *testing.T) {
 	})
 	archive := targz(t, packFiles("weather", "1.0.0"))
 	var stalled []net.Conn
-	for range 4 {
-		stalled = append(stalled, s.begin(s.admin, http.MethodPost, "/api/v1/packs/upload",
-			"Content-Type: multipart/form-data; boundary=b", "Transfer-Encoding: chunked"))
+	for _, token := range []string{s.token(attune.RoleAdmin), s.token(attune.RoleAdmin)} {
+		for range 4 {
+			stalled = append(stalled, s.begin(token, http.MethodPost, "/api/v1/packs/upload",
+				"Content-Type: multipart/form-data; boundary=b", "Transfer-Encoding: chunked"))
+		}
+		s.await("four more", func() bool { return s.metric("attune_uploads_bytes") == float64(len(stalled)<<20) })
+		wantProblem(t, s.upload(archive, as(token)), 429, attune.CodeRejected)
 	}
-	s.await("four uploads", func() bool { return s.metric("attune_uploads_bytes") == 4<<20 })
 	a := s.upload(archive)
 	wantProblem(t, a, 503, attune.CodeUnavailable)
-	if a.Header.Get("Retry-After") == "" || s.metric("attune_uploads_refused_total") != 1 {
+	if a.Header.Get("Retry-After") == "" || s.metric("attune_uploads_refused_total") != 3 {
 		t.Errorf("Retry-After %q, refused %v", a.Header.Get("Retry-After"), s.metric("attune_uploads_refused_total"))
 	}
 	for _, conn := range stalled {
