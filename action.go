@@ -69,6 +69,9 @@ type Action struct {
 	EntryPoint string `json:"entry_point"`
 	// Function is the part after the colon of the entry point; empty leaves the choice to the runner.
 	Function string `json:"function,omitempty"`
+	// Preload names what the runner loads before the action's execution is known: modules or packages, and files of the
+	// pack as ./lib/models.py.
+	Preload []string `json:"preload,omitempty"`
 	// Parameters and OutputSchema are JSON Schemas; null accepts anything.
 	Parameters   json.RawMessage `json:"parameters,omitempty"`
 	OutputSchema json.RawMessage `json:"output_schema,omitempty"`

@@ -104,9 +104,11 @@ func (b *Builder) makeBase(ctx context.Context, log io.Writer) (*baseImage, erro
 	return &baseImage{layers: layers, digest: target.Digest}, nil
 }
 
-// systemLayer is Debian with Python, bash and jq.
+// systemLayer is Debian with the definition's packages.
 func (b *Builder) systemLayer(ctx context.Context, log io.Writer) (stack, error) {
-	key := hashOf([]any{b.definition.Suite, b.definition.Packages, b.definition.Architecture, b.config.DebianMirror})
+	key := hashOf([]any{
+		b.definition.Suite, b.definition.Packages, b.definition.Architecture, b.config.DebianMirror, b.definition.Revision,
+	})
 	produce := func(w io.Writer) error {
 		logf(log, "base image: installing Debian %s with Python %s, once on this host", b.definition.Suite,
 			b.definition.Python)
@@ -145,15 +147,19 @@ func (b *Builder) cachedLayer(ctx context.Context, below stack, name string, pro
 	return b.apply(ctx, below, layer)
 }
 
-// tarRunners writes Attune's own layer: the runners, an empty virtual environment, and the mount points of a sandbox
-// with a read-only root.
+// tarRunners writes Attune's own layer: the runners, an empty virtual environment, the mount points of a sandbox with a
+// read-only root, and the folders of manuals. Those have none, but Debian packages such as openjdk put links there.
 func tarRunners(out io.Writer, definition images.Base) error {
 	w := tar.NewWriter(out)
 	python := "python" + definition.PythonMinor()
-	for _, dir := range []string{
+	dirs := []string{
 		images.Root, images.PackDir, images.VenvDir, images.VenvDir + "/bin", images.VenvDir + "/lib",
-		images.VenvDir + "/lib/" + python, images.VenvDir + "/lib/" + python + "/site-packages",
-	} {
+		images.VenvDir + "/lib/" + python, images.VenvDir + "/lib/" + python + "/site-packages", "/usr/share/man",
+	}
+	for section := 1; section <= 8; section++ {
+		dirs = append(dirs, fmt.Sprintf("/usr/share/man/man%d", section))
+	}
+	for _, dir := range dirs {
 		header := tar.Header{Typeflag: tar.TypeDir, Name: dir[1:] + "/", Mode: 0o755, ModTime: epoch}
 		if err := w.WriteHeader(&header); err != nil {
 			return err
@@ -174,7 +180,7 @@ func tarRunners(out io.Writer, definition images.Base) error {
 	}{
 		{images.VenvDir + "/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\nversion = " +
 			definition.Python + "\n", 0o644},
-		{"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644},
+		{"/etc/hosts", "127.0.0.1 localhost attune\n::1 localhost\n", 0o644},
 		{"/etc/hostname", "attune\n", 0o644},
 		{"/etc/resolv.conf", "", 0o644},
 		// Debian's packages ask this program before they start a service; an image starts none.

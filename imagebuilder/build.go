@@ -65,6 +65,9 @@ func (b *Builder) build(
 	if err := b.checkFixedPaths(ctx, layers); err != nil {
 		return Image{}, err
 	}
+	if err := b.checkCode(ctx, layers, m, log); err != nil {
+		return Image{}, err
+	}
 	phase(attune.PhaseImage)
 	target, err := b.writeImage(ctx, layers, nil)
 	if err != nil {

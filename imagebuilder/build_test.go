@@ -103,11 +103,12 @@ func TestSystemPackage(t *testing.T) {
 	t.Parallel()
 	b := sharedBuilder(t)
 	p := newPack("system", nil)
-	p.manifest.Dependencies.System = []string{"sl", "adduser"}
+	p.manifest.Dependencies.System = []string{"sl", "adduser", "python3-six"}
 	image, log := mustBuild(t, b, p)
 	got := runIn(t, b, image, `dpkg-query -W -f '${Status}\n' sl; `+
-		`ls /var/lib/apt/lists /var/cache/apt /tmp | grep -c deb; stat -c %U:%G /usr/games/sl; true`)
-	if got != "install ok installed\n0\nroot:root\n" {
+		`ls /var/lib/apt/lists /var/cache/apt /tmp | grep -c deb; stat -c %U:%G /usr/games/sl; `+
+		`/opt/attune/venv/bin/python -I -c 'import six; print(six.__name__)'`)
+	if got != "install ok installed\n0\nroot:root\nsix\n" {
 		t.Errorf("got %q\n%s", got, log)
 	}
 }

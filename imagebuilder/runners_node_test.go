@@ -248,4 +248,15 @@ var nodeCases = []runnerCase{
 		name: "much output", code: "exports.run = () => { console.log('x'.repeat(1 << 20)); return 1 }",
 		stdout: strings.Repeat("x", 1<<20) + "\n", result: "1",
 	},
+	{
+		name: "orphans are reaped", code: `const { execSync, spawnSync } = require('child_process')
+const zombies = () => execSync("grep -sl '^State:.Z' /proc/[0-9]*/status | wc -l", { encoding: 'utf8' }).trim()
+exports.run = () => {
+  for (let i = 0; i < 20; i++) spawnSync('sh', ['-c', 'sleep 0.01 & exit 0'])
+  for (const end = Date.now() + 10000; zombies() !== '0' && Date.now() < end;);
+  return zombies()
+}
+`,
+		result: `"0"`,
+	},
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +18,14 @@ import (
 // runnerCase is an action, what it is given, and what must come of it.
 type runnerCase struct {
 	name, file, function, code string
+	preload, env               []string
 	// document replaces the usual one where it is not empty.
 	document string
 
 	status int
 	stdout string
+	// ahead is what it has printed before its document comes, the first part of stdout.
+	ahead string
 	// stderr must contain it; noStderr must not.
 	stderr, noStderr string
 	result           string
@@ -42,170 +46,15 @@ var manyOutputs = func() (text string) {
 	return text
 }()
 
-var pythonCases = []runnerCase{
-	{
-		name: "run", code: "def run(parameters, secrets):\n  return {'p': parameters, 's': secrets['token'][:1]}",
-		result: `{"p":{"city":"K\u00f6ln","days":3},"s":"s"}`,
-	},
-	{name: "main", code: "def main(*, parameters, secrets): return parameters['days']", result: "3"},
-	{
-		name: "named function", function: "forecast",
-		code:   "def run(parameters, secrets): return 0\ndef forecast(city, days): return [city, days, len(secrets)]",
-		result: `["K\u00f6ln",3,1]`,
-	},
-	{
-		name: "named function is missing", function: "nothing", code: "def run(**k): pass", status: 1,
-		failure: attune.Failure{Error: "actions/action.py has no function nothing", ErrorType: "AttributeError"},
-	},
-	{name: "script", code: "print(parameters['city'], secrets['token'], __name__)", stdout: "Köln s3cret __main__\n"},
-	{
-		name: "script with a guard", code: "def work(): print(parameters['days'])\nif __name__ == '__main__':\n  work()",
-		stdout: "3\n",
-	},
-	{
-		name:   "guard beside main",
-		code:   "print('once', __name__)\ndef main(parameters, secrets): return 1\nif __name__ == '__main__': main()",
-		stdout: "once action\n", result: "1",
-	},
-	{
-		name:   "imported run",
-		code:   "try:\n  from helper import run\nexcept ImportError: raise\nif __name__ == '__main__': raise SystemExit(9)",
-		result: `"helped"`,
-	},
-	{
-		name:   "async",
-		code:   "import asyncio\nasync def run(parameters, secrets):\n  await asyncio.sleep(0)\n  return 'later'",
-		result: `"later"`,
-	},
-	{name: "nothing returned", code: "def run(parameters, secrets): print('done')", stdout: "done\n"},
-	{
-		name: "environment", code: "import os\nfor k in ('ATTUNE_EXECUTION_ID', 'ATTUNE_ACTION_REF', 'ATTUNE_ATTEMPT', " +
-			"'LEVEL'): print(os.environ[k])\nassert 's3cret' not in str(os.environ)",
-		stdout: "e1\nweather.forecast\n2\ninfo\n",
-	},
-	{name: "stdin is empty", code: "import sys\nprint(repr(sys.stdin.read()))", stdout: "''\n"},
-	{
-		name: "exception", code: "class Trouble(Exception): pass\ndef run(parameters, secrets):\n  raise Trouble('too bad')",
-		status: 1, stderr: "Trouble: too bad", noStderr: "run.py",
-		failure: attune.Failure{Error: "too bad", ErrorType: "action.Trouble", Traceback: `line 3, in run`},
-	},
-	{
-		name: "exception in async", code: "async def run(parameters, secrets): 1/0", status: 1, noStderr: "asyncio",
-		failure: attune.Failure{Error: "division by zero", ErrorType: "ZeroDivisionError", Traceback: "in run"},
-	},
-	{
-		name: "wrong parameters", function: "f", code: "def f(): pass", status: 1,
-		failure: attune.Failure{Error: "f() got an unexpected keyword argument 'city'", ErrorType: "TypeError"},
-	},
-	{
-		name: "syntax error", code: "def run(:", status: 1, stderr: "SyntaxError",
-		failure: attune.Failure{Error: "invalid syntax (action.py, line 1)", ErrorType: "SyntaxError"},
-	},
-	{
-		name: "not JSON", code: "def run(parameters, secrets): return {1, 2}", status: 1,
-		failure: attune.Failure{
-			Error:     "the action's return value is not JSON: Object of type set is not JSON serializable",
-			ErrorType: "InvalidResult",
-		},
-	},
-	{
-		name: "not a number", code: "def run(parameters, secrets): return float('nan')", status: 1,
-		failure: attune.Failure{
-			Error:     "the action's return value is not JSON: Out of range float values are not JSON compliant",
-			ErrorType: "InvalidResult",
-		},
-	},
-	{name: "exit status", code: "import sys\nsys.exit(7)", status: 7},
-	{
-		name: "exit with words", code: "import sys\ndef run(parameters, secrets): sys.exit('no luck')", status: 1,
-		stderr: "no luck",
-	},
-	{name: "exit without trouble", code: "import sys\ndef run(parameters, secrets): sys.exit()"},
-	{
-		name: "lingering thread", code: "import threading\ndef run(parameters, secrets):\n" +
-			"  threading.Thread(target=threading.Event().wait).start()\n  print('left', end='')\n  return 1",
-		stdout: "left", result: "1",
-	},
-	{name: "exit handlers", code: "import atexit\natexit.register(lambda: print('bye'))", stdout: "bye\n"},
-	{
-		name: "terminated", code: "import os, signal, time\ndef run(parameters, secrets):\n  try:\n" +
-			"    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)\n  finally: print('cleaned')",
-		stdout: "cleaned\n", status: 143,
-	},
-	{
-		name: "dataclass and pickle", code: "import dataclasses, pickle\n@dataclasses.dataclass\nclass A:\n  n: int\n" +
-			"def run(parameters, secrets): return pickle.loads(pickle.dumps(A(4))).n",
-		result: "4",
-	},
-	{
-		name: "named like a module", file: "json.py",
-		code: "import json\ndef run(parameters, secrets): return json.loads('[1]')", result: "[1]",
-	},
-	{name: "result in bytes of any kind", code: "def run(parameters, secrets): return '\\ud800'", result: `"\ud800"`},
-	{
-		name: "imported ahead of the document", code: "import os\nprint('loaded')\n" +
-			"known = 'ATTUNE_' + 'ATTEMPT' in os.environ\ndef run(parameters, secrets): return [known, parameters['days']]",
-		stdout: "loaded\n", result: "[false,3]",
-	},
-	{
-		name: "globals of a module", code: "city = parameters['city']\ndef run(parameters, secrets): return city",
-		result: `"K\u00f6ln"`,
-	},
-	{
-		name: "globals behind a function",
-		code: "def days(): return parameters['days']\nthree = days()\ndef run(**given): return three", result: "3",
-	},
-	{
-		name:   "variables at the top",
-		code:   "import os\nattempt = os.environ['ATTUNE_ATTEMPT']\ndef run(parameters, secrets): return attempt",
-		result: `"2"`,
-	},
-	{
-		name: "exception while it is imported", code: "import os\ndef run(parameters, secrets): pass\nopen('/nothing')",
-		status: 1, stderr: "No such file", noStderr: "run.py",
-		failure: attune.Failure{
-			Error: "[Errno 2] No such file or directory: '/nothing'", ErrorType: "FileNotFoundError",
-			Traceback: "line 3, in <module>",
-		},
-	},
-	{name: "exit while it is imported", code: "def run(parameters, secrets): pass\nraise SystemExit(7)", status: 7},
-	{
-		name: "stdin while it is imported", code: "import subprocess, sys\nread = sys.stdin.read() + " +
-			"subprocess.run(['cat'], capture_output=True, text=True).stdout\ndef run(parameters, secrets): return read",
-		result: `""`,
-	},
-	{
-		name: "output files", code: "import os\nout = os.environ['ATTUNE_OUTPUT']\ndef run(parameters, secrets):\n" +
-			"  os.mkdir(out + '/deep')\n" +
-			"  open(out + '/deep/ü.txt', 'w').write('two')\n  open(out + '/.b', 'wb').write(b'\\0')\n" +
-			"  os.symlink('/etc/passwd', out + '/link')\n  os.mkfifo(out + '/pipe')\n  1/0",
-		status: 1, failure: attune.Failure{Error: "division by zero", ErrorType: "ZeroDivisionError"},
-		collected: ".b|1||deep/ü.txt|3|two",
-	},
-	{
-		name:   "too many output files",
-		code:   "import os\nfor i in range(102): open(os.environ['ATTUNE_OUTPUT'] + '/%03d' % i, 'w').write('x')",
-		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
-	},
-	{
-		name: "too large an output file", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\n" +
-			"os.truncate(os.open('a', os.O_CREAT | os.O_RDWR), 65 << 20)\nopen('b', 'w').write('x')",
-		stderr: "/a; 1 in all", collected: "b|1|x",
-	},
-	{
-		name: "output file that cannot be read", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\n" +
-			"open('a', 'w').write('x')\nos.chmod('a', 0)\nopen('b', 'w').write('x')\nprint('end', end='')",
-		stdout: "end", stderr: "/a; 1 in all", collected: "b|1|x",
-	},
-	{
-		name: "exception in an exit handler", code: "import atexit\natexit.register(lambda: 1/0)\nprint('end', end='')",
-		stdout: "end", stderr: "ZeroDivisionError",
-	},
-	{
-		name: "folder in sys.path", code: "import sys\nimport helper\nfrom actions import helper as same\n" +
-			"print(sys.argv[0].endswith('actions/action.py'), len(sys.argv))",
-		stdout: "True 1\n",
-	},
+// beside are the other files of the pack of each case. None may be taken for a module of the language.
+var beside = map[string]string{
+	"actions/helper.py":    "def run(parameters, secrets): return 'helped'\n",
+	"actions/token.py":     "raise SystemExit('this is not the module token')\n",
+	"actions/string.py":    "raise SystemExit('this is not the module string')\n",
+	"actions/traceback.py": "raise SystemExit('this is not the module traceback')\n",
+	"lib/heavy.py":         "import os\nprint('heavy', 'ATTUNE_' + 'ATTEMPT' in os.environ)\nvalue = 7\n",
+	"lib/raises.py":        "value = 1 / 0\n",
+	"lib/exits.py":         "print('before')\nraise SystemExit(5)\n",
 }
 
 func TestRunners(t *testing.T) {
@@ -234,7 +83,7 @@ func TestRunners(t *testing.T) {
 }
 
 // outcome is what one case left behind.
-type outcome struct{ status, stdout, stderr, result, failure, collected string }
+type outcome struct{ status, stdout, ahead, stderr, result, failure, collected string }
 
 // runCases runs all cases in one container of the base image.
 func runCases(t *testing.T, runner attune.RunnerType, cases []runnerCase) []outcome {
@@ -262,13 +111,19 @@ func runCases(t *testing.T, runner attune.RunnerType, cases []runnerCase) []outc
 		if text == "" {
 			text = document
 		}
+		action := attune.Action{RunnerType: runner, EntryPoint: c.file, Function: c.function, Preload: c.preload}
 		for name, content := range map[string]string{
 			"document":          text,
-			"command":           strings.Join(images.Command(runner, c.file, c.function), "\n"),
+			"command":           strings.Join(slices.Concat([]string{"env"}, c.env, images.Command(action)), "\n"),
 			"actions/" + c.file: c.code + "\n",
-			"actions/helper.py": "def run(parameters, secrets): return 'helped'\n",
 		} {
 			if err := writeFile(filepath.Join(w.inputs(), fmt.Sprint(i), name), strings.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, content := range beside {
+			path := filepath.Join(w.inputs(), fmt.Sprint(i), name)
+			if err := writeFile(path, strings.NewReader(content)); err != nil && !errors.Is(err, fs.ErrExist) {
 				t.Fatal(err)
 			}
 		}
@@ -276,13 +131,23 @@ func runCases(t *testing.T, runner attune.RunnerType, cases []runnerCase) []outc
 	if err := makeReadable(w.inputs()); err != nil {
 		t.Fatal(err)
 	}
+	// What comes before the document is more than a pipe holds. When it is written, the runner reads, and has done all
+	// that it does ahead. tini is not the first process here, so it is told to reap like one.
 	const script = `cd ` + inputsDir + `
+export TINI_SUBREAPER=
 for i in *; do
   out=` + outputDir + `/$i; mkdir "$out"; : > "$out/result"; : > "$out/failure"; cd "` + inputsDir + `/$i"
   mapfile -t command < command
   : > "$out/collected"; export ATTUNE_COLLECTED=$out/collected ATTUNE_OUTPUT=/tmp/output-$i
   export ATTUNE_RESULT=$out/result ATTUNE_FAILURE=$out/failure
-  timeout 30 "${command[@]}" < document > "$out/stdout" 2> "$out/stderr"
+  mkfifo "/tmp/stdin-$i"
+  timeout 30 "${command[@]}" < "/tmp/stdin-$i" > "$out/stdout" 2> "$out/stderr" &
+  exec 3> "/tmp/stdin-$i"
+  head -c 100000 /dev/zero | tr '\0' ' ' >&3
+  cp "$out/stdout" "$out/ahead"
+  cat document >&3
+  exec 3>&-
+  wait $!
   echo -n $? > "$out/status"
 done`
 	if err := w.run(ctx, step{name: "cases", args: []string{"/bin/bash", "-c", script}, dir: "/"},
@@ -298,7 +163,7 @@ done`
 			}
 			return string(text)
 		}
-		outcomes[i] = outcome{read("status"), read("stdout"), read("stderr"), read("result"), read("failure"),
+		outcomes[i] = outcome{read("status"), read("stdout"), read("ahead"), read("stderr"), read("result"), read("failure"),
 			read("collected")}
 	}
 	return outcomes
@@ -309,6 +174,9 @@ func (o outcome) check(t *testing.T, want runnerCase) {
 	if o.status != fmt.Sprint(want.status) || o.stdout != want.stdout || strings.TrimSpace(o.result) != want.result {
 		t.Errorf("status %s, stdout %.300q, result %q\nwant %d, %.300q, %q", o.status, o.stdout, o.result, want.status,
 			want.stdout, want.result)
+	}
+	if o.ahead != want.ahead {
+		t.Errorf("before its document came, it has printed %q, want %q", o.ahead, want.ahead)
 	}
 	if collected := strings.ReplaceAll(o.collected, "\x00", "|"); collected != want.collected {
 		t.Errorf("%d bytes are collected: %.300q, want %.300q", len(collected), collected, want.collected)
@@ -333,16 +201,19 @@ func (o outcome) check(t *testing.T, want runnerCase) {
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	for _, runner := range []attune.RunnerType{attune.RunnerPython, attune.RunnerNodeJS, attune.RunnerShell} {
-		command := images.Command(runner, "a/b.x", "")
+		command := images.Command(attune.Action{RunnerType: runner, EntryPoint: "a/b.x"})
 		if command[len(command)-1] != "actions/a/b.x" {
 			t.Errorf("%s: %q", runner, command)
 		}
 	}
-	if command := images.Command(attune.RunnerPython, "a.py", "f"); !slices.Equal(command[len(command)-2:],
-		[]string{"actions/a.py", "f"}) {
+	command := images.Command(attune.Action{
+		RunnerType: attune.RunnerPython, EntryPoint: "a.py", Function: "f", Preload: []string{"json", "./lib/b.py"},
+	})
+	want := []string{"--preload=json", "--preload=./lib/b.py", "actions/a.py", "f"}
+	if !slices.Equal(command[len(command)-4:], want) {
 		t.Errorf("with a function: %q", command)
 	}
-	if command := images.Command("ruby", "a.rb", ""); command != nil {
+	if command := images.Command(attune.Action{RunnerType: "ruby", EntryPoint: "a.rb"}); command != nil {
 		t.Errorf("unknown runner: %q", command)
 	}
 }

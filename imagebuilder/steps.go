@@ -2,19 +2,24 @@ package imagebuilder
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"attune/images"
 )
 
-// aptStep installs Debian packages, as root of the container.
+// aptStep installs Debian packages, as root of the container. The virtual environment sees Debian's Python packages
+// where one is named.
 func aptStep(name string, packages ...string) step {
 	// Lists and downloads go to folders that are not part of the layer, so there is nothing to clean afterwards.
-	const script = `set -e
+	script := `set -e
 options=(-q -y -o APT::Sandbox::User=root -o Acquire::https::CAInfo=` + caBundle + `
   -o Acquire::Languages=none -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-unsafe-io)
 apt-get "${options[@]}" update
 apt-get "${options[@]}" install --no-install-recommends -- "$@"`
+	if slices.ContainsFunc(packages, func(name string) bool { return strings.HasPrefix(name, "python3-") }) {
+		script += "\nsed -i /^include-system/s/false/true/ " + images.VenvDir + "/pyvenv.cfg"
+	}
 	return step{
 		name:        name,
 		args:        append([]string{"/bin/bash", "-c", script, "apt"}, packages...),

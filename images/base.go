@@ -43,7 +43,8 @@ var nodeBuilds = map[string]NPMPackage{
 	},
 }
 
-// Default is the base of every pack: Debian bookworm with Python 3.11, Node.js 24 LTS, bash and jq.
+// Default is the base of every pack: Debian bookworm with Python 3.11, Node.js 24 LTS, bash, jq, tini, the time zones
+// and the names of network services.
 func Default(architecture string) (Base, error) {
 	node, ok := nodeBuilds[architecture]
 	if !ok {
@@ -52,7 +53,7 @@ func Default(architecture string) (Base, error) {
 	return Base{
 		Suite: "bookworm",
 		Packages: []string{
-			"bash", "ca-certificates", "jq", "python3", "python3-pip", "python3-venv",
+			"bash", "ca-certificates", "jq", "netbase", "python3", "python3-pip", "python3-venv", "tini", "tzdata",
 			// Wheels of setuptools and wheel, with which source distributions are built where there is no index.
 			"python3-setuptools-whl", "python3-wheel-whl",
 		},
@@ -64,7 +65,7 @@ func Default(architecture string) (Base, error) {
 			Integrity: "sha512-7HPApk+AflMUavSseL1Pm6CnYqMIHk53x+KmuhqmTDqPkjPMgxIpTPcTqsE91EKNw4gFBJV9fnXiSdGm1DXq9A==",
 		},
 		Architecture: architecture,
-		Revision:     1,
+		Revision:     2,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package images
 import (
 	"embed"
 	"io/fs"
+	"slices"
 
 	"attune"
 )
@@ -35,24 +36,53 @@ func Runners() fs.FS {
 	return runners
 }
 
-// Command is the first process of a sandbox, started in PackDir. The entry point is a slash path below the pack's
-// actions/ folder; an empty function leaves the choice to the runner. The result is nil for an unknown runner.
-func Command(runner attune.RunnerType, entryPoint, function string) []string {
-	var command []string
-	switch runner {
+// python is the interpreter of a pack: isolated from PYTHON* variables, UTF-8 whatever the locale, and without writing
+// byte code.
+var python = []string{VenvDir + "/bin/python", "-I", "-B", "-X", "utf8", RunnerDir + "/run.py"}
+
+// Command is what a sandbox for an action runs, started in PackDir. The first process is tini: it reaps the processes
+// that others leave behind, and passes SIGTERM on to all of the action's process group. The result is nil for an unknown
+// runner.
+func Command(a attune.Action) []string {
+	command := []string{"/usr/bin/tini-static", "-g", "--"}
+	switch a.RunnerType {
 	case attune.RunnerPython:
-		// Isolated from PYTHON* variables, UTF-8 whatever the locale, and without writing byte code.
-		command = []string{VenvDir + "/bin/python", "-I", "-B", "-X", "utf8", RunnerDir + "/run.py"}
+		command = append(command, python...)
 	case attune.RunnerNodeJS:
-		command = []string{"/usr/local/bin/node", RunnerDir + "/run.mjs"}
+		command = append(command, "/usr/local/bin/node", RunnerDir+"/run.mjs")
 	case attune.RunnerShell:
-		command = []string{"/bin/bash", RunnerDir + "/run.sh"}
+		command = append(command, "/bin/bash", RunnerDir+"/run.sh")
 	default:
 		return nil
 	}
-	command = append(command, "actions/"+entryPoint)
-	if function != "" {
-		command = append(command, function)
+	for _, name := range a.Preload {
+		command = append(command, "--preload="+name)
+	}
+	command = append(command, "actions/"+a.EntryPoint)
+	if a.Function != "" {
+		command = append(command, a.Function)
 	}
 	return command
+}
+
+// Check is what checks the files of a pack's Python actions, started in PackDir; nil for a pack without any. It prints
+// what is wrong, or begins with "note: ", a line each, and fails where something is wrong.
+func Check(actions []attune.Action) []string {
+	var files []string
+	for _, a := range actions {
+		if a.RunnerType != attune.RunnerPython {
+			continue
+		}
+		file := "actions/" + a.EntryPoint
+		if a.Function != "" {
+			file += ":" + a.Function
+		}
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if files == nil {
+		return nil
+	}
+	return slices.Concat(python, []string{"--check"}, files)
 }

@@ -77,6 +77,7 @@ func (r *manifestReader) readCode(action value, a *attune.Action) error {
 	a.EntryPoint, a.Function = entryPoint.entryPoint()
 	a.RunnerType = action.runner(a.EntryPoint)
 	a.Parameters = action.at("parameters").parameters(a.RunnerType)
+	a.Preload = action.at("preload").preload(a)
 	if a.RunnerType != attune.RunnerShell {
 		return nil
 	}

@@ -112,6 +112,7 @@ func schemaFor(file string) string {
 var structural = regexp.MustCompile(`^(must be (an object|a list|a string|a whole number|a number|one of|a size)|` +
 	`must have at most|is required$|is an unknown field|is there twice|is empty$|bounds nothing|names no |has more than|` +
 	`".*" is not a reason|must be letters, digits and _, and not|must be a semantic|must be the name of a Debian|` +
+	`must be a module or package|` +
 	`must be lower-case .* 63 characters$|must be a whole number of bytes)`)
 
 // assertSchemaAgrees compares what is wrong with a pack's files with what their published schemas say of them.

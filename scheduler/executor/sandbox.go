@@ -18,7 +18,7 @@ import (
 func specOf(imageDigest string, a attune.Action) sandbox.Spec {
 	return sandbox.Spec{
 		ImageDigest: imageDigest,
-		Args:        images.Command(a.RunnerType, a.EntryPoint, a.Function),
+		Args:        images.Command(a),
 		Env:         a.Env,
 		Network:     a.Network,
 		Runtime:     a.Runtime,

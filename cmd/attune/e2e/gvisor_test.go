@@ -15,7 +15,8 @@ func guestPack() files {
 	return files{
 		"pack.yaml":       "ref: guest\nversion: 1.0.0\n",
 		"actions/py.yaml": "ref: py\nentry_point: kernel.py" + guest,
-		"actions/kernel.py": "import os\ndef run(parameters, secrets):\n" +
+		"actions/kernel.py": "import os, socket\ndef run(parameters, secrets):\n" +
+			"  socket.gethostbyname(socket.gethostname())\n" +
 			"  open(os.environ['ATTUNE_OUTPUT'] + '/note', 'w').write(parameters['name'])\n" +
 			"  print(parameters['name'])\n  return os.uname().release\n",
 		"actions/js.yaml": "ref: js\nentry_point: kernel.js" + guest,
