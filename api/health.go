@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"attune"
+	"attune/internal/disk"
 )
 
 // readyTimeout bounds the check of the dependencies, so that an answer comes while they hang.
@@ -24,14 +26,15 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, envelope[map[string]string]{Data: health})
 }
 
-// readyz says whether PostgreSQL and S3 answer. It needs no token, so it names what does not answer, and not why.
+// readyz says whether PostgreSQL and S3 answer and the disks of the data folder have room. It needs no token, so it names
+// what is wrong, and not why.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	checks := []struct {
 		name string
 		ping func(context.Context) error
-	}{{"postgresql", s.DB.Ping}, {"s3", s.Objects.Ping}}
+	}{{"postgresql", s.DB.Ping}, {"s3", s.Objects.Ping}, {"disk", s.room}}
 
 	failures := make([]error, len(checks))
 	var group errgroup.Group
@@ -51,12 +54,17 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(down) > 0 {
-		doc := newProblem(attune.CodeUnavailable, "does not answer: "+strings.Join(down, ", "))
+		doc := newProblem(attune.CodeUnavailable, "not ready: "+strings.Join(down, ", "))
 		doc.retryAfter = defaultRetryAfterSeconds
 		doc.write(w)
 		return
 	}
 	writeJSON(w, envelope[map[string]string]{Data: map[string]string{"status": "ready"}})
+}
+
+// room fails while there is no room for uploads or logs.
+func (s *server) room(context.Context) error {
+	return errors.Join(s.Logs.Room(), disk.Check(s.StagingDir))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

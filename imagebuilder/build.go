@@ -153,6 +153,7 @@ var fixedPaths = []string{
 	"/usr/local/bin/", "/opt/", "/etc/", "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
 	images.Root + "/", images.PackDir + "/", images.VenvDir + "/", images.RunnerDir + "/", images.NodeDir + "/",
 	images.RunnerDir + "/run.py", images.RunnerDir + "/run.mjs", images.RunnerDir + "/run.sh",
+	images.RunnerDir + "/action.sh", images.RunnerDir + "/document.pl",
 }
 
 // checkFixedPaths refuses an image in which a fixed path is something else: a link there could redirect a mount.

@@ -189,6 +189,25 @@ var nodeCases = []runnerCase{
 		code: "export const run = () => 1\nthrow new RangeError('too bad')", status: 1, stderr: "RangeError: too bad",
 		noStderr: "run.mjs", failure: attune.Failure{Error: "too bad", ErrorType: "RangeError", Traceback: "a.mjs:2"},
 	},
+	{
+		name: "preload by CommonJS", preload: []string{"both", "./lib/heavy.js", "node:zlib"},
+		code:  "exports.run = ({parameters}) => [require('both'), require('../lib/heavy.js').value, parameters.days]",
+		ahead: "required\nheavy false\n", stdout: "required\nheavy false\n", result: "[2,7,3]",
+	},
+	{
+		name: "preload by an ES module", file: "a.mjs", preload: []string{"both", "./lib/heavy.js"},
+		code:  "import both from 'both'; import {value} from '../lib/heavy.js'; export const run = () => [both, value]",
+		ahead: "imported\nheavy false\n", stdout: "imported\nheavy false\n", result: "[1,7]",
+	},
+	{
+		name: "exception in a preload", preload: []string{"./lib/throws.mjs"}, code: "console.log('never')", status: 1,
+		stderr: "RangeError: too early", noStderr: "run.mjs",
+		failure: attune.Failure{Error: "too early", ErrorType: "RangeError", Traceback: "throws.mjs:1"},
+	},
+	{
+		name: "exit in a preload", preload: []string{"./lib/exits.js"}, code: "console.log('never')", ahead: "before\n",
+		stdout: "before\n", status: 5,
+	},
 	{name: "exit while it is imported", code: "exports.run = () => 1; process.exit(7)", status: 7},
 	{
 		name: "stdin while it is imported", code: "const read = require('fs').readFileSync(0, 'utf8') + " +

@@ -88,7 +88,8 @@ var pythonCases = []runnerCase{
 		code: "import json\ndef run(parameters, secrets): return json.loads('[1]')", result: "[1]",
 	},
 	{
-		name: "half of a surrogate pair", code: "def run(parameters, secrets): return ['\\ud800', '\\ud83d\\ude00', 'ü', '\\\\ud']",
+		name:   "half of a surrogate pair",
+		code:   "def run(parameters, secrets): return ['\\ud800', '\\ud83d\\ude00', 'ü', '\\\\ud']",
 		result: "[\"\ufffd\",\"😀\",\"ü\",\"\\\\ud\"]",
 	},
 	{
@@ -219,6 +220,12 @@ var pythonCases = []runnerCase{
 			"  threading.Thread(target=threading.Event().wait, name='endless').start()\n" +
 			"  threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()\n  return 1",
 		status: 143, result: "1", stderr: "attune: cut off before the end of the threads endless",
+	},
+	{
+		name: "threads are cut off with the action", code: "import os, signal, threading, time\n" +
+			"def run(parameters, secrets):\n  threading.Thread(target=threading.Event().wait, name='endless').start()\n" +
+			"  os.kill(os.getpid(), signal.SIGTERM)\n  time.sleep(60)",
+		status: 143, stderr: "attune: cut off before the end of the threads endless",
 	},
 	{
 		name: "daemons are not waited for", code: "import threading\ndef run(parameters, secrets):\n" +

@@ -46,6 +46,13 @@ var shellCases = []runnerCase{
 	{name: "exit trap", code: "trap 'echo bye' EXIT\nexit 3", stdout: "bye\n", status: 3},
 	{name: "terminated", code: "kill -TERM $$\nsleep 60", status: 143},
 	{
+		name: "terminated behind a foreground command",
+		code: "trap 'echo cleaned; exit 143' TERM\nfirst=$(cut -d' ' -f4 /proc/$PPID/stat)\n" +
+			"bash -c \"kill -TERM $first; sleep 60\"",
+		stdout: "cleaned\n", status: 143,
+	},
+	{name: "terminated by a subshell", code: "(kill -TERM $$)\nsleep 60", status: 143, noStderr: "run.sh"},
+	{
 		name: "terminated with a trap",
 		code: "trap 'echo cleaned; exit 5' TERM\nkill -TERM $$\nfor i in {1..600}; do sleep 0.1; done", stdout: "cleaned\n",
 		status: 5,
@@ -67,5 +74,19 @@ var shellCases = []runnerCase{
 		code:   `echo "$PARAM_dry_run $PARAM_x_y $SECRET_s"; env | grep -cE 'SECRET_s|PARAM'; ls /tmp/pwned2`,
 		stdout: "true exact v\n0\n", status: 2, stderr: "No such file",
 	},
+	{
+		name: "numbers", document: `{"parameters":{"id":1234567890123456789,"one":1.0,"e":1e400,` +
+			`"in":[ {"id": -1234567890123456789} , 1.50E+3 ]}}`,
+		code:   `echo "$PARAM_id $PARAM_one $PARAM_e $PARAM_in"`,
+		stdout: `1234567890123456789 1.0 1e400 [{"id":-1234567890123456789},1.50E+3]` + "\n",
+	},
+	{
+		name: "characters", document: `{"parameters":{"s":"\u003c\u00f6\ud83d\ude00\ud800\u2028/\/",` +
+			`"in":{"k\u003e\n":"\u0000\u001f\\\"\ud83d\ude00\udc00"},"ü":1},"secrets":null}`,
+		code:   `echo "$PARAM_s $PARAM_in $PARAM__"`,
+		stdout: "<ö😀�\u2028// " + `{"k>\n":"\u0000\u001f\\\"😀�"}` + " 1\n",
+	},
+	{name: "cut document", document: `{"secrets":{"token":"s3cret`, code: "echo never", status: 1, noStderr: "s3cret",
+		stderr: "cannot be read"},
 	{name: "broken document", document: "{", code: "echo never", status: 1, stderr: "cannot be read"},
 }

@@ -55,6 +55,13 @@ var beside = map[string]string{
 	"lib/heavy.py":         "import os\nprint('heavy', 'ATTUNE_' + 'ATTEMPT' in os.environ)\nvalue = 7\n",
 	"lib/raises.py":        "value = 1 / 0\n",
 	"lib/exits.py":         "print('before')\nraise SystemExit(5)\n",
+
+	"lib/heavy.js":                   "console.log('heavy', 'ATTUNE_' + 'ATTEMPT' in process.env); exports.value = 7\n",
+	"lib/throws.mjs":                 "throw new RangeError('too early')\n",
+	"lib/exits.js":                   "console.log('before'); process.exit(5)\n",
+	"node_modules/both/a.mjs":        "console.log('imported'); export default 1\n",
+	"node_modules/both/a.cjs":        "console.log('required'); module.exports = 2\n",
+	"node_modules/both/package.json": `{"exports":{"import":"./a.mjs","require":"./a.cjs"}}`,
 }
 
 func TestRunners(t *testing.T) {

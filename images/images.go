@@ -41,7 +41,7 @@ func Runners() fs.FS {
 var python = []string{VenvDir + "/bin/python", "-I", "-B", "-X", "utf8", RunnerDir + "/run.py"}
 
 // Command is what a sandbox for an action runs, started in PackDir. The first process is tini: it reaps the processes
-// that others leave behind, and passes SIGTERM on to all of the action's process group. The result is nil for an unknown
+// that others leave behind, and passes SIGTERM on to the action's whole process group. The result is nil for an unknown
 // runner.
 func Command(a attune.Action) []string {
 	command := []string{"/usr/bin/tini-static", "-g", "--"}

@@ -33,7 +33,7 @@ type Spec struct {
 const (
 	// PackDir is the working directory: the pack's files, read-only.
 	PackDir = "/opt/attune/pack"
-	// RunnerDir holds run.py, run.mjs and run.sh.
+	// RunnerDir holds the runners.
 	RunnerDir = "/opt/attune/runner"
 	// ResultPath, FailurePath and CollectedPath are the files that the host reads after the process has ended.
 	ResultPath    = "/run/attune/result"

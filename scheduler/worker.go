@@ -20,6 +20,8 @@ type WorkerConfig struct {
 	// Name is unique among all workers of the database and stays the same across restarts: by it a worker finds what
 	// its earlier life left. The caller makes sure that one process at a time has it.
 	Name string
+	// Host identifies the worker's host: while that host has the name, no other may take it. Empty does not say.
+	Host string
 	// Capacity is the number of slots: how many executions run at one instant.
 	Capacity int
 	// Labels tell people about the worker.
@@ -94,7 +96,7 @@ func NewWorker(c WorkerConfig) (*Worker, error) {
 	c.Log = c.Log.With("worker", c.Name)
 	return &Worker{
 		WorkerConfig: c,
-		life:         workerLife{Name: c.Name, ID: uuid.NewString(), Capacity: c.Capacity, Labels: c.Labels},
+		life:         workerLife{Name: c.Name, ID: uuid.NewString(), Host: c.Host, Capacity: c.Capacity, Labels: c.Labels},
 		recorder:     newRecorder(c.Queue, c.Name),
 		freed:        make(chan struct{}, 1),
 		held:         make(map[int64]context.CancelCauseFunc),

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -138,7 +139,13 @@ func (c *upCommand) serveAndWork(
 		return err
 	}
 	queue := scheduler.NewQueue(st.db, log)
-	h, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
+	var identity string // a private database moves with its folder, and no other host reaches it
+	if !slices.Contains(private, "ATTUNE_DATABASE_URL") {
+		if identity, err = hostIdentity(c.DataDir); err != nil {
+			return err
+		}
+	}
+	h, err := openHost(ctx, c.storeFlags, c.hostFlags, identity, st, queue, log)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,11 @@ func (c *workerRunCommand) Run(ctx context.Context, s *session) error {
 	}
 	defer st.close()
 	queue := scheduler.NewQueue(st.db, log)
-	host, err := openHost(ctx, c.storeFlags, c.hostFlags, st, queue, log)
+	identity, err := hostIdentity(c.DataDir)
+	if err != nil {
+		return err
+	}
+	host, err := openHost(ctx, c.storeFlags, c.hostFlags, identity, st, queue, log)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ type host struct {
 
 // openHost connects to containerd and puts worker and installer together.
 func openHost(
-	ctx context.Context, f storeFlags, hf hostFlags, st *stores, queue *scheduler.Queue, log *slog.Logger,
+	ctx context.Context, f storeFlags, hf hostFlags, identity string, st *stores, queue *scheduler.Queue, log *slog.Logger,
 ) (_ *host, err error) {
 	h := &host{}
 	defer func() {
@@ -130,14 +134,15 @@ func openHost(
 		Runtime: runtime, MemoryBytes: *hf.WarmMemory, Current: executor.Current(st.db), Log: log,
 	})
 	sandboxes, err := executor.New(executor.Config{
-		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs,
+		DB: st.db, Runtime: runtime, Pool: h.pool, HasImage: builder.Has, Logs: st.logs, StateDir: f.sandboxes(),
 		Marks: filepath.Join(f.DataDir, "judging"), LogBytes: hf.LogCap, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	h.worker, err = scheduler.NewWorker(scheduler.WorkerConfig{
-		Name: name, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue, Executor: sandboxes, Log: log,
+		Name: name, Host: identity, Capacity: hf.Capacity, Labels: hf.Labels, DB: st.db, Queue: queue,
+		Executor: sandboxes, Log: log,
 	})
 	h.installer = &imagebuilder.Installer{
 		Worker: name, DB: st.db, Objects: st.objects, Logs: st.logs, Builder: builder, Activator: queue,
@@ -145,6 +150,9 @@ func openHost(
 	}
 	return h, err
 }
+
+// sandboxes is the folder of the container runtime's state.
+func (f storeFlags) sandboxes() string { return filepath.Join(f.DataDir, "sandboxes") }
 
 // openContainerd opens what speaks to containerd.
 func (h *host) openContainerd(
@@ -167,7 +175,7 @@ func (h *host) openContainerd(
 	}
 	h.opened.AddClose(builder.Close)
 	runtime, err := containerd.New(ctx, containerd.Config{
-		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: filepath.Join(f.DataDir, "sandboxes"),
+		Address: hf.ContainerdAddress, Namespace: hf.Namespace, Owner: name, StateDir: f.sandboxes(),
 		BinDir:  hf.BinDir,
 		Runtime: hf.Runtime, Network: egress, Logger: log,
 	})

@@ -397,8 +397,13 @@ def exit_status(code):
     return 1
 
 
+terminated = False
+
+
 def terminate(_signal, _frame):
     # As an exception, SIGTERM lets the action's own clean-up run.
+    global terminated
+    terminated = True
     raise SystemExit(128 + signal.SIGTERM)
 
 
@@ -450,12 +455,12 @@ def end_of(step):
 def await_threads():
     """Waits for threads and submitted futures, as Python does at its end, and says what SIGTERM cuts off."""
     try:
-        threading._shutdown()
-    except SystemExit:
+        if not terminated:
+            threading._shutdown()
+    finally:
         left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
         if left:
             print(f"attune: cut off before the end of the threads {', '.join(left)}", file=sys.stderr, flush=True)
-        raise
 
 
 if __name__ == "__main__" and sys.argv[1] == "--check":

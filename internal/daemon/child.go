@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"attune/internal/logfile"
 	"attune/internal/retry"
 )
 
@@ -106,12 +107,25 @@ func (c *child) restart() error {
 	return nil
 }
 
-// awaitExit returns why the process died, or nil after stop. It calls steady for a process that lived long.
+// logInterval is the time between two looks at the size of a daemon's log.
+const logInterval = 10 * time.Second
+
+// awaitExit returns why the process died, or nil after stop. Meanwhile it keeps the log short. It calls steady for a
+// process that lived long.
 func (c *child) awaitExit(steady func()) error {
-	select {
-	case <-c.supervised.Done():
-		return nil
-	case <-c.process.exited:
+	tick := time.NewTicker(logInterval)
+	defer tick.Stop()
+	for running := true; running; {
+		select {
+		case <-c.supervised.Done():
+			return nil
+		case <-c.process.exited:
+			running = false
+		case <-tick.C:
+			if err := logfile.Bound(c.logPath); err != nil {
+				c.log.Warn("the daemon's log grows", "error", err)
+			}
+		}
 	}
 	lived := time.Since(c.process.started)
 	if lived >= steadyAfter {
@@ -125,7 +139,7 @@ func (c *child) launch(ctx context.Context) (*process, error) {
 	if err := c.end(ctx, c.log); err != nil {
 		return nil, err
 	}
-	out, err := openLog(c.logPath)
+	out, err := logfile.Open(c.logPath)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (c Config) validate() (Config, error) {
 
 // Set is the running daemons of one data folder. The address of a daemon that Config leaves out is empty.
 type Set struct {
-	// DatabaseURL is the superuser's, with the password, of a database named attune.
+	// DatabaseURL is the superuser's, with the password, of a database named attune. It leads to a unix socket.
 	DatabaseURL string
 	// S3Endpoint is the URL of MinIO, the two keys are its administrator's.
 	S3Endpoint, S3AccessKey, S3SecretKey string

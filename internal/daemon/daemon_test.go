@@ -24,6 +24,7 @@ import (
 
 	"attune"
 	"attune/internal/daemon"
+	"attune/internal/logfile"
 )
 
 func TestMain(m *testing.M) {
@@ -71,6 +72,28 @@ func TestStartsOnlyWhatIsWanted(t *testing.T) {
 	if found := processesIn(t, config.Dir); len(found) != 1 || found["minio"] == nil {
 		t.Errorf("want one minio, got %v", found)
 	}
+}
+
+func TestALongLogIsBounded(t *testing.T) {
+	t.Parallel()
+	config := setup(t)
+	config.Postgres, config.Containerd = false, false
+	start(t, config)
+	path := filepath.Join(config.Dir, "log", "minio.log")
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteString(strings.Repeat("complaint\n", logfile.MaxBytes/5))
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if info, err := os.Stat(path); err != nil || info.Size() > logfile.MaxBytes {
+			return fmt.Errorf("the log of a daemon that runs is not bounded: %v, %w", info, err)
+		}
+		return nil
+	})
 }
 
 func TestStartSaysWhyADaemonDoesNotServe(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -28,7 +27,8 @@ const (
 	postgresAccount = "postgres"
 )
 
-// postgres is a private cluster that listens on 127.0.0.1 alone and has no unix socket.
+// postgres is a private cluster that listens on a unix socket alone. Only its owner and root may enter the folder of
+// the socket, so no other user of the host can take its place while it restarts, and ask for the password.
 type postgres struct {
 	program
 	saved  *settings
@@ -56,20 +56,21 @@ func newPostgres(config Config, saved *settings) *postgres {
 
 func (p *postgres) url(database string) string {
 	u := url.URL{
-		Scheme:   "postgres",
-		User:     url.UserPassword(databaseUser, p.saved.PostgresPassword),
-		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(p.saved.PostgresPort)),
-		Path:     database,
-		RawQuery: "sslmode=disable",
+		Scheme: "postgres",
+		User:   url.UserPassword(databaseUser, p.saved.PostgresPassword),
+		Path:   "/" + database,
+		RawQuery: url.Values{
+			"host": {p.dir}, "port": {strconv.Itoa(p.saved.PostgresPort)}, "sslmode": {"disable"},
+		}.Encode(),
 	}
 	return u.String()
 }
 
 func (p *postgres) server() *exec.Cmd {
 	options := []string{
-		"listen_addresses=127.0.0.1",
+		"listen_addresses=",
 		"port=" + strconv.Itoa(p.saved.PostgresPort),
-		"unix_socket_directories=",
+		"unix_socket_directories=" + p.dir,
 		"max_connections=500",
 		// Terse leaves out the detail of a failed constraint, which quotes the row.
 		"log_error_verbosity=terse",
@@ -90,10 +91,22 @@ func (p *postgres) run(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// maxPostgresSocket is what the kernel allows for the path of a socket.
+const maxPostgresSocket = 107
+
 // prepare finds the programs and makes the cluster when there is none.
 func (p *postgres) prepare(ctx context.Context) error {
+	socket := filepath.Join(p.dir, ".s.PGSQL."+strconv.Itoa(p.saved.PostgresPort))
+	if over := len(socket) - maxPostgresSocket; over > 0 {
+		return attune.Errorf(attune.CodeConflict,
+			"the path of the data folder %s is %d bytes too long for PostgreSQL's socket: choose a shorter one",
+			filepath.Dir(p.dir), over)
+	}
 	if err := p.findOwner(); err != nil {
 		return err
+	}
+	if err := errors.Join(os.MkdirAll(p.dir, 0o700), os.Chmod(p.dir, 0o700), p.give(p.dir)); err != nil {
+		return fmt.Errorf("make PostgreSQL's folder: %w", err)
 	}
 	version, err := os.ReadFile(filepath.Join(p.home, "PG_VERSION"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -129,7 +142,7 @@ func (p *postgres) findOwner() error {
 // initialize makes the cluster in a temporary folder and renames it when it is complete.
 func (p *postgres) initialize(ctx context.Context) error {
 	fresh, passwordFile := filepath.Join(p.dir, "data.new"), filepath.Join(p.dir, "password")
-	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(p.dir, 0o700), p.give(p.dir)); err != nil {
+	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("make the cluster's folder: %w", err)
 	}
 	// A file, since other processes could read arguments and environment.

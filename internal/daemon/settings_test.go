@@ -89,27 +89,3 @@ func TestTailOfGivesTheEndOfALog(t *testing.T) {
 		}
 	})
 }
-
-func TestALongLogIsPutAside(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "log")
-	for _, size := range []int64{maxLogBytes + 1, 0} {
-		file, err := openLog(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := file.Stat()
-		if err != nil || info.Size() != 0 {
-			t.Errorf("the log starts with %d bytes, %v", info.Size(), err)
-		}
-		if err := file.Truncate(size); err != nil {
-			t.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if info, err := os.Stat(path + ".1"); err != nil || info.Size() != maxLogBytes+1 {
-		t.Errorf("the long log is not beside the new one: %v", err)
-	}
-}

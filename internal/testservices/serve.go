@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"attune/internal/daemon"
+	"attune/internal/testservices/dburl"
 )
 
 const closeTimeout = 2 * time.Minute
@@ -77,7 +78,7 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 	set, err := daemon.Start(ctx, daemon.Config{
 		Dir: filepath.Join(dir, "s"), BinDir: bin, Postgres: true, MinIO: true, Containerd: true,
 		// Tests of the queue read its history from PostgreSQL's log. The data need not survive a crash of the host.
-		PostgresSettings: []string{"wal_level=logical", "fsync=off", "full_page_writes=off"},
+		PostgresSettings: []string{dburl.Listen, "wal_level=logical", "fsync=off", "full_page_writes=off"},
 		Log:              slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	close(started)
@@ -91,6 +92,10 @@ func start(ctx context.Context, signals <-chan os.Signal, dir, bin string) (*dae
 
 // environment is the environment of the command.
 func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
+	databaseURL, err := dburl.OverTCP(set.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
 	temporary := filepath.Join(dir, "tmp")
 	if err := os.Mkdir(temporary, 0o711); err != nil {
 		return nil, err
@@ -103,7 +108,7 @@ func environment(set *daemon.Set, dir, cache, bin string) ([]string, error) {
 		return nil, err
 	}
 	return append(os.Environ(),
-		"ATTUNE_TEST_DATABASE_URL="+set.DatabaseURL,
+		"ATTUNE_TEST_DATABASE_URL="+databaseURL,
 		"ATTUNE_TEST_S3_ENDPOINT="+set.S3Endpoint,
 		"AWS_ACCESS_KEY_ID="+set.S3AccessKey,
 		"AWS_SECRET_ACCESS_KEY="+set.S3SecretKey,

@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sync/errgroup"
 
+	"attune/internal/logfile"
 	"attune/sandbox"
 )
 
@@ -70,5 +72,5 @@ func (c *Runtime) Reconcile(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return c.assignments.settle()
+	return errors.Join(c.assignments.settle(), logfile.Bound(c.shim.complaints))
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"attune/internal/logfile"
 	"attune/internal/timerslack"
 )
 
@@ -94,7 +95,7 @@ func (s *shim) start() (*shimProcess, error) {
 		return nil, err
 	}
 	// The errors of a dead shim must survive the start of the next.
-	complaints, err := os.OpenFile(s.complaints, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	complaints, err := logfile.Open(s.complaints)
 	if err != nil {
 		return nil, err
 	}

@@ -2,11 +2,13 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
+	"attune/internal/disk"
 	"attune/sandbox"
 	"attune/scheduler"
 	"attune/storage"
@@ -22,6 +24,8 @@ type Config struct {
 	// HasImage reports whether an image is on this host.
 	HasImage func(ctx context.Context, digest string) (bool, error)
 	Logs     *logs.Store
+	// StateDir is the folder of the runtime; its disk must have room, as that of the logs.
+	StateDir string
 	// Marks is a folder that notes which outcomes are being judged. New makes it.
 	Marks string
 	// LogBytes is the cap of a stream whose action sets none; its default is logs.DefaultStreamBytes.
@@ -70,20 +74,16 @@ func New(c Config) (*Executor, error) {
 	return &Executor{Config: c, uploads: make(chan struct{}, maxUploads), left: make(chan struct{}, 1)}, nil
 }
 
-// spoolReserve is what must be left of the disk for logs: on a full disk, an execution would lose its log.
-const spoolReserve = 128 << 20
-
-// Ready implements scheduler.Executor: the disk has room for the logs of more executions.
+// Ready implements scheduler.Executor: the disks have bytes and inodes for more executions and their logs.
 func (e *Executor) Ready() bool {
-	left, err := e.Logs.Free()
-	full := err != nil || left < spoolReserve
-	if full != e.full {
+	err := errors.Join(e.Logs.Room(), disk.Check(e.StateDir))
+	if full := err != nil; full != e.full {
 		e.full = full
 		if full {
-			e.Log.Error("the disk for logs is full; nothing is taken from the queue", "bytes_left", left, "error", err)
+			e.Log.Error("nothing is taken from the queue until the disk has room", "error", err)
 		} else {
-			e.Log.Info("the disk for logs has room again")
+			e.Log.Info("the disk has room again")
 		}
 	}
-	return !full
+	return err == nil
 }

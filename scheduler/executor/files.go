@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,8 +50,8 @@ func (a *attempt) openFiles(open openStream) error {
 }
 
 // end closes the streams and puts the result, the output files and the manifest into the spool: from here on, all of it
-// reaches the bucket even if this process dies. It does not wait for object storage. The files of an attempt that
-// another one follows get a folder of their own; the last attempt's stand at the top.
+// reaches the bucket even if this process dies, or the host loses its power. It does not wait for object storage. The
+// files of an attempt that another one follows get a folder of their own; the last attempt's stand at the top.
 func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 	if o.RetryAfter != nil {
 		f.prefix = logs.AttemptPrefix(f.prefix, f.manifest.Attempts)
@@ -69,7 +70,18 @@ func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 	}
 	outputErr := f.spoolOutputs(exit.Outputs)
 	f.document, manifestErr = f.store.SpoolManifest(f.prefix, f.manifest)
-	return errors.Join(outErr, errErr, resultErr, outputErr, manifestErr)
+	return errors.Join(outErr, errErr, resultErr, outputErr, manifestErr, f.sync())
+}
+
+// sync makes what is in the spool outlast a loss of power.
+func (f *files) sync() error {
+	documents := slices.Clone(f.outputs)
+	for _, d := range []*logs.Document{f.result, f.document} {
+		if d != nil {
+			documents = append(documents, d)
+		}
+	}
+	return f.store.Sync([]*logs.Writer{f.stdout, f.stderr}, documents)
 }
 
 // spoolOutputs puts the output files into the spool; the manifest names those that the disk took.

@@ -54,7 +54,7 @@ func setupAt(
 	t.Cleanup(h.objects.Close)
 	c := Config{
 		DB: storagetest.OpenDB(t), Runtime: h.runtime, HasImage: hasImage(true), Logs: h.openLogs(t, h.spool),
-		Marks: t.TempDir(),
+		StateDir: t.TempDir(), Marks: t.TempDir(),
 		Grace: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, change := range changes {

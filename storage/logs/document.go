@@ -53,12 +53,12 @@ func (l *Store) SpoolManifest(prefix string, m Manifest) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest: %w", err)
 	}
-	return l.spoolJSON(prefix+manifestName, append(text, '\n'))
+	return l.spoolJSON(prefix, manifestName, append(text, '\n'))
 }
 
 // SpoolResult begins result.json, which must be JSON, as SpoolManifest does.
 func (l *Store) SpoolResult(prefix string, result []byte) (*Document, error) {
-	return l.spoolJSON(prefix+resultName, result)
+	return l.spoolJSON(prefix, resultName, result)
 }
 
 // SpoolOutput begins a file that an execution left. When the disk refuses it, there is no document.
@@ -69,7 +69,7 @@ func (l *Store) SpoolOutput(
 	if _, err := io.Copy(sum, io.NewSectionReader(content, 0, content.Size())); err != nil {
 		return attune.OutputFile{}, nil, fmt.Errorf("read output file %s: %w", name, err)
 	}
-	d, err := l.spoolDocument(prefix+outputFolder+name, fileType, content)
+	d, err := l.spoolDocument(prefix, outputFolder+name, fileType, content)
 	if err != nil {
 		return attune.OutputFile{}, nil, err
 	}
@@ -77,17 +77,18 @@ func (l *Store) SpoolOutput(
 	return attune.OutputFile{Name: name, Size: content.Size(), SHA256: hex.EncodeToString(sum.Sum(nil))}, d, nil
 }
 
-func (l *Store) spoolJSON(key string, text []byte) (*Document, error) {
-	return l.spoolDocument(key, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
+func (l *Store) spoolJSON(prefix, name string, text []byte) (*Document, error) {
+	return l.spoolDocument(prefix, name, jsonType, io.NewSectionReader(bytes.NewReader(text), 0, int64(len(text))))
 }
 
-func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader) (*Document, error) {
+func (l *Store) spoolDocument(prefix, name, contentType string, content *io.SectionReader) (*Document, error) {
+	key := prefix + name
 	d := &Document{store: l, key: key, contentType: contentType, content: content}
 	header, err := spoolHeader{Document: key, ContentType: contentType}.encode()
 	if err != nil {
 		return d, err
 	}
-	path := l.newSpoolPath()
+	path := l.newSpoolPath(prefix)
 	l.take(path)
 	if err := writeDocument(path, header, content); err != nil {
 		l.giveBack(path)
@@ -97,7 +98,7 @@ func (l *Store) spoolDocument(key, contentType string, content *io.SectionReader
 	return d, nil
 }
 
-// writeDocument writes the header last: Recover removes a file that has none.
+// writeDocument writes the header last: Recover sets a file aside that has none.
 func writeDocument(path string, header []byte, content *io.SectionReader) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -113,11 +114,15 @@ func writeDocument(path string, header []byte, content *io.SectionReader) error 
 	return nil
 }
 
-// Upload sends the document and gives up its file, or leaves it to Recover when S3 does not take it. Either Upload or
-// Leave is called, once.
+// Upload sends the document and gives up its file, or leaves it to Recover when S3 does not answer. What S3 refuses for
+// good is set aside and reported. Either Upload or Leave is called, once.
 func (d *Document) Upload(ctx context.Context) error {
 	err := d.send(ctx)
-	if err == nil && d.path != "" {
+	switch {
+	case d.path == "":
+	case errors.Is(err, s3.ErrRefused):
+		err = d.store.setAside(d.path, err)
+	case err == nil:
 		err = os.Remove(d.path)
 	}
 	d.Leave()

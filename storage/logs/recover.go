@@ -7,10 +7,11 @@ import (
 	"os"
 
 	"attune"
+	"attune/storage/s3"
 )
 
 // Recover stores what is left in the spool because an earlier process died or S3 did not answer in time. Call it at the
-// start and from time to time. It stops at the first sign that S3 is away.
+// start and from time to time. It stops at the first sign that S3 is away. What can never be stored is set aside.
 func (l *Store) Recover(ctx context.Context) error {
 	paths, err := l.spooled()
 	if err != nil {
@@ -40,7 +41,7 @@ func (l *Store) recover(ctx context.Context, path string) error {
 		return nil // it was finished since it was listed
 	}
 	if errors.Is(err, errNoHeader) {
-		return os.Remove(path)
+		return l.setAside(path, err)
 	}
 	if err != nil {
 		return err
@@ -52,7 +53,11 @@ func (l *Store) recover(ctx context.Context, path string) error {
 	} else {
 		err = l.recoverStream(ctx, spool)
 	}
-	if err := errors.Join(err, spool.close()); err != nil {
+	err = errors.Join(err, spool.close())
+	if errors.Is(err, s3.ErrRefused) {
+		return l.setAside(path, err)
+	}
+	if err != nil {
 		return err
 	}
 	slog.InfoContext(ctx, "stored what was left in the spool",

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"attune/storage/s3"
 )
 
 const (
@@ -50,13 +53,19 @@ type spoolHeader struct {
 	ContentType string `json:"content_type,omitempty"`
 }
 
-// encode pads the header to headerBytes.
+// encode pads the header to headerBytes. Object storage takes no key that is longer, so it refuses what does not fit.
 func (h spoolHeader) encode() ([]byte, error) {
-	text, err := json.Marshal(h)
-	if err != nil || len(text) > headerBytes {
-		return nil, fmt.Errorf("encode spool header of %d bytes: %w", len(text), errors.Join(err, errors.ErrUnsupported))
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // which would make six bytes of one
+	if err := encoder.Encode(h); err != nil {
+		return nil, fmt.Errorf("encode spool header: %w", err)
 	}
-	return append(text, strings.Repeat(" ", headerBytes-len(text))...), nil
+	if text.Len() > headerBytes {
+		return nil, fmt.Errorf("%w: the name of %q takes %d bytes in the spool, and %d are allowed; choose a shorter one",
+			s3.ErrRefused, cmp.Or(h.Document, h.Prefix+h.Stream), text.Len(), headerBytes)
+	}
+	return append(text.Bytes(), strings.Repeat(" ", headerBytes-text.Len())...), nil
 }
 
 func createSpool(path string, h spoolHeader) (s *spool, err error) {
@@ -74,8 +83,8 @@ func createSpool(path string, h spoolHeader) (s *spool, err error) {
 	return &spool{spoolHeader: h, file: file, pruned: h.Cap}, nil
 }
 
-// errNoHeader: the process died before anything of the stream was written.
-var errNoHeader = errors.New("the spool has no header")
+// errNoHeader: the process died before it had written the file, or the disk has lost what was not synced.
+var errNoHeader = errors.New("the spool file has no whole header")
 
 // openSpool opens what an earlier process left.
 func openSpool(path string) (s *spool, err error) {

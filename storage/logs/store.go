@@ -3,14 +3,15 @@ package logs
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
+	"attune/internal/disk"
 	"attune/internal/inodes"
 	"attune/storage/s3"
 )
@@ -27,6 +28,8 @@ type Store struct {
 	bucket  *s3.Bucket
 	spool   string
 	uploads chan struct{}
+	// refusing is held while the folder of refused files changes.
+	refusing sync.Mutex
 
 	mu sync.Mutex
 	// active holds the streams that this process writes, by prefix and name.
@@ -50,8 +53,7 @@ func Open(bucket *s3.Bucket, spool string) (*Store, error) {
 	}, nil
 }
 
-// spoolFolders is the number of folders that spool files are spread over, one for each pair of digits that their names
-// end in.
+// spoolFolders is the number of folders that spool files are spread over, each with a name of two digits.
 const spoolFolders = 256
 
 func makeSpool(dir string) error {
@@ -59,24 +61,30 @@ func makeSpool(dir string) error {
 		return err
 	}
 	inodes.Spread(dir)
+	folders := []string{refusedFolder}
 	for n := range spoolFolders {
-		err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", n)), 0o700)
+		folders = append(folders, fmt.Sprintf("%02x", n))
+	}
+	for _, name := range folders {
+		err := os.Mkdir(filepath.Join(dir, name), 0o700)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	return nil
+	return syncFolder(dir)
 }
 
-// newSpoolPath is the path of a new spool file.
-func (l *Store) newSpoolPath() string {
-	id := uuid.Must(uuid.NewV7()).String()
-	return filepath.Join(l.spool, id[len(id)-2:], id+spoolSuffix)
+// newSpoolPath is the path of a new spool file. What has one prefix is in one folder, so that Sync asks for few.
+func (l *Store) newSpoolPath(prefix string) string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(prefix))
+	return filepath.Join(l.spool, fmt.Sprintf("%02x", sum.Sum32()%spoolFolders),
+		uuid.Must(uuid.NewV7()).String()+spoolSuffix)
 }
 
 // spooled lists the paths of all spool files, those in use too.
 func (l *Store) spooled() ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(l.spool, "*", "*"+spoolSuffix))
+	paths, err := filepath.Glob(filepath.Join(l.spool, "[0-9a-f][0-9a-f]", "*"+spoolSuffix))
 	if err != nil {
 		return nil, fmt.Errorf("list log spool: %w", err)
 	}
@@ -87,15 +95,9 @@ func (l *Store) spooled() ([]string, error) {
 	return append(earlier, paths...), nil
 }
 
-// Free is the number of bytes that the spool's file system has left. A stream that finds it full is cut, so look before
-// starting what writes one.
-func (l *Store) Free() (int64, error) {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(l.spool, &stat); err != nil {
-		return 0, fmt.Errorf("look at the log spool: %w", err)
-	}
-	return int64(stat.Bavail) * stat.Bsize, nil
-}
+// Room returns an error while the spool's file system is full, or nearly so. A stream that finds it full is cut, so
+// look before starting what writes one.
+func (l *Store) Room() error { return disk.Check(l.spool) }
 
 // Create begins a stream, such as "stdout", of which the first capacity bytes and the end are kept; 0 takes
 // DefaultStreamBytes. The caller closes it.
@@ -115,7 +117,7 @@ func (l *Store) CreateAttempt(prefix string, attempt int, stream string, capacit
 	if l.active[prefix+stream] != nil {
 		return nil, fmt.Errorf("the stream %s%s is already being written", prefix, stream)
 	}
-	spool, err := createSpool(l.newSpoolPath(), spoolHeader{
+	spool, err := createSpool(l.newSpoolPath(prefix), spoolHeader{
 		Prefix: prefix, Segments: segmentsPrefix(prefix, attempt), Stream: stream, Cap: capacity,
 	})
 	if err != nil {

@@ -90,8 +90,8 @@ func (w *Writer) End(prefix string) (Summary, error) {
 }
 
 // Upload stores a stream that has ended as one object, removes its segments, and gives up the spool. While S3 does not
-// answer it tries again until ctx ends. Then it returns the error, and the spool stays for Recover. Either Upload or
-// Leave is called, once.
+// answer it tries again until ctx ends. Then it returns the error, and the spool stays for Recover, which also sets
+// aside what S3 refuses for good. Either Upload or Leave is called, once.
 func (w *Writer) Upload(ctx context.Context) error {
 	w.segment.stop(ctx)
 	if w.unread != nil {

@@ -3,10 +3,12 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"attune"
 )
@@ -35,8 +37,12 @@ type PutOptions struct {
 	Metadata    map[string]string
 }
 
-// Put streams an object of known size in one request. With multipart or an unknown size, the client would buffer.
+// Put streams an object of known size in one request. With multipart or an unknown size, the client would buffer. An
+// object that the service never takes is ErrRefused.
 func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, size int64, o PutOptions) error {
+	if err := s3utils.CheckValidObjectName(key); err != nil {
+		return fmt.Errorf("%w: store %q: %w", ErrRefused, key, err)
+	}
 	_, err := b.client.PutObject(ctx, b.name, key, r, size, minio.PutObjectOptions{
 		ContentType: o.ContentType, UserMetadata: o.Metadata, DisableMultipart: true,
 	})

@@ -2,9 +2,12 @@ package s3_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/minio/minio-go/v7"
 
 	"attune"
 	"attune/storage/s3"
@@ -88,5 +91,34 @@ func TestObjectStoreAway(t *testing.T) {
 	config.Endpoint = "127.0.0.1:9000"
 	if _, err := s3.Open(t.Context(), config); err == nil {
 		t.Error("an endpoint without a scheme was taken")
+	}
+}
+
+// TestRefusalsAndPassingFaults: only what is about the object is for good.
+func TestRefusalsAndPassingFaults(t *testing.T) {
+	t.Parallel()
+	for code, c := range map[string]struct {
+		status  int
+		refused bool
+	}{
+		"InvalidArgument": {400, true}, "XMinioInvalidObjectName": {400, true}, "KeyTooLongError": {400, true},
+		"EntityTooLarge": {413, true}, "RequestTimeout": {400, false}, "ExpiredToken": {400, false},
+		"AccessDenied": {403, false}, "NoSuchBucket": {404, false}, "SlowDown": {503, false},
+	} {
+		answer := minio.ErrorResponse{Code: code, StatusCode: c.status}
+		if refused := errors.Is(s3.Translate("store it", answer), s3.ErrRefused); refused != c.refused {
+			t.Errorf("%s with status %d is refused for good: %t", code, c.status, refused)
+		}
+	}
+}
+
+func TestKeysThatNoServiceTakes(t *testing.T) {
+	t.Parallel()
+	objects := storagetest.OpenObjects(t)
+	for _, key := range []string{"not UTF-8 \xff", strings.Repeat("long/", 205), "a/../b", ""} {
+		err := objects.Logs().Put(t.Context(), key, strings.NewReader("x"), 1, s3.PutOptions{})
+		if !errors.Is(err, s3.ErrRefused) {
+			t.Errorf("%q: %v, want that it is refused", key, err)
+		}
 	}
 }

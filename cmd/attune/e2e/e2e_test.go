@@ -37,6 +37,7 @@ func TestMainJob(t *testing.T) {
 			"a limit that was met is the reason":  limitsAreReasons,
 			"output files are kept":               outputsAreKept,
 			"gVisor":                              runsInGVisor,
+			"actions mean what they say":          actionsMeanWhatTheySay,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attune/internal/daemon"
+	"attune/internal/testservices/dburl"
 )
 
 // timeout bounds a start, a stop and a recovery after a crash.
@@ -39,7 +40,7 @@ func New(tb testing.TB, settings ...string) *Server {
 		tb.Fatal(err)
 	}
 	// The kernel still gets every commit, so only a crash of the whole host would lose any.
-	settings = append(settings, "fsync=off", "full_page_writes=off")
+	settings = append(settings, dburl.Listen, "fsync=off", "full_page_writes=off")
 	s := &Server{tb: tb, config: daemon.Config{Dir: dir, Postgres: true, PostgresSettings: settings}}
 	tb.Cleanup(func() {
 		s.Stop()
@@ -48,7 +49,9 @@ func New(tb testing.TB, settings ...string) *Server {
 		}
 	})
 	s.Start()
-	s.URL = s.set.DatabaseURL
+	if s.URL, err = dburl.OverTCP(s.set.DatabaseURL); err != nil {
+		tb.Fatal(err)
+	}
 	return s
 }
 

@@ -65,7 +65,7 @@ func (n *Network) makeReady(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make network namespace: %w", err)
 	}
-	if err := n.applyRules(ctx); err != nil {
+	if err := n.openRules(ctx); err != nil {
 		return err
 	}
 	if _, err := n.connect(ctx, dir); err != nil {

@@ -12,6 +12,15 @@ import (
 const privateNetworks = "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, " +
 	"172.16.0.0/12, 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
 
+// openRules writes the rules before the first packet, even where another program has removed them, and watches them
+// from then on. The caller holds the lock.
+func (n *Network) openRules(ctx context.Context) error {
+	if err := n.startWatch(); err != nil {
+		return err
+	}
+	return n.applyRules(ctx)
+}
+
 // applyRules replaces the whole table in one transaction of the kernel.
 func (n *Network) applyRules(ctx context.Context) error {
 	if err := command(ctx, n.rules(), "nft", "-f", "-"); err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/containerd/containerd/v2/pkg/netns"
 	gocni "github.com/containerd/go-cni"
 	"github.com/containernetworking/plugins/pkg/ns"
-	"golang.org/x/sys/unix"
 )
 
 // Config says how sandboxes reach the internet.
@@ -44,9 +43,12 @@ type Network struct {
 
 	mu  sync.Mutex // one CNI operation at a time: the plugins share files
 	cni gocni.CNI
+	// watch puts the rules back; nil before the first namespace, and after Close.
+	watch *watch
 }
 
-// Open reads the configuration. It changes nothing on the host; the first Attach does.
+// Open reads the configuration. It changes nothing on the host, unless an earlier process left namespaces: then it sees
+// to their rules. Otherwise the first Attach does.
 func Open(config Config) (_ *Network, err error) {
 	if config.StateDir, err = filepath.Abs(config.StateDir); err != nil {
 		return nil, fmt.Errorf("network state folder: %w", err)
@@ -85,6 +87,13 @@ func Open(config Config) (_ *Network, err error) {
 	if err := n.cni.Load(gocni.WithConfListBytes(conf)); err != nil {
 		return nil, fmt.Errorf("set up CNI: %w", err)
 	}
+	left, err := os.ReadDir(n.namespaceDir(""))
+	if err != nil {
+		return nil, fmt.Errorf("look for network namespaces: %w", err)
+	}
+	if len(left) > 0 {
+		return n, n.openRules(context.Background())
+	}
 	return n, nil
 }
 
@@ -120,8 +129,7 @@ func (n *Network) ResolvConf() string { return n.resolvConfPath }
 func (n *Network) Attach(ctx context.Context, id string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// The rules are there before the first packet, even where another program removed them since.
-	if err := n.applyRules(ctx); err != nil {
+	if err := n.openRules(ctx); err != nil {
 		return "", err
 	}
 	dir := n.namespaceDir(id)
@@ -141,28 +149,14 @@ func (n *Network) connect(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("make network namespace: %w", err)
 	}
 	path := namespace.GetPath()
-	if err := namespace.Do(func(ns.NetNS) error { return raiseLoopback() }); err != nil {
+	// The container runtime brings up the loopback interface only in namespaces that it makes.
+	if err := namespace.Do(func(ns.NetNS) error { return setLink("lo", true) }); err != nil {
 		return "", fmt.Errorf("set up network namespace: %w", err)
 	}
 	if _, err := n.cni.Setup(ctx, filepath.Base(path), path); err != nil {
 		return "", fmt.Errorf("connect network namespace: %w", err)
 	}
 	return path, nil
-}
-
-// raiseLoopback brings up the loopback interface in the namespace of the thread. The container runtime does so only in
-// namespaces that it makes.
-func raiseLoopback() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open socket: %w", err)
-	}
-	request, err := unix.NewIfreq("lo")
-	if err == nil {
-		request.SetUint16(unix.IFF_UP)
-		err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
-	}
-	return errors.Join(err, unix.Close(fd))
 }
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.
@@ -191,6 +185,7 @@ func (n *Network) namespaceDir(id string) string {
 
 // Close removes the bridge and the rules, unless a namespace is still attached: a later process needs them.
 func (n *Network) Close(ctx context.Context) error {
+	n.stopWatch()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := errors.Join(n.clearAhead(ctx, readyPrefix), n.clearAhead(ctx, makingPrefix)); err != nil {

@@ -1,30 +1,12 @@
 package daemon
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
 )
 
-const (
-	maxLogBytes  = 10 << 20
-	tailLogBytes = 2 << 10
-)
-
-// openLog opens a daemon's log for appending. It rotates a long one first, and keeps one earlier file.
-func openLog(path string) (*os.File, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {
-		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("rename the log: %w", err)
-		}
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the log: %w", err)
-	}
-	return file, nil
-}
+const tailLogBytes = 2 << 10
 
 // tailOf returns the last lines of a log, for an error message; it is empty if the log cannot be read.
 func tailOf(path string) string {
