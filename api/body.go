@@ -40,20 +40,40 @@ func (s *server) boundBodies(next http.Handler) http.Handler {
 		}
 		defer release()
 		body := &pacedBody{
-			source: r.Body, control: http.NewResponseController(w), idle: s.SendTimeout, began: time.Now(),
-			answer: s.AnswerTimeout, ended: release,
+			source: r.Body, length: r.ContentLength, control: http.NewResponseController(w),
+			idle: s.SendTimeout, began: time.Now(), answer: s.AnswerTimeout, ended: release,
 		}
 		r.Body = body
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(&earlyAnswer{w, body}, r)
 		if unasked := r.Header.Get("Expect") != "" && body.read == 0; !unasked {
-			body.discard(r.ContentLength, 2*s.Limits.ArchiveBytes)
+			body.discard(2 * s.Limits.ArchiveBytes)
 		}
 	})
 }
 
+// earlyAnswer tells the client that the connection ends with an answer to a body that has not been read: the rest may
+// be more than discard reads.
+type earlyAnswer struct {
+	http.ResponseWriter
+	body *pacedBody
+}
+
+// WriteHeader sends the status.
+func (a *earlyAnswer) WriteHeader(status int) {
+	if a.body.unread() {
+		a.Header().Set("Connection", "close")
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is how http.ResponseController finds the connection.
+func (a *earlyAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
 // pacedBody moves the connection's deadlines along with its progress.
 type pacedBody struct {
-	source  io.Reader
+	source io.Reader
+	// length is that of the body; -1 when it is not known.
+	length  int64
 	control *http.ResponseController
 	idle    time.Duration
 	began   time.Time
@@ -96,10 +116,14 @@ func (b *pacedBody) setDeadlines(read time.Time) {
 // Close leaves the body open for discard; the server closes it.
 func (b *pacedBody) Close() error { return nil }
 
-// discard sends the answer and then reads up to limit bytes that the handler left. length is the whole body's, -1 when
-// it is not known.
-func (b *pacedBody) discard(length, limit int64) {
-	if b.err != nil || length >= 0 && length-b.read <= smallRest {
+// unread reports whether more is left than net/http reads by itself.
+func (b *pacedBody) unread() bool {
+	return b.err == nil && (b.length < 0 || b.length-b.read > smallRest)
+}
+
+// discard sends the answer and then reads up to limit bytes that the handler left.
+func (b *pacedBody) discard(limit int64) {
+	if !b.unread() {
 		return
 	}
 	if b.control.EnableFullDuplex() != nil || b.control.Flush() != nil {
