@@ -181,6 +181,13 @@ type OutputFile struct {
 	SHA256 string `json:"sha256"`
 }
 
+// NotKept is a file that an action left and that is not kept.
+type NotKept struct {
+	// Name is a path below $ATTUNE_OUTPUT. What cannot be printed, a quote and a backslash are escaped as in Go.
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
 // MaxResultBytes is the largest result that is kept in the database (contract 2).
 const MaxResultBytes = 1 << 20
 

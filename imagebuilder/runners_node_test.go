@@ -214,29 +214,6 @@ var nodeCases = []runnerCase{
 			"require('child_process').execSync('cat', {stdio: 'pipe'}); exports.run = () => read",
 		result: `""`,
 	},
-	{
-		name: "output files", code: "const fs = require('fs'); const out = process.env.ATTUNE_OUTPUT; exports.run = () => " +
-			"{\n  fs.mkdirSync(out + '/deep')\n" +
-			"  fs.writeFileSync(out + '/deep/ü.txt', 'two'); fs.writeFileSync(out + '/.b', '\\0'); " +
-			"fs.symlinkSync('/etc/passwd', out + '/link')\n  throw new Error('after')\n}",
-		status: 1, failure: attune.Failure{Error: "after", ErrorType: "Error"}, collected: ".b|1||deep/ü.txt|3|two",
-	},
-	{
-		name: "too many output files", code: "for (let i = 0; i < 102; i++) " +
-			"require('fs').writeFileSync(`${process.env.ATTUNE_OUTPUT}/${String(i).padStart(3, 0)}`, 'x')",
-		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
-	},
-	{
-		name: "too large an output file", code: "const fs = require('fs'); process.chdir(process.env.ATTUNE_OUTPUT); " +
-			"fs.writeFileSync('a', ''); fs.truncateSync('a', 65 << 20); fs.writeFileSync('b', 'x')",
-		stderr: "/a; 1 in all", collected: "b|1|x",
-	},
-	{
-		name: "output file that cannot be read", code: "const fs = require('fs'); " +
-			"process.chdir(process.env.ATTUNE_OUTPUT); fs.writeFileSync('a', 'x'); fs.chmodSync('a', 0); " +
-			"fs.writeFileSync('b', 'x')",
-		stderr: "/a; 1 in all", collected: "b|1|x",
-	},
 	{name: "no output folder", code: "require('fs').rmdirSync(process.env.ATTUNE_OUTPUT)"},
 	{
 		name:   "work left behind",

@@ -120,29 +120,6 @@ var pythonCases = []runnerCase{
 		result: `""`,
 	},
 	{
-		name: "output files", code: "import os\nout = os.environ['ATTUNE_OUTPUT']\ndef run(parameters, secrets):\n" +
-			"  os.mkdir(out + '/deep')\n" +
-			"  open(out + '/deep/ü.txt', 'w').write('two')\n  open(out + '/.b', 'wb').write(b'\\0')\n" +
-			"  os.symlink('/etc/passwd', out + '/link')\n  os.mkfifo(out + '/pipe')\n  1/0",
-		status: 1, failure: attune.Failure{Error: "division by zero", ErrorType: "ZeroDivisionError"},
-		collected: ".b|1||deep/ü.txt|3|two",
-	},
-	{
-		name:   "too many output files",
-		code:   "import os\nfor i in range(102): open(os.environ['ATTUNE_OUTPUT'] + '/%03d' % i, 'w').write('x')",
-		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
-	},
-	{
-		name: "too large an output file", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\n" +
-			"os.truncate(os.open('a', os.O_CREAT | os.O_RDWR), 65 << 20)\nopen('b', 'w').write('x')",
-		stderr: "/a; 1 in all", collected: "b|1|x",
-	},
-	{
-		name: "output file that cannot be read", code: "import os\nos.chdir(os.environ['ATTUNE_OUTPUT'])\n" +
-			"open('a', 'w').write('x')\nos.chmod('a', 0)\nopen('b', 'w').write('x')\nprint('end', end='')",
-		stdout: "end", stderr: "/a; 1 in all", collected: "b|1|x",
-	},
-	{
 		name: "exception in an exit handler", code: "import atexit\natexit.register(lambda: 1/0)\nprint('end', end='')",
 		stdout: "end", stderr: "ZeroDivisionError",
 	},
@@ -254,7 +231,7 @@ def zombies(): return subprocess.getoutput("grep -sl '^State:.Z' /proc/[0-9]*/st
 		name: "exception whose text cannot be made", code: "import os\nclass ApiError(Exception):\n" +
 			"  def __str__(self): return self.status\ndef run(parameters, secrets):\n" +
 			"  open(os.environ['ATTUNE_OUTPUT'] + '/partial.csv', 'w').write('x')\n  raise ApiError()",
-		status: 1, stderr: "ApiError: <exception str() failed>", noStderr: "run.py", collected: "partial.csv|1|x",
+		status: 1, stderr: "ApiError: <exception str() failed>", noStderr: "run.py",
 		failure: attune.Failure{Error: "<exception str() failed>", ErrorType: "action.ApiError", Traceback: "line 6"},
 	},
 	{

@@ -11,25 +11,7 @@ var shellCases = []runnerCase{
 		stdout: "e1 weather.forecast 2 info\n",
 	},
 	{name: "result", code: `echo '{"ok":true}' > "$ATTUNE_RESULT"`, result: `{"ok":true}`},
-	{
-		name: "output files", code: "mkdir $ATTUNE_OUTPUT/deep; printf two >$ATTUNE_OUTPUT/deep/ü.txt; printf '\\0' " +
-			">$ATTUNE_OUTPUT/.b\n" +
-			"ln -s /etc/passwd $ATTUNE_OUTPUT/link; mkfifo $ATTUNE_OUTPUT/pipe; exit 3",
-		status: 3, collected: ".b|1||deep/ü.txt|3|two",
-	},
-	{
-		name: "too many output files", code: `for i in {000..101}; do printf x >"$ATTUNE_OUTPUT/$i"; done`,
-		stderr: "/100; 2 in all; the bounds are 100 readable files", collected: manyOutputs,
-	},
-	{
-		name: "output file that cannot be read", code: `cd $ATTUNE_OUTPUT; echo >a; chmod 0 a; printf x >b`,
-		stderr: "/a; 1 in all", collected: "b|1|x",
-	},
 	{name: "no output folder", code: "rmdir $ATTUNE_OUTPUT"},
-	{
-		name: "too large an output file", code: `cd $ATTUNE_OUTPUT; truncate -s 65M a; printf x >b`, stderr: "/a; 1 in all",
-		collected: "b|1|x",
-	},
 	{name: "exit status", code: "exit 7", status: 7},
 	{name: "last command", code: "false", status: 1},
 	{name: "returns", code: "return 4", status: 4},

@@ -1,24 +1,29 @@
 package sandbox
 
 import (
-	"bytes"
-	"errors"
+	"fmt"
 	"io"
-	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"attune"
 )
 
-// Bounds of what is kept of $ATTUNE_OUTPUT. The runners know them, too, and say what they leave out.
+// Bounds of what is kept of $ATTUNE_OUTPUT.
 const (
 	MaxOutputFiles = 100
 	MaxOutputBytes = 64 << 20
 	// MaxOutputName is in bytes.
 	MaxOutputName = 255
-	// MaxCollectedBytes has room for the names as well.
-	MaxCollectedBytes = MaxOutputBytes + 1<<20
+)
+
+// Bounds of what a sandbox can leave for the host: result, failure, output files and folders together.
+const (
+	MaxLeftBytes = MaxOutputBytes + 1<<20
+	MaxLeftFiles = 1024
 )
 
 // Output is a file that an action left in $ATTUNE_OUTPUT.
@@ -29,43 +34,59 @@ type Output struct {
 	Content *io.SectionReader
 }
 
-// ReadOutputs finds the files in what the runner has collected: name, NUL, size, NUL, content, one after the other. The
-// host cannot trust any of it. ReadOutputs stops at what it cannot read, and skips files with a name that is not safe
-// or that clashes with another.
-func ReadOutputs(collected io.ReaderAt, size int64) (outputs []Output) {
-	room := int64(MaxOutputBytes)
-	for at := int64(0); at < size && len(outputs) < MaxOutputFiles; {
-		head := make([]byte, MaxOutputName+32)
-		n, err := collected.ReadAt(head, at)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return outputs
-		}
-		name, rest, named := bytes.Cut(head[:n], []byte{0})
-		digits, _, sized := bytes.Cut(rest, []byte{0})
-		length, err := strconv.ParseInt(string(digits), 10, 64)
-		at += int64(len(name) + len(digits) + 2)
-		if !named || !sized || err != nil || length < 0 || length > min(room, size-at) {
-			return outputs
-		}
-		if o := (Output{string(name), io.NewSectionReader(collected, at, length)}); o.fits(outputs) {
-			outputs = append(outputs, o)
-			room -= length
-		}
-		at += length
-	}
-	return outputs
+// Outputs decides, file by file, what is kept of what an action left.
+type Outputs struct {
+	Kept    []Output
+	NotKept []attune.NotKept
+	bytes   int64
 }
 
-// fits reports whether the file can lie beside the others, in a folder and in a bucket.
-func (o Output) fits(others []Output) bool {
-	if !fs.ValidPath(o.Name) || o.Name == "." || len(o.Name) > MaxOutputName || !utf8.ValidString(o.Name) ||
-		strings.ContainsFunc(o.Name, unicode.IsControl) {
-		return false
+// Keep keeps a file, unless its name cannot be kept or it exceeds the bounds.
+func (o *Outputs) Keep(name string, size int64, content io.ReaderAt) {
+	reason := unfit(name)
+	switch {
+	case reason != "":
+	case len(o.Kept) == MaxOutputFiles:
+		reason = fmt.Sprintf("no more than %d files are kept", MaxOutputFiles)
+	case size > MaxOutputBytes-o.bytes:
+		reason = fmt.Sprintf("no more than %d MiB are kept", MaxOutputBytes>>20)
+	default:
+		o.bytes += size
+		o.Kept = append(o.Kept, Output{name, io.NewSectionReader(content, 0, size)})
+		return
 	}
-	for _, other := range others {
-		if o.Name == other.Name || strings.HasPrefix(o.Name, other.Name+"/") || strings.HasPrefix(other.Name, o.Name+"/") {
-			return false
-		}
+	o.Drop(name, reason)
+}
+
+// Drop notes a file that is not kept.
+func (o *Outputs) Drop(name, reason string) {
+	quoted := strconv.Quote(name)
+	o.NotKept = append(o.NotKept, attune.NotKept{Name: quoted[1 : len(quoted)-1], Reason: reason})
+}
+
+// unfit returns why no file in the log bucket can have a name. It is empty where one can.
+func unfit(name string) string {
+	switch {
+	case len(name) > MaxOutputName:
+		return fmt.Sprintf("its name has more than %d bytes", MaxOutputName)
+	case !utf8.ValidString(name):
+		return "its name is not UTF-8"
+	case strings.ContainsFunc(name, unprintable):
+		return "its name has a control character"
+	case strings.Contains(name, `\`):
+		return "its name has a backslash"
+	case slices.ContainsFunc(strings.Split(name, "/"), isDots):
+		return "a part of its name is a dot or two, with spaces"
+	default:
+		return ""
 	}
-	return true
+}
+
+// unprintable has what XML, and so a listing of a bucket, cannot hold.
+func unprintable(r rune) bool { return unicode.IsControl(r) || r == '\uFFFE' || r == '\uFFFF' }
+
+// isDots has what object storage takes for a way up.
+func isDots(part string) bool {
+	part = strings.TrimSpace(part)
+	return part == "." || part == ".."
 }

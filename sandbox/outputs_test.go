@@ -9,63 +9,53 @@ import (
 	"attune/sandbox"
 )
 
-// TestReadOutputs: whatever a sandbox has written there, the host takes no more of it than it may, and no name that
-// leads anywhere else.
-func TestReadOutputs(t *testing.T) {
+// TestOutputNames: a name that a bucket or a folder cannot hold is not kept, and is said in a way that can be printed.
+func TestOutputNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", sandbox.MaxOutputName)
-	for name, c := range map[string]struct {
-		collected string
-		want      string
-	}{
-		"nothing": {"", ""},
-		"files": {
-			"a.txt\x005\x00hello" + "deep/b\x000\x00" + "ü x\x003\x00a\x00b",
-			"a.txt=hello deep/b= ü x=a\x00b",
-		},
-		"names that lead out": {
-			"../a\x001\x00x" + "/etc/b\x001\x00x" + "a/../b\x001\x00x" + ".\x001\x00x" + "\x001\x00x" +
-				"a//b\x001\x00x" + "fine\x001\x00y",
-			"fine=y",
-		},
-		"unreadable names":    {"a\nb\x001\x00x" + "\xff\x001\x00x" + "fine\x001\x00y", "fine=y"},
-		"long names":          {long + "\x001\x00x" + "b" + long + "\x001\x00x" + "fine\x001\x00y", long + "=x fine=y"},
-		"name without an end": {strings.Repeat("n", 10000), ""},
-		"the same twice":      {"a\x001\x00x" + "a\x001\x00y", "a=x"},
-		"a file and a folder": {
-			"a\x001\x00x" + "a/b\x001\x00y" + "c/d\x001\x00x" + "c\x001\x00x" + "ab\x001\x00z",
-			"a=x c/d=x ab=z",
-		},
-		"size too large":      {"a\x005\x00x", ""},
-		"size below nothing":  {"a\x00-1\x00x", ""},
-		"size beyond numbers": {"a\x0099999999999999999999\x00x", ""},
-		"no size":             {"a\x00", ""},
-		"no number":           {"a\x00x\x00x", ""},
-		"cut off":             {"a\x001\x00x" + "b\x005\x00xy", "a=x"},
+	for name, want := range map[string]struct{ said, reason string }{
+		"a.txt": {}, "deep/ü x": {}, long: {}, "..a": {}, "a..": {}, "...": {}, " a ": {}, "per cent %s": {},
+		"b" + long:         {"b" + long, "more than 255 bytes"},
+		"r\xe9sum\xe9.pdf": {`r\xe9sum\xe9.pdf`, "not UTF-8"},
+		"two\nlines.txt":   {`two\nlines.txt`, "control character"},
+		"\x1b[2J":          {`\x1b[2J`, "control character"},
+		"\u0085":           {`\u0085`, "control character"},
+		"\uFFFE":           {`\ufffe`, "control character"},
+		`..\x`:             {`..\\x`, "backslash"},
+		" ..":              {" ..", "a dot or two"},
+		"a/. /b":           {"a/. /b", "a dot or two"},
+		"a/\u00a0..":       {`a/\u00a0..`, "a dot or two"},
 	} {
-		var got []string
-		for _, o := range sandbox.ReadOutputs(strings.NewReader(c.collected), int64(len(c.collected))) {
-			content, err := io.ReadAll(o.Content)
-			if err != nil {
-				t.Error(err)
+		var o sandbox.Outputs
+		o.Keep(name, 1, strings.NewReader("x"))
+		if want.reason == "" {
+			if len(o.Kept) != 1 || o.Kept[0].Name != name || len(o.NotKept) > 0 {
+				t.Errorf("%.20q: %+v", name, o)
 			}
-			got = append(got, o.Name+"="+string(content))
+		} else if len(o.Kept) > 0 || len(o.NotKept) != 1 || o.NotKept[0].Name != want.said ||
+			!strings.Contains(o.NotKept[0].Reason, want.reason) {
+			t.Errorf("%.20q: %+v, want %v", name, o, want)
 		}
-		if text := strings.Join(got, " "); text != c.want {
-			t.Errorf("%s: got %.300q, want %.300q", name, text, c.want)
-		}
 	}
-	var many strings.Builder
-	for i := range 2 * sandbox.MaxOutputFiles {
-		fmt.Fprintf(&many, "%d\x001\x00x", i)
+}
+
+func TestOutputBounds(t *testing.T) {
+	t.Parallel()
+	var many sandbox.Outputs
+	for i := range sandbox.MaxOutputFiles + 3 {
+		many.Keep(fmt.Sprint(i), 1, strings.NewReader("x"))
 	}
-	got := sandbox.ReadOutputs(strings.NewReader(many.String()), int64(many.Len()))
-	if len(got) != sandbox.MaxOutputFiles {
-		t.Errorf("%d of many files", len(got))
+	if len(many.Kept) != sandbox.MaxOutputFiles || len(many.NotKept) != 3 || many.NotKept[0].Name != "100" {
+		t.Errorf("%d of many files, not %v", len(many.Kept), many.NotKept)
 	}
-	half := fmt.Sprintf("\x00%d\x00%s", sandbox.MaxOutputBytes/2, strings.Repeat("x", sandbox.MaxOutputBytes/2))
-	large := "a" + half + "b" + half + "c\x001\x00x"
-	if got := sandbox.ReadOutputs(strings.NewReader(large), int64(len(large))); len(got) != 2 {
-		t.Errorf("%d of large files", len(got))
+	var large sandbox.Outputs
+	large.Keep("most", sandbox.MaxOutputBytes-2, strings.NewReader("x"))
+	large.Keep("beyond", 3, strings.NewReader("xyz"))
+	large.Keep("fits", 2, strings.NewReader("xy"))
+	if len(large.Kept) != 2 || len(large.NotKept) != 1 || large.NotKept[0].Name != "beyond" {
+		t.Fatalf("large files: %+v", large)
+	}
+	if content, err := io.ReadAll(large.Kept[1].Content); err != nil || string(content) != "xy" {
+		t.Errorf("read %q, %v", content, err)
 	}
 }

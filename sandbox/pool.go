@@ -55,8 +55,8 @@ type Pool struct {
 type PoolStats struct {
 	// Hits counts the calls of Take that returned a sandbox, Misses those that returned none.
 	Hits, Misses int64
-	// Refills counts the sandboxes made ahead, Failures those that could not be made or ended before their use, and
-	// Drained those that were removed unused.
+	// Refills counts the sandboxes made ahead, Failures those that could not be made, ended before their use or exceeded
+	// their processor time, and Drained those that were removed unused.
 	Refills, Failures, Drained int64
 	// Waiting is the number of ready sandboxes, MemoryBytes what they took at the last check.
 	Waiting, MemoryBytes int64
@@ -105,7 +105,7 @@ func (p *Pool) Take(action string, spec Spec, fixed *int) (Sandbox, string) {
 	for len(of.ready) > 0 {
 		oldest := of.ready[0]
 		of.ready = of.ready[1:]
-		if _, err := oldest.sandbox.Memory(); err != nil {
+		if _, err := oldest.sandbox.Waiting(); err != nil {
 			p.fail(of, oldest, err)
 			continue
 		}
@@ -156,11 +156,11 @@ func (p *Pool) discard(of *stock, n int) {
 	p.stats.Drained += int64(n)
 }
 
-// fail discards a sandbox that ended before its use. The stock is not refilled before its next use: what ended this
-// sandbox would end the next one too.
-func (p *Pool) fail(of *stock, ended readySandbox, err error) {
-	p.Log.Warn("a sandbox ended before its use", "sandbox", ended.id, "error", err)
-	p.discarded = append(p.discarded, ended.sandbox)
+// fail discards a sandbox that ended before its use, or exceeded its processor time. The stock is not refilled before
+// its next use: what happened to this sandbox would happen to the next one too.
+func (p *Pool) fail(of *stock, lost readySandbox, err error) {
+	p.Log.Warn("a sandbox was lost before its use", "sandbox", lost.id, "error", err)
+	p.discarded = append(p.discarded, lost.sandbox)
 	p.stats.Failures++
 	of.paused = true
 }

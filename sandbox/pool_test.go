@@ -123,13 +123,13 @@ func (r slowRuntime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.San
 	return made, err
 }
 
-func (s slowSandbox) Memory() (int64, error) {
+func (s slowSandbox) Waiting() (sandbox.Waiting, error) {
 	select {
 	case s.runtime.reading <- struct{}{}:
 	default:
 	}
 	<-s.runtime.release
-	return s.Sandbox.Memory()
+	return s.Sandbox.Waiting()
 }
 
 func TestPoolTakeDoesNotWaitForACheck(t *testing.T) {
@@ -156,4 +156,46 @@ func TestPoolTakeDoesNotWaitForACheck(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("Take waits for the check of another action's sandbox")
 	}
+}
+
+// busyRuntime makes sandboxes that have taken some processor time.
+type busyRuntime struct {
+	sandbox.Runtime
+	took time.Duration
+}
+
+type busySandbox struct {
+	sandbox.Sandbox
+	took time.Duration
+}
+
+func (r busyRuntime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	made, err := r.Runtime.Create(ctx, spec)
+	return busySandbox{made, r.took}, err
+}
+
+func (s busySandbox) Waiting() (sandbox.Waiting, error) {
+	took, err := s.Sandbox.Waiting()
+	took.CPU = s.took
+	return took, err
+}
+
+// TestPoolDropsWhatIsBusy: a sandbox that computes while it waits is given to no execution, and no other is made before
+// the next use.
+func TestPoolDropsWhatIsBusy(t *testing.T) {
+	t.Parallel()
+	s := fakeSubject()
+	s.Runtime = busyRuntime{s.Runtime, 11 * time.Second}
+	p := sandboxtest.StartPool(t, s, sandbox.PoolConfig{})
+	one := 1
+	for p.Stats().Misses == 0 {
+		p.Take("pack.busy", p.Spec("", "echo"), &one)
+	}
+	p.Await(t, "it is dropped", func(s sandbox.PoolStats) bool { return s.Failures == 1 && s.Waiting == 0 })
+	if stats := p.Stats(); stats.Refills != 1 {
+		t.Errorf("%+v", stats)
+	}
+	s.Runtime = busyRuntime{s.Runtime.(busyRuntime).Runtime, 9 * time.Second}
+	calm := sandboxtest.StartPool(t, s, sandbox.PoolConfig{})
+	calm.Warm(t, "pack.calm", calm.Spec("", "echo"))
 }

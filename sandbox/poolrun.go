@@ -100,7 +100,7 @@ func (p *Pool) drainOutdated(ctx context.Context) {
 	}
 }
 
-// check discards sandboxes that have ended, and measures the others. With many of them it takes a while, and Take does
+// check discards sandboxes that have ended or exceeded their processor time, and measures the others. With many of them it takes a while, and Take does
 // not wait for it.
 func (p *Pool) check() {
 	p.mu.Lock()
@@ -111,8 +111,11 @@ func (p *Pool) check() {
 	p.mu.Unlock()
 	for of, sandboxes := range ready {
 		for _, r := range sandboxes {
-			memory, err := r.sandbox.Memory()
-			p.note(of, r.id, memory, err)
+			took, err := r.sandbox.Waiting()
+			if err == nil {
+				err = r.overspent(took, time.Now())
+			}
+			p.note(of, r.id, took.MemoryBytes, err)
 		}
 	}
 }
@@ -125,9 +128,9 @@ func (p *Pool) note(of *stock, id string, memory int64, err error) {
 	switch {
 	case i < 0:
 	case err != nil:
-		ended := of.ready[i]
+		lost := of.ready[i]
 		of.ready = slices.Delete(of.ready, i, i+1)
-		p.fail(of, ended, err)
+		p.fail(of, lost, err)
 	default:
 		of.ready[i].memory = memory
 		of.each = max(memory, 1)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -39,9 +40,23 @@ const (
 	unknownRefill = 0.2
 	// rateMemory is the time in seconds after which a use counts for little more than a third.
 	rateMemory = 30.0
+	// waitingCPU is the processor time that a sandbox may take before its use, to load what it can. waitingShare of the
+	// time that it waits comes on top: some runtimes take a little of it even when the code inside does nothing.
+	waitingCPU   = 10 * time.Second
+	waitingShare = 0.05
 	// maxReady bounds the ready sandboxes of one action.
 	maxReady = 64
 )
+
+// overspent returns an error where a sandbox took more processor time than it may before its use.
+func (r readySandbox) overspent(took Waiting, now time.Time) error {
+	may := waitingCPU + time.Duration(waitingShare*float64(now.Sub(r.made)))
+	if took.CPU <= may {
+		return nil
+	}
+	return fmt.Errorf("it took %v of processor time while it waited, of %v",
+		took.CPU.Round(time.Millisecond), may.Round(time.Millisecond))
+}
 
 func newStock(spec Spec) *stock {
 	return &stock{spec: spec, key: key(spec), refill: unknownRefill, each: min(unknownMemory, spec.Resources.MemoryBytes)}

@@ -51,13 +51,14 @@ type Exit struct {
 	OutOfPids bool
 	// Usage is what the sandbox took. It is nil when no process was started, and when the host does not know.
 	Usage *attune.Usage
-	// Result is the content of $ATTUNE_RESULT, nil when that is empty. One byte more than MaxResultFileBytes says that it
+	// Result is the content of $ATTUNE_RESULT, nil when that is empty or gone. One byte more than MaxResultFileBytes says that it
 	// was larger.
 	Result []byte
-	// Failure is the content of $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when that is empty.
+	// Failure is the content of $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when that is empty or gone.
 	Failure []byte
-	// Outputs are the files that the action left in $ATTUNE_OUTPUT.
+	// Outputs are the files that the action left in $ATTUNE_OUTPUT, NotKept those of them that cannot be kept.
 	Outputs []Output
+	NotKept []attune.NotKept
 	// StartedAt is when the delivery of the document began.
 	StartedAt  time.Time
 	FinishedAt time.Time

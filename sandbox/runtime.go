@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Runtime makes sandboxes on this host, for one owner. Its methods may be called concurrently. Every implementation
@@ -54,11 +55,19 @@ type Sandbox interface {
 	// cannot be learned. Then the Exit is meaningless.
 	Run(ctx context.Context, in Input) (Exit, error)
 
-	// Memory is what an unused sandbox takes, in bytes. It fails when the process has ended.
-	Memory() (int64, error)
+	// Waiting is what an unused sandbox has taken so far. It fails when the process has ended.
+	Waiting() (Waiting, error)
 
 	// Remove ends and removes an unused sandbox. After Run it does nothing.
 	Remove(ctx context.Context) error
+}
+
+// Waiting is what a sandbox takes that waits for its document.
+type Waiting struct {
+	// MemoryBytes is what it takes now.
+	MemoryBytes int64
+	// CPU is the processor time that it has taken since it was made.
+	CPU time.Duration
 }
 
 // ErrUnsupported is the error of a Spec that asks for what this host lacks.

@@ -35,12 +35,12 @@ const (
 	PackDir = "/opt/attune/pack"
 	// RunnerDir holds the runners.
 	RunnerDir = "/opt/attune/runner"
-	// ResultPath, FailurePath and CollectedPath are the files that the host reads after the process has ended.
-	ResultPath    = "/run/attune/result"
-	FailurePath   = "/run/attune/failure"
-	CollectedPath = "/run/attune/collected"
-	// OutputDir is where an action leaves files. When it has ended, its runner copies them into CollectedPath.
-	OutputDir = "/tmp/output"
+	// LeftDir is the folder whose files the host reads after the process has ended.
+	LeftDir     = "/run/attune"
+	ResultPath  = LeftDir + "/result"
+	FailurePath = LeftDir + "/failure"
+	// OutputDir is where an action leaves files.
+	OutputDir = LeftDir + "/output"
 )
 
 // validName keeps ids safe as path segments, and short enough for every name that is made of them.

@@ -78,7 +78,7 @@ func (b *bundle) shareFiles(mounts []specs.Mount, owner int) error {
 			mounts[i].Source = filepath.Join(b.dir, m.Destination)
 		}
 	}
-	for _, path := range []string{sandbox.ResultPath, sandbox.FailurePath, sandbox.CollectedPath} {
+	for _, path := range []string{sandbox.ResultPath, sandbox.FailurePath} {
 		path = filepath.Join(b.dir, path)
 		err := errors.Join(
 			os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600), os.Chown(path, owner, owner),

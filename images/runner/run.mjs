@@ -9,19 +9,15 @@
 // what the action names under preload.
 
 import { spawnSync } from 'node:child_process';
-import {
-  closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, statfsSync, writeFileSync, writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
 import { networkInterfaces } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 
 const resultFile = process.env.ATTUNE_RESULT ?? '/run/attune/result';
 const failureFile = process.env.ATTUNE_FAILURE ?? '/run/attune/failure';
-const collectedFile = process.env.ATTUNE_COLLECTED ?? '/run/attune/collected';
-const outputFolder = process.env.ATTUNE_OUTPUT ?? '/tmp/output';
 const self = fileURLToPath(import.meta.url);
 
 // What the host keeps of a failure.
@@ -29,10 +25,6 @@ const maxError = 8 << 10;
 const maxTraceback = 48 << 10;
 // What is said of an error's causes.
 const maxChain = 16;
-// What it keeps of the output folder.
-const maxFiles = 100;
-const maxBytes = 64 << 20;
-const maxName = 255;
 
 // How long an action is waited for in silence after it has returned, in milliseconds.
 const patience = 5000;
@@ -40,12 +32,6 @@ const patience = 5000;
 // InvalidResult: the action returned something that JSON cannot express.
 class InvalidResult extends Error {
   name = 'InvalidResult';
-}
-
-try {
-  mkdirSync(outputFolder, { recursive: true });
-} catch {
-  // in a /tmp for no files at all
 }
 
 // The action finds an empty stdin: the lowest free descriptor is the one just closed.
@@ -200,11 +186,13 @@ function offline(chain) {
   return '\nthe action runs with network: none; network: egress in its file lets it reach the internet';
 }
 
-// diskFull reports whether /tmp is full: an exception says so, or no space is left.
+// diskFull reports whether the action has no space left: an exception says so, or /tmp or the folder of its output is full.
 function diskFull(chain = []) {
   if (chain.some((one) => one?.code === 'ENOSPC')) return true;
-  const { bavail, ffree } = statfsSync('/tmp');
-  return bavail === 0 || ffree === 0;
+  return ['/tmp', dirname(failureFile)].some((folder) => {
+    const { bavail, ffree } = statfsSync(folder);
+    return bavail === 0 || ffree === 0;
+  });
 }
 
 // fail writes the exception to the failure file and its traceback to stderr, and ends the process.
@@ -236,62 +224,13 @@ function describe(thrown) {
   };
 }
 
-// collect writes the files of the output folder for the host: name, NUL, size, NUL, content. The host opens nothing that
-// an action can write to.
-function collect() {
-  if (!existsSync(outputFolder)) return;
-  const leftOut = [];
-  const found = readdirSync(outputFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)).sort();
-  if (found.length === 0) return;
-  let [files, room] = [maxFiles, maxBytes];
-  const collected = openSync(collectedFile, 'w');
-  for (const path of found) {
-    const name = relative(outputFolder, path);
-    let file;
-    try {
-      file = openSync(path, 'r');
-    } catch {
-      leftOut.push(path);
-      continue;
-    }
-    const { size } = fstatSync(file);
-    if (files === 0 || size > room || Buffer.byteLength(name) > maxName) {
-      leftOut.push(path);
-    } else {
-      files--;
-      room -= size;
-      handOver(collected, name, file, size);
-    }
-    closeSync(file);
-  }
-  closeSync(collected);
-  if (leftOut.length > 0) {
-    const bounds = `${maxFiles} readable files of ${maxBytes >> 20} MiB together, with names of ${maxName} bytes`;
-    process.stderr.write(`attune: not kept: ${leftOut[0]}; ${leftOut.length} in all; the bounds are ${bounds}\n`);
-  }
-}
-
-const piece = 1 << 20;
-
-function handOver(collected, name, file, size) {
-  writeSync(collected, `${name}\0${size}\0`);
-  const buffer = Buffer.alloc(Math.min(size, piece));
-  for (let left = size; left > 0;) {
-    const n = readSync(file, buffer, 0, Math.min(left, piece));
-    if (n === 0) buffer.fill(0); // somebody still writes to the file
-    left -= writeSync(collected, buffer, 0, n || Math.min(left, piece));
-  }
-}
-
 // leftOpen names what keeps Node running, such as "2 Timeout, 1 TCPSocketWrap".
 function leftOpen() {
   const kinds = Map.groupBy(process.getActiveResourcesInfo(), (kind) => kind);
   return [...kinds].map(([kind, all]) => `${all.length} ${kind}`).join(', ');
 }
 
-// terminate ends the action as process.exit does, so that its output files are kept. An action that listens for SIGTERM
-// itself decides itself.
+// terminate ends the action as process.exit does. An action that listens for SIGTERM itself decides itself.
 function terminate() {
   if (process.listenerCount('SIGTERM') > 1) return;
   if (resting) process.stderr.write(`attune: cut off before the end of ${leftOpen()}\n`);
@@ -311,11 +250,6 @@ let failed = false;
 let resting = false;
 process.on('exit', (status) => {
   given();
-  try {
-    collect();
-  } catch (problem) {
-    process.stderr.write(`while collecting output files: ${problem}\n`);
-  }
   if (status !== 0 && !failed && diskFull()) writeFileSync(failureFile, JSON.stringify({ disk_full: true }));
 });
 process.on('uncaughtException', fail);

@@ -24,13 +24,9 @@ from types import ModuleType
 
 RESULT = os.environ.get("ATTUNE_RESULT", "/run/attune/result")
 FAILURE = os.environ.get("ATTUNE_FAILURE", "/run/attune/failure")
-COLLECTED = os.environ.get("ATTUNE_COLLECTED", "/run/attune/collected")
-OUTPUT = os.environ.get("ATTUNE_OUTPUT", "/tmp/output")
 
 # What the host keeps of a failure; a recursion error alone can be larger than that.
 MAX_ERROR, MAX_TRACEBACK = 8 << 10, 48 << 10
-# What it keeps of OUTPUT.
-MAX_FILES, MAX_BYTES, MAX_NAME = 100, 64 << 20, 255
 
 
 # The variables that only a document tells, and its keys for them.
@@ -321,13 +317,13 @@ def write_failure(failure):
 
 
 def disk_full(error=None):
-    """Reports whether /tmp is full: an exception says so, or no space is left."""
+    """Reports whether the action has no space left: an exception says so, or /tmp or the folder of its output is full."""
     for _ in range(16):  # a chain of causes may be a ring
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return True
         error = error and (error.__cause__ or error.__context__)
-    left = os.statvfs("/tmp")
-    return left.f_bavail == 0 or left.f_ffree == 0
+    left = [os.statvfs(folder) for folder in ("/tmp", os.path.dirname(FAILURE))]
+    return any(of.f_bavail == 0 or of.f_ffree == 0 for of in left)
 
 
 def action_frames(frames):
@@ -336,55 +332,6 @@ def action_frames(frames):
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own):
         frames = frames.tb_next
     return frames
-
-
-def collect():
-    """Writes the files in OUTPUT for the host, which opens nothing that an action can write to.
-
-    Each is name, NUL, size, NUL, content.
-    """
-    found, left_out = list(left_files()), []
-    if not found:
-        return
-    files, room = MAX_FILES, MAX_BYTES
-    with open(COLLECTED, "wb", buffering=0) as collected:
-        for path, name in found:
-            try:
-                file = open(path, "rb", buffering=0)
-            except OSError:
-                left_out.append(path)
-                continue
-            with file:
-                size = os.fstat(file.fileno()).st_size
-                if files == 0 or size > room or len(name) > MAX_NAME:
-                    left_out.append(path)
-                    continue
-                files, room = files - 1, room - size
-                hand_over(collected, name, file, size)
-    if left_out:
-        bounds = f"{MAX_FILES} readable files of {MAX_BYTES >> 20} MiB together, with names of {MAX_NAME} bytes"
-        first = os.fsdecode(left_out[0])
-        print(f"attune: not kept: {first}; {len(left_out)} in all; the bounds are {bounds}", file=sys.stderr)
-
-
-def left_files():
-    """Yields the path and the name of each plain file, in order."""
-    top = os.fsencode(OUTPUT)
-    for folder, folders, names in os.walk(top):  # it follows no links
-        folders.sort()
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                yield path, os.path.relpath(path, top)
-
-
-def hand_over(collected, name, file, size):
-    collected.write(name + b"\0%d\0" % size)
-    end = collected.tell() + size
-    while collected.tell() < end and os.sendfile(collected.fileno(), file.fileno(), None, end - collected.tell()):
-        pass
-    collected.truncate(end)  # it is shorter where somebody still writes to the file
-    collected.seek(end)
 
 
 def exit_status(code):
@@ -413,10 +360,6 @@ def main(arguments):
         names.append(arguments.pop(0).partition("=")[2])
     action = Action(arguments[0], arguments[1] if len(arguments) > 1 else "")
     signal.signal(signal.SIGTERM, terminate)
-    try:
-        os.makedirs(OUTPUT, exist_ok=True)
-    except OSError:  # in a /tmp for no files at all
-        pass
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     sys.argv = [action.path]
     find_packs_files(action.path)
@@ -467,7 +410,7 @@ if __name__ == "__main__" and sys.argv[1] == "--check":
     sys.exit(check(sys.argv[2:]))
 elif __name__ == "__main__":
     status = main(sys.argv[1:])
-    for step in (atexit._run_exitfuncs, collect, sys.stdout.flush, sys.stderr.flush):
+    for step in (atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
         try:
             step()
         except BaseException as problem:

@@ -46,6 +46,10 @@ func attack(t *testing.T, s sandboxtest.Subject, is traits, hostPorts []string) 
 	t.Helper()
 	unreachable := strings.Join(hostPorts, " false\n") + " false\n"
 	outOfPids := func(e sandbox.Exit) bool { return e.OutOfPids == is.countsRefusedPids }
+	// Only what is a file is read, and nothing outside of the folder.
+	nothingLeft := func(e sandbox.Exit) bool {
+		return e.Result == nil && e.Failure == nil && len(e.Outputs) == 1 && e.Outputs[0].Name == "good" && len(e.NotKept) > 3
+	}
 	outOfMemory := func(e sandbox.Exit) bool { return e.OutOfMemory }
 	filled := "no space left on device"
 	filledWithFiles := filled
@@ -67,6 +71,9 @@ func attack(t *testing.T, s sandboxtest.Subject, is traits, hostPorts []string) 
 			"fills shared memory":     {[]string{"fill-and-stay", "/dev/shm"}, filled, true, nil},
 			"fills tmp with files":    {[]string{"inodes", "/tmp"}, filledWithFiles, true, nil},
 			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, filledWithFiles, true, nil},
+			"fills output":            {[]string{"fill-and-stay", sandbox.OutputDir}, filled, true, nil},
+			"fills output with files": {[]string{"inodes", sandbox.OutputDir}, filled, true, nil},
+			"leaves a trap":           {[]string{"trap"}, "left", false, nothingLeft},
 			"file descriptors":        {[]string{"descriptors"}, "too many open files", true, nil},
 			"host and metadata ports": {append([]string{"dial"}, hostPorts...), unreachable, false, nil},
 			"forbidden calls":         {[]string{"syscalls"}, "tried", false, nil},

@@ -71,12 +71,16 @@ func (d runDir) readEarlier() (*earlier, error) {
 	if err := readJSON(d.assignment(), &e.assignment); err != nil {
 		return nil, err
 	}
-	var result unix.Stat_t
-	if err := unix.Stat(d.result(), &result); err != nil {
+	var shared unix.Stat_t
+	err := unix.Lstat(d.shared(), &shared)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: what it left went with the host's memory", sandbox.ErrGone)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("look for its ids: %w", err)
 	}
-	e.idBase = result.Uid - nobody
-	err := readJSON(d.exit(), e.exit)
+	e.idBase = shared.Uid - nobody
+	err = readJSON(d.exit(), e.exit)
 	if err == nil {
 		return e, nil
 	}

@@ -15,6 +15,7 @@ func TestAttachedSandboxKeepsItsIDs(t *testing.T) {
 	config := stateFolder(t)
 	c := &Runtime{config: config, assignments: assignmentsOf(t, config, "this boot")}
 	dir := c.config.runDir("earlier")
+	t.Cleanup(func() { _ = dir.remove() })
 	err := errors.Join(
 		dir.create(base+nobody),
 		os.WriteFile(dir.assignment(), []byte(`{"sandbox": "earlier", "execution": "e-1"}`), 0o600),

@@ -108,6 +108,10 @@ func (s *container) make(ctx context.Context) error {
 		if at.netns, err = s.config.Network.Attach(ctx, s.spec.ID); err != nil {
 			return err
 		}
+		// Nothing that waits for its execution reaches anything; begin connects it.
+		if err := s.config.Network.Disconnect(s.spec.ID); err != nil {
+			return err
+		}
 		at.resolvConf = s.config.Network.ResolvConf()
 	}
 	s.made = partGroup // the container runtime makes it

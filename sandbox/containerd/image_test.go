@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,9 +14,11 @@ import (
 	"testing"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"attune/sandbox"
 	"attune/sandbox/containerd"
@@ -96,8 +99,21 @@ func (h host) open(tb testing.TB) *containerd.Runtime {
 		if err := runtime.Close(); err != nil {
 			tb.Error(err)
 		}
+		h.forgetAll(tb)
 	})
 	return runtime
+}
+
+// forgetAll unmounts what executions left that no test forgot.
+func (h host) forgetAll(tb testing.TB) {
+	tb.Helper()
+	left, err := filepath.Glob(filepath.Join(h.config.StateDir, "runs", "*", "run"))
+	for _, path := range left {
+		err = errors.Join(err, mount.UnmountAll(path, unix.MNT_DETACH))
+	}
+	if err != nil {
+		tb.Error(err)
+	}
 }
 
 func (h host) subject(runtime sandbox.Runtime) sandboxtest.Subject {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 
+	"attune"
 	"attune/sandbox"
 )
 
@@ -34,7 +36,7 @@ func (s *container) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, er
 func (s *container) run(ctx, life context.Context, in sandbox.Input) (sandbox.Exit, error) {
 	if s.earlier != nil && s.earlier.exit != nil {
 		exit := *s.earlier.exit
-		return exit, s.readFiles(&exit)
+		return exit, s.readFiles(life, &exit)
 	}
 	exit, err := s.begin(ctx, life, in)
 	if err != nil {
@@ -77,6 +79,11 @@ func (s *container) begin(ctx, life context.Context, in sandbox.Input) (exit san
 	}
 	if s.spec.Ahead {
 		if err := s.groups.SetFullWeight(s.config.cgroupPath(s.spec.ID)); err != nil {
+			return exit, err
+		}
+	}
+	if s.spec.Network == attune.NetworkEgress {
+		if err := s.config.Network.Connect(s.spec.ID); err != nil {
 			return exit, err
 		}
 	}
@@ -125,17 +132,31 @@ func (s *container) complete(life context.Context, exit *sandbox.Exit) error {
 	if err := s.dir.keepExit(*exit); err != nil {
 		return err
 	}
-	return s.readFiles(exit)
+	return s.readFiles(life, exit)
 }
 
-// readFiles reads the files that the sandbox could write, after its end.
-func (s *container) readFiles(exit *sandbox.Exit) (err error) {
-	if exit.Result, err = readLimited(s.dir.result()); err != nil {
+// readFiles reads what the sandbox left, after its end. Nothing there is what it must be: an action can change it all.
+func (s *container) readFiles(life context.Context, exit *sandbox.Exit) error {
+	shared, err := s.dir.openShared()
+	if err != nil {
 		return err
 	}
-	if exit.Failure, err = readLimited(s.dir.failure()); err != nil {
-		return err
+	defer shared.Close()
+	var outputs sandbox.Outputs
+	for _, file := range []struct {
+		path, variable string
+		content        *[]byte
+	}{{sandbox.ResultPath, "$ATTUNE_RESULT", &exit.Result}, {sandbox.FailurePath, "$ATTUNE_FAILURE", &exit.Failure}} {
+		*file.content, err = readLeft(shared, filepath.Base(file.path))
+		if errors.Is(err, errNotPlain) {
+			outputs.Drop(file.variable, "it is not a plain file")
+			continue
+		}
+		if err != nil {
+			return err
+		}
 	}
-	exit.Outputs, err = readOutputs(s.dir.collected())
+	err = bounded(life, func(ctx context.Context) error { return s.dir.readOutputs(ctx, shared, &outputs) })
+	exit.Outputs, exit.NotKept = outputs.Kept, outputs.NotKept
 	return err
 }

@@ -3,10 +3,10 @@ package containerd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	"golang.org/x/sys/unix"
 
 	"attune/sandbox"
@@ -16,12 +16,9 @@ import (
 // a later process of the same owner finds it.
 type runDir string
 
-func (d runDir) stdin() string     { return filepath.Join(string(d), "stdin") }
-func (d runDir) stdout() string    { return filepath.Join(string(d), "stdout") }
-func (d runDir) stderr() string    { return filepath.Join(string(d), "stderr") }
-func (d runDir) result() string    { return filepath.Join(string(d), "result") }
-func (d runDir) failure() string   { return filepath.Join(string(d), "failure") }
-func (d runDir) collected() string { return filepath.Join(string(d), "collected") }
+func (d runDir) stdin() string  { return filepath.Join(string(d), "stdin") }
+func (d runDir) stdout() string { return filepath.Join(string(d), "stdout") }
+func (d runDir) stderr() string { return filepath.Join(string(d), "stderr") }
 
 // assignment says which execution uses the sandbox, delivered that the sandbox has its whole document, exit how it
 // ended.
@@ -29,41 +26,75 @@ func (d runDir) assignment() string { return filepath.Join(string(d), "assignmen
 func (d runDir) delivered() string  { return filepath.Join(string(d), "delivered") }
 func (d runDir) exit() string       { return filepath.Join(string(d), "exit.json") }
 
-// run is what the sandbox has as /run: a folder of ours with the three files that it may write.
+// run is what the sandbox has as /run: a file system of its own, in memory, with all that it can leave for the host.
+// The kernel counts it as memory of the sandbox that writes there. It survives this process, and not the host's.
 func (d runDir) run() string { return filepath.Join(string(d), "run") }
 
-// create makes the folder, the pipes, and the three empty files that the sandbox may write. It can change what is in
-// the files, and never what is at their paths: the folders that it finds them in belong to the host.
+// shared is the folder in it that the sandbox may change, LeftDir.
+func (d runDir) shared() string { return filepath.Join(d.run(), filepath.Base(sandbox.LeftDir)) }
+
+// create makes the folder with all that is in it, for a sandbox whose user is owner on the host.
 func (d runDir) create(owner int) error {
-	shared := filepath.Join(string(d), filepath.Dir(sandbox.ResultPath))
-	if err := errors.Join(
-		os.Mkdir(string(d), 0o700), os.MkdirAll(shared, 0o755),
-		os.Chmod(d.run(), 0o755), os.Chmod(shared, 0o755), // whatever the umask is
-	); err != nil {
+	if err := os.Mkdir(string(d), 0o700); err != nil {
 		return fmt.Errorf("make run directory: %w", err)
 	}
+	if err := d.fill(owner); err != nil {
+		return errors.Join(err, d.remove())
+	}
+	return nil
+}
+
+func (d runDir) fill(owner int) error {
 	for _, path := range []string{d.stdin(), d.stdout(), d.stderr()} {
 		if err := unix.Mkfifo(path, 0o600); err != nil {
 			return fmt.Errorf("make pipe %s: %w", path, err)
 		}
 	}
-	for path, inside := range map[string]string{
-		d.result(): sandbox.ResultPath, d.failure(): sandbox.FailurePath, d.collected(): sandbox.CollectedPath,
-	} {
-		if err := shareFile(path, filepath.Join(string(d), inside), owner); err != nil {
-			return fmt.Errorf("make result file: %w", err)
-		}
+	if err := os.Mkdir(d.run(), 0o755); err != nil {
+		return fmt.Errorf("make run directory: %w", err)
+	}
+	options := fmt.Sprintf("mode=0755,size=%d,nr_inodes=%d", sandbox.MaxLeftBytes, sandbox.MaxLeftFiles)
+	if err := unix.Mount("tmpfs", d.run(), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+		return fmt.Errorf("mount the sandbox's /run: %w", err)
+	}
+	if err := d.share(owner); err != nil {
+		return fmt.Errorf("make result files: %w", err)
 	}
 	return nil
 }
 
-// shareFile makes an empty file of an owner, with two paths: that of the host, and that below /run of the sandbox.
-func shareFile(path, shared string, owner int) error {
+// failureReserve is room for a failure where the sandbox has used up all the rest.
+const failureReserve = 64 << 10
+
+// share makes the folder that the sandbox may change, with an empty result and failure and a folder for output.
+func (d runDir) share(owner int) error {
+	inside := func(path string) string { return filepath.Join(string(d), path) }
+	err := errors.Join(os.Mkdir(d.shared(), 0o755), os.Mkdir(inside(sandbox.OutputDir), 0o755))
+	for _, path := range []string{d.shared(), inside(sandbox.OutputDir)} {
+		err = errors.Join(err, os.Chmod(path, 0o755), os.Chown(path, owner, owner)) // whatever the umask is
+	}
+	return errors.Join(err,
+		makeFile(inside(sandbox.ResultPath), owner, 0), makeFile(inside(sandbox.FailurePath), owner, failureReserve))
+}
+
+// makeFile makes an empty file with room reserved for its content.
+func makeFile(path string, owner int, reserve int64) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Chown(owner, owner), file.Close(), os.Link(path, shared))
+	if reserve > 0 {
+		err = unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, reserve)
+	}
+	return errors.Join(err, file.Chown(owner, owner), file.Close())
+}
+
+// remove removes the folder with all that is in it, whatever of it is there.
+func (d runDir) remove() error {
+	if err := ignoreNotExist(mount.UnmountAll(d.run(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)); err != nil {
+		return fmt.Errorf("unmount the sandbox's /run: %w", err)
+	}
+	return os.RemoveAll(string(d))
 }
 
 // openOutputs opens the reading ends of both outputs.
@@ -76,28 +107,4 @@ func (d runDir) openOutputs() (stdout, stderr *os.File, err error) {
 		return nil, nil, fmt.Errorf("open pipe: %w", errors.Join(err, stdout.Close()))
 	}
 	return stdout, stderr, nil
-}
-
-// readLimited reads what an ended sandbox left in one of the three files, nil when that is nothing.
-func readLimited(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open result: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("look at result: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("result %s is not a file", path)
-	}
-	if info.Size() == 0 {
-		return nil, nil
-	}
-	text := make([]byte, min(info.Size(), sandbox.MaxResultFileBytes+1)) // its processes are gone: it does not grow
-	if _, err := io.ReadFull(file, text); err != nil {
-		return nil, fmt.Errorf("read result: %w", err)
-	}
-	return text, nil
 }

@@ -51,21 +51,35 @@ func TestTimersAreOnTime(t *testing.T) {
 	})
 }
 
+// TestSandboxDoesNotShieldItself: whatever it writes, the kernel kills it before the service and its neighbors.
+func TestSandboxDoesNotShieldItself(t *testing.T) {
+	t.Parallel()
+	forRuntimes(t, func(t *testing.T, h host, s sandboxtest.Subject, _ traits) {
+		made, err := s.Runtime.Create(t.Context(), s.Spec("shield", "lower-score"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "it has tried", func() bool { return exists(h.left("shield", "lowered")) })
+		for _, pid := range h.processes(t, "shield") {
+			if score, err := os.ReadFile("/proc/" + pid + "/oom_score_adj"); err != nil || string(score) != "500\n" {
+				t.Errorf("process %s has %q, %v", pid, score, err)
+			}
+		}
+		if err := made.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// left is the path on the host of a file that a sandbox has in LeftDir.
+func (h host) left(id, name string) string {
+	return filepath.Join(h.config.StateDir, "runs", id, sandbox.LeftDir, name)
+}
+
 // lateThreads are the threads of a sandbox, on the host, with timers that may be later than usual.
 func (h host) lateThreads(t *testing.T, id string) (late []string) {
 	t.Helper()
-	groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id + "/cgroup.procs")
-	if unified := "/sys/fs/cgroup" + h.config.CgroupParent + "/" + id + "/cgroup.procs"; exists(unified) {
-		groups = []string{unified}
-	}
-	if err != nil || len(groups) == 0 {
-		t.Fatalf("its control groups are %v, %v", groups, err)
-	}
-	processes, err := os.ReadFile(groups[0])
-	if err != nil || len(processes) == 0 {
-		t.Fatalf("its processes are %q, %v", processes, err)
-	}
-	for _, pid := range strings.Fields(string(processes)) {
+	for _, pid := range h.processes(t, id) {
 		threads, err := filepath.Glob("/proc/" + pid + "/task/*")
 		if err != nil || len(threads) == 0 {
 			t.Errorf("process %s has the threads %v, %v", pid, threads, err)
@@ -78,6 +92,23 @@ func (h host) lateThreads(t *testing.T, id string) (late []string) {
 		}
 	}
 	return late
+}
+
+// processes are the processes of a sandbox, on the host.
+func (h host) processes(t *testing.T, id string) []string {
+	t.Helper()
+	groups, err := filepath.Glob("/sys/fs/cgroup/*" + h.config.CgroupParent + "/" + id + "/cgroup.procs")
+	if unified := "/sys/fs/cgroup" + h.config.CgroupParent + "/" + id + "/cgroup.procs"; exists(unified) {
+		groups = []string{unified}
+	}
+	if err != nil || len(groups) == 0 {
+		t.Fatalf("its control groups are %v, %v", groups, err)
+	}
+	processes, err := os.ReadFile(groups[0])
+	if err != nil || len(processes) == 0 {
+		t.Fatalf("its processes are %q, %v", processes, err)
+	}
+	return strings.Fields(string(processes))
 }
 
 func exists(path string) bool {
@@ -150,11 +181,12 @@ func TestInside(t *testing.T) {
 		for name, part := range map[string]func(*testing.T, sandboxtest.Subject, traits){
 			"no privileges":         hasNoPrivileges,
 			"fixed environment":     hasFixedEnvironment,
-			"writable places":       writesOnlyToTmp,
+			"writable places":       writesOnlyWhereItMay,
 			"tmp is full in time":   tmpIsLimited,
 			"files are limited":     filesAreLimited,
 			"processes are limited": processesAreLimited,
 			"memory is limited":     memoryIsLimited,
+			"output is memory":      outputIsMemory,
 			"forbidden calls":       nothingOf("syscalls"),
 			"forbidden paths":       nothingOf("paths"),
 			"forbidden rights":      nothingOf("rights"),
@@ -196,10 +228,10 @@ func hasFixedEnvironment(t *testing.T, s sandboxtest.Subject, _ traits) {
 	}
 }
 
-func writesOnlyToTmp(t *testing.T, s sandboxtest.Subject, _ traits) {
-	places := []string{"/", "/etc", "/run", "/run/attune", "/proc", "/dev", sandbox.PackDir}
-	_, out := look(t, s, s.Spec("places", append([]string{"write", "/tmp"}, places...)...))
-	want := "/tmp true\n"
+func writesOnlyWhereItMay(t *testing.T, s sandboxtest.Subject, _ traits) {
+	places := []string{"/", "/etc", "/run", "/proc", "/dev", sandbox.PackDir}
+	_, out := look(t, s, s.Spec("places", append([]string{"write", "/tmp", sandbox.LeftDir}, places...)...))
+	want := "/tmp true\n" + sandbox.LeftDir + " true\n"
 	for _, place := range places {
 		want += place + " false\n"
 	}
@@ -246,6 +278,15 @@ func memoryIsLimited(t *testing.T, s sandboxtest.Subject, _ traits) {
 		if !exit.OutOfMemory || exit.Code == 0 || exit.TimedOut || time.Since(began) > 30*time.Second {
 			t.Errorf("%s ended with %+v", mode, exit)
 		}
+	}
+}
+
+// outputIsMemory: what is left for the host counts like all other memory.
+func outputIsMemory(t *testing.T, s sandboxtest.Subject, _ traits) {
+	spec := s.Spec("output-is-memory", "fill", sandbox.OutputDir)
+	spec.Resources.MemoryBytes = 48 << 20
+	if exit, out := look(t, s, spec); !exit.OutOfMemory {
+		t.Errorf("%+v, said %q", exit, out)
 	}
 }
 
@@ -352,7 +393,7 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 			in := s.Input("goes-on")
 			// It gets as far as a process that is killed now.
 			in.Stdout = writerFunc(func(p []byte) (int, error) { close(started); <-dead; return len(p), nil })
-			_, err := s.Run(t.Context(), s.Spec("goes-on", "wait"), in)
+			_, err := s.Run(t.Context(), s.Spec("goes-on", "leave-and-wait"), in)
 			ended <- err
 		}()
 		<-started
@@ -367,13 +408,59 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 		cancel()
 		in := s.Input("goes-on")
 		in.Grace = time.Minute
-		if exit, err := attached.Run(ctx, in); err != nil || !exit.Stopped || exit.Code != 143 {
+		exit, err := attached.Run(ctx, in)
+		if err != nil || !exit.Stopped || exit.Code != 143 || len(exit.Outputs) != 1 {
 			t.Errorf("%+v, %v", exit, err)
 		}
 		next.Forget("goes-on")
 		close(dead)
 		t.Log("the one before says:", <-ended)
 		s.AwaitNone(t)
+	})
+}
+
+// TestEgressBeginsWithTheExecution: code in a sandbox that waits reaches nothing, and all it may once it has its document.
+func TestEgressBeginsWithTheExecution(t *testing.T) {
+	t.Parallel()
+	forRuntimes(t, func(t *testing.T, h host, s sandboxtest.Subject, _ traits) {
+		with := s.With
+		config := network.Config{BinDir: h.config.BinDir, StateDir: t.TempDir()}
+		closed, err := network.Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateway := fmt.Sprintf("%s:%d", closed.Gateway(), listenEverywhere(t))
+		config.AllowCIDRs = []string{closed.Gateway().String() + "/32"}
+		if h.config.Network, err = network.Open(config); err != nil {
+			t.Fatal(err)
+		}
+		h.config.Owner, h.config.StateDir = "egress", t.TempDir()
+		s = h.subject(h.open(t))
+		s.With = with
+		// The second has a namespace that was made ahead.
+		for _, id := range []string{"first", "second"} {
+			spec := s.Spec(id, "dial-early", gateway)
+			spec.Network, spec.Ahead = attune.NetworkEgress, true
+			made, err := s.Runtime.Create(t.Context(), spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			within(t, "it has dialed", func() bool { return exists(h.left(id, "dialed")) })
+			var out bytes.Buffer
+			in := s.Input(id)
+			in.Stdout = &out
+			if exit, err := made.Run(t.Context(), in); err != nil || exit.Code != 0 {
+				t.Errorf("%+v, %v", exit, err)
+			}
+			if want := gateway + " false\n" + gateway + " true\n"; out.String() != want {
+				t.Errorf("%s: got %q, want %q", id, out.String(), want)
+			}
+			s.Runtime.Forget(id)
+			s.AwaitNone(t)
+		}
+		if err := h.config.Network.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -42,7 +42,7 @@ type placement struct {
 	appArmor string
 	// netns is the path of a network namespace. Empty asks for a new one without interfaces.
 	netns string
-	// run is the folder on the host that has the files which the sandbox may write.
+	// run is the folder on the host that is /run of the sandbox.
 	run string
 	// resolvConf is a file on the host, empty without a network.
 	resolvConf string
@@ -79,9 +79,8 @@ func ociSpec(spec sandbox.Spec, at placement) *specs.Spec {
 func process(spec sandbox.Spec, at placement) *specs.Process {
 	score := oomScore
 	openFiles := uint64(cmp.Or(spec.Resources.OpenFiles, attune.DefaultOpenFiles))
-	// The largest file that /tmp can hold, which counts as memory. The result, the failure and the collected files lie on
-	// the host's disk, where nothing else bounds them.
-	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxCollectedBytes))
+	// The largest file that /tmp can hold, which counts as memory, or /run.
+	fileSize := uint64(max(min(spec.Resources.TmpBytes, spec.Resources.MemoryBytes), sandbox.MaxLeftBytes))
 	return &specs.Process{
 		User:            specs.User{UID: nobody, GID: nobody},
 		Args:            spec.Args,
@@ -113,7 +112,6 @@ func environment(own map[string]string) []string {
 		"VIRTUAL_ENV=/opt/attune/venv",
 		"ATTUNE_RESULT=" + sandbox.ResultPath,
 		"ATTUNE_FAILURE=" + sandbox.FailurePath,
-		"ATTUNE_COLLECTED=" + sandbox.CollectedPath,
 		"ATTUNE_OUTPUT=" + sandbox.OutputDir,
 	}
 	// A later variable replaces an earlier one.
@@ -205,6 +203,6 @@ func maskedPaths() []string {
 	}
 }
 
-func readonlyPaths() []string {
-	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-}
+// readonlyPaths are the whole of /proc: a process could write to /proc/self/oom_score_adj, and have the kernel choose its
+// neighbors before itself where the host's service has no CAP_SYS_RESOURCE to raise the least value.
+func readonlyPaths() []string { return []string{"/proc"} }

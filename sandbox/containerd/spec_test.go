@@ -175,9 +175,7 @@ func TestPathsOfTheKernelAreClosed(t *testing.T) {
 			t.Errorf("%s can be read", path)
 		}
 	}
-	for _, path := range []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"} {
-		if !slices.Contains(linux.ReadonlyPaths, path) {
-			t.Errorf("%s can be written", path)
-		}
+	if !slices.Contains(linux.ReadonlyPaths, "/proc") {
+		t.Error("/proc can be written")
 	}
 }

@@ -2,7 +2,6 @@ package containerd
 
 import (
 	"context"
-	"os"
 	"time"
 )
 
@@ -55,7 +54,7 @@ func (s *container) releaseIDs(context.Context) error {
 	return nil
 }
 
-func (s *container) removeDir(context.Context) error { return os.RemoveAll(string(s.dir)) }
+func (s *container) removeDir(context.Context) error { return s.dir.remove() }
 
 func (s *container) detachNetwork(ctx context.Context) error {
 	if s.config.Network == nil {

@@ -62,6 +62,7 @@ func ofDaemon(t *testing.T, d *daemon, made part) *container {
 	if err := s.dir.create(os.Getuid()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.dir.remove() })
 	return s
 }
 

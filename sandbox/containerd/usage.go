@@ -10,17 +10,18 @@ import (
 // aheadShares is the least share of the processor, in the units of cgroup version 1. Runtimes convert it for version 2.
 const aheadShares = 2
 
-// Memory implements sandbox.Sandbox.
-func (s *container) Memory() (int64, error) {
+// Waiting implements sandbox.Sandbox.
+func (s *container) Waiting() (took sandbox.Waiting, err error) {
 	path := s.config.cgroupPath(s.spec.ID)
 	empty, err := s.groups.Empty(path)
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	if empty {
-		return 0, fmt.Errorf("sandbox %s has ended", s.spec.ID)
+		return took, fmt.Errorf("sandbox %s has ended", s.spec.ID)
 	}
-	return s.groups.Memory(path)
+	took.MemoryBytes, took.CPU, err = s.groups.Current(path)
+	return took, err
 }
 
 // account adds to the Exit what the sandbox took, while its control group is there. Where that cannot be read, the Exit

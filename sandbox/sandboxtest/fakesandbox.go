@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +26,7 @@ type fakeSandbox struct {
 	stdin                  *io.PipeWriter
 	stdout, stderr         *io.PipeReader
 	result, failure        file
-	collected              file
+	output                 folder
 	terminate, closeStdout func()
 	status                 chan int
 }
@@ -41,7 +44,7 @@ func (f *Fake) start(spec sandbox.Spec) *fakeSandbox {
 	}
 	process := probe.Process{
 		Args: spec.Args, Stdin: stdin, Stdout: stdout, Stderr: stderr,
-		Result: &s.result, Failure: &s.failure, Collected: &s.collected,
+		Result: &s.result, Failure: &s.failure, Leave: s.output.leave,
 	}
 	go func() {
 		code := f.program(terminated, process)
@@ -83,8 +86,8 @@ func (s *fakeSandbox) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, 
 	s.closeStdout()
 	streams.Wait()
 	exit.Result, exit.Failure = s.result.close(), s.failure.close()
-	collected := s.collected.close()
-	exit.Outputs = sandbox.ReadOutputs(bytes.NewReader(collected), int64(len(collected)))
+	outputs := s.output.close()
+	exit.Outputs, exit.NotKept = outputs.Kept, outputs.NotKept
 	exit.FinishedAt = time.Now()
 	return exit, nil
 }
@@ -92,12 +95,12 @@ func (s *fakeSandbox) Run(ctx context.Context, in sandbox.Input) (sandbox.Exit, 
 // fakeMemory is what each takes.
 const fakeMemory = 10 << 20
 
-// Memory implements sandbox.Sandbox.
-func (s *fakeSandbox) Memory() (int64, error) {
+// Waiting implements sandbox.Sandbox.
+func (s *fakeSandbox) Waiting() (sandbox.Waiting, error) {
 	if len(s.status) > 0 {
-		return 0, fmt.Errorf("sandbox %s has ended", s.id)
+		return sandbox.Waiting{}, fmt.Errorf("sandbox %s has ended", s.id)
 	}
-	return fakeMemory, nil
+	return sandbox.Waiting{MemoryBytes: fakeMemory}, nil
 }
 
 // Remove implements sandbox.Sandbox.
@@ -167,4 +170,34 @@ func (f *file) close() []byte {
 	defer f.mu.Unlock()
 	f.closed = true
 	return f.content.Bytes()
+}
+
+// folder takes the files that a program leaves until it is closed.
+type folder struct {
+	mu     sync.Mutex
+	files  map[string]string
+	closed bool
+}
+
+func (f *folder) leave(name, content string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return io.ErrClosedPipe
+	}
+	if f.files == nil {
+		f.files = make(map[string]string)
+	}
+	f.files[name] = content
+	return nil
+}
+
+func (f *folder) close() (outputs sandbox.Outputs) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for _, name := range slices.Sorted(maps.Keys(f.files)) {
+		outputs.Keep(name, int64(len(f.files[name])), strings.NewReader(f.files[name]))
+	}
+	return outputs
 }

@@ -160,11 +160,14 @@ func outputFiles(t *testing.T, s Subject) {
 	if err != nil || len(exit.Outputs) != 2 {
 		t.Fatalf("%+v, %v", exit, err)
 	}
-	for i, want := range []struct{ name, content string }{{"note.txt", "hello"}, {"deep/empty", ""}} {
+	for i, want := range []struct{ name, content string }{{"deep/empty", ""}, {"note.txt", "hello"}} {
 		content, err := io.ReadAll(exit.Outputs[i].Content)
 		if err != nil || exit.Outputs[i].Name != want.name || string(content) != want.content {
 			t.Errorf("%s has %q, %v; want %+v", exit.Outputs[i].Name, content, err, want)
 		}
+	}
+	if len(exit.NotKept) != 1 || exit.NotKept[0].Name != `two\nlines` {
+		t.Errorf("not kept: %+v", exit.NotKept)
 	}
 	s.Runtime.Forget("outputs")
 	if exit, _, _ := run(t.Context(), t, s, s.Spec("none", "exit", "0"), s.Input("none")); len(exit.Outputs) > 0 {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,6 +51,25 @@ func (a *attempt) openFiles(open openStream) error {
 	return nil
 }
 
+// maxNotKeptLines bounds the lines about what is not kept.
+const maxNotKeptLines = 20
+
+// sayNotKept adds to stderr which files of the action's are not kept, and why. The manifest has them all.
+func (f *files) sayNotKept(files []attune.NotKept) error {
+	if len(files) == 0 {
+		return nil
+	}
+	var lines strings.Builder
+	for _, file := range files[:min(len(files), maxNotKeptLines)] {
+		fmt.Fprintf(&lines, "attune: not kept: %s: %s\n", file.Name, file.Reason)
+	}
+	if more := len(files) - maxNotKeptLines; more > 0 {
+		fmt.Fprintf(&lines, "attune: not kept: %d more, which manifest.json names\n", more)
+	}
+	_, err := f.stderr.Write([]byte(lines.String()))
+	return err
+}
+
 // end closes the streams and puts the result, the output files and the manifest into the spool: from here on, all of it
 // reaches the bucket even if this process dies, or the host loses its power. It does not wait for object storage. The
 // files of an attempt that another one follows get a folder of their own; the last attempt's stand at the top.
@@ -56,6 +77,7 @@ func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 	if o.RetryAfter != nil {
 		f.prefix = logs.AttemptPrefix(f.prefix, f.manifest.Attempts)
 	}
+	sayErr := f.sayNotKept(exit.NotKept)
 	stdout, outErr := f.stdout.End(f.prefix)
 	stderr, errErr := f.stderr.End(f.prefix)
 	f.manifest.Status, f.manifest.Reason, f.manifest.ExitCode = o.Status, o.Reason, o.ExitCode
@@ -69,8 +91,9 @@ func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 		f.result, resultErr = f.store.SpoolResult(f.prefix, result)
 	}
 	outputErr := f.spoolOutputs(exit.Outputs)
+	f.manifest.NotKept = exit.NotKept
 	f.document, manifestErr = f.store.SpoolManifest(f.prefix, f.manifest)
-	return errors.Join(outErr, errErr, resultErr, outputErr, manifestErr, f.sync())
+	return errors.Join(sayErr, outErr, errErr, resultErr, outputErr, manifestErr, f.sync())
 }
 
 // sync makes what is in the spool outlast a loss of power.

@@ -203,6 +203,6 @@ func greets(_ context.Context, p probe.Process) int {
 	_, _ = io.WriteString(p.Stdout, "hello")
 	_, _ = io.WriteString(p.Stderr, "careful")
 	_, _ = io.WriteString(p.Result, `{"ok": true}`)
-	_, _ = io.WriteString(p.Collected, "note.txt\x005\x00hello")
+	_ = p.Leave("note.txt", "hello")
 	return 0
 }

@@ -32,6 +32,8 @@ type Manifest struct {
 	Usage       *attune.Usage `json:"usage,omitempty"`
 	// Outputs are the files below output/.
 	Outputs []attune.OutputFile `json:"outputs,omitempty"`
+	// NotKept are the files that the action left and that are not there.
+	NotKept []attune.NotKept `json:"not_kept,omitempty"`
 	// Streams are keyed by attune.Stdout and attune.Stderr.
 	Streams map[attune.Stream]Summary `json:"streams"`
 }

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,9 +29,14 @@ func outputPack() files {
 			"fs.writeFileSync(process.env.ATTUNE_OUTPUT + '/deep/a b.txt', 'hello'); process.exit(3) }\n",
 		"actions/sh.yaml":  "ref: sh\nentry_point: leave.sh\n",
 		"actions/leave.sh": "mkdir $ATTUNE_OUTPUT/deep; printf hello >\"$ATTUNE_OUTPUT/deep/a b.txt\"; exit 3\n",
-		// What is in /tmp and what is handed over count as memory, and do not fit together.
-		"actions/big.yaml": "ref: big\nentry_point: big.sh\nresources: {memory: 64Mi, tmp: 48Mi}\n",
-		"actions/big.sh":   "head -c 40M /dev/zero >$ATTUNE_OUTPUT/zeros\n",
+		"actions/big.yaml": "ref: big\nentry_point: big.sh\nresources: {memory: 64Mi}\n",
+		// Files are put in the place of others, as editors do.
+		"actions/big.sh": "head -c 40M /dev/zero >$ATTUNE_OUTPUT/zeros\n" +
+			"echo '{\"n\": 1}' >/tmp/result; mv /tmp/result $ATTUNE_RESULT; sed -i s/1/2/ $ATTUNE_RESULT\n",
+		"actions/names.yaml": "ref: names\nentry_point: names.py\n",
+		"actions/names.py": "import os\nout = os.fsencode(os.environ['ATTUNE_OUTPUT'])\ndef run(parameters, secrets):\n" +
+			"  for name in (b'caf\\xe9.csv', b'a\\nb', *[b'..\\\\%d' % i for i in range(30)], b'good'):\n" +
+			"    open(os.path.join(out, name), 'wb').close()\n",
 	}
 }
 
@@ -58,8 +65,42 @@ func outputsAreKept(t *testing.T, s *service) {
 		})
 	}
 	if e := s.await(t, s.submit(t, "left.big", nil).ID, over); e.Status != attune.StatusCompleted || len(e.Outputs) != 1 ||
-		e.Outputs[0].Size != 40<<20 {
-		t.Errorf("the big one is %s (%s) with %+v", e.Status, e.Reason, e.Outputs)
+		e.Outputs[0].Size != 40<<20 || string(e.Result) != `{"n":2}` {
+		t.Errorf("the big one is %s (%s) with %+v and %s", e.Status, e.Reason, e.Outputs, e.Result)
+	}
+	namesAreSaid(t, s)
+}
+
+// namesAreSaid: what is not kept is named, with the reason.
+func namesAreSaid(t *testing.T, s *service) {
+	t.Helper()
+	e := s.await(t, s.submit(t, "left.names", nil).ID, over)
+	if e.Status != attune.StatusCompleted || len(e.Outputs) != 1 || e.Outputs[0].Name != "good" {
+		t.Errorf("it is %s (%s) with %+v", e.Status, e.Reason, e.Outputs)
+	}
+	said := s.page(t, e.ID, "stderr", 0, 1<<16).Content
+	for _, want := range []string{
+		`attune: not kept: ..\\0: its name has a backslash`, "attune: not kept: 12 more, which manifest.json names",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("stderr lacks %q:\n%s", want, said)
+		}
+	}
+	bucket, objects := s.logBucket(t)
+	key := logs.ExecutionPrefix("left", "names", e.CreatedAt, e.ID) + "manifest.json"
+	var manifest logs.Manifest
+	within(t, "the bucket has the manifest", func() bool {
+		object, err := objects.GetObject(t.Context(), bucket, key, minio.GetObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return json.NewDecoder(object).Decode(&manifest) == nil
+	})
+	last := []attune.NotKept{
+		{Name: `a\nb`, Reason: "its name has a control character"}, {Name: `caf\xe9.csv`, Reason: "its name is not UTF-8"},
+	}
+	if n := len(manifest.NotKept); n != 32 || !slices.Equal(manifest.NotKept[n-2:], last) {
+		t.Errorf("the manifest has %+v", manifest.NotKept)
 	}
 }
 

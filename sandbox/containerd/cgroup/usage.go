@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"attune"
 )
@@ -19,13 +20,13 @@ func (h Hierarchy) Usage(path string) (attune.Usage, error) {
 	read := counters{h, path, nil}
 	if h.V2 {
 		return attune.Usage{
-			CPUSeconds:       seconds(read.number("cpu", "cpu.stat", "usage_usec"), 1e6),
+			CPUSeconds:       seconds(int64(read.cpu()), 1e9),
 			ThrottledSeconds: seconds(read.number("cpu", "cpu.stat", "throttled_usec"), 1e6),
 			PeakMemoryBytes:  read.number("memory", "memory.peak", ""), // Linux 5.19 or newer
 		}, read.err
 	}
 	return attune.Usage{
-		CPUSeconds:       seconds(read.number("cpuacct", "cpuacct.usage", ""), 1e9),
+		CPUSeconds:       seconds(int64(read.cpu()), 1e9),
 		ThrottledSeconds: seconds(read.number("cpu", "cpu.stat", "throttled_time"), 1e9),
 		PeakMemoryBytes:  read.number("memory", "memory.max_usage_in_bytes", ""),
 	}, read.err
@@ -38,14 +39,23 @@ func (h Hierarchy) PidsRefused(path string) (int64, error) {
 	return n, read.err
 }
 
-// Memory is what a group takes at this moment, in bytes.
-func (h Hierarchy) Memory(path string) (int64, error) {
+// Current is the memory that a group takes at this moment, in bytes, and the processor time that it has taken so far.
+func (h Hierarchy) Current(path string) (memory int64, cpu time.Duration, err error) {
 	file := "memory.usage_in_bytes"
 	if h.V2 {
 		file = "memory.current"
 	}
 	read := counters{h, path, nil}
-	return read.number("memory", file, ""), read.err
+	memory, cpu = read.number("memory", file, ""), read.cpu()
+	return memory, cpu, read.err
+}
+
+// cpu is the processor time that the group has taken.
+func (r *counters) cpu() time.Duration {
+	if r.hierarchy.V2 {
+		return time.Duration(r.number("cpu", "cpu.stat", "usage_usec")) * time.Microsecond
+	}
+	return time.Duration(r.number("cpuacct", "cpuacct.usage", ""))
 }
 
 func seconds(count int64, unit float64) float64 { return float64(count) / unit }

@@ -170,6 +170,49 @@ func addressOf(t *testing.T, n *Network, id string) (address string) {
 	return address
 }
 
+// TestDisconnectedNamespaceReachesNothing, and everything that it may as soon as it is connected. That holds for one
+// that was made ahead, too.
+func TestDisconnectedNamespaceReachesNothing(t *testing.T) {
+	t.Parallel()
+	n := testNetwork(t)
+	n.allowed = append(n.allowed, netip.PrefixFrom(n.Gateway(), 32))
+	t.Cleanup(func() {
+		if err := n.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, id := range []string{"a", "b"} {
+		inside := attached(t, n, id)[0]
+		if id == "a" {
+			if err := answer(t, n.Gateway().String()+":80"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := n.Disconnect(id); err != nil {
+			t.Fatal(err)
+		}
+		if seenFrom(t, inside, n.Gateway().String()+":80") != "" {
+			t.Errorf("%s reached the gateway", id)
+		}
+		for range 2 {
+			if err := n.Connect(id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		if seenFrom(t, inside, n.Gateway().String()+":80") == "" {
+			t.Errorf("%s did not reach the gateway", id)
+		}
+		t.Logf("%s connected in %v", id, time.Since(began))
+		if err := n.Detach(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Disconnect("nothing"); err == nil {
+		t.Error("an id without a namespace was disconnected")
+	}
+}
+
 // TestEgressAsksTheResolver: a name server on the host can be asked on its port, and nothing else there.
 func TestEgressAsksTheResolver(t *testing.T) {
 	t.Parallel()

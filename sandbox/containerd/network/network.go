@@ -43,6 +43,8 @@ type Network struct {
 
 	mu  sync.Mutex // one CNI operation at a time: the plugins share files
 	cni gocni.CNI
+	// disconnected has, by id, the ports that Disconnect has cut off.
+	disconnected sync.Map
 	// watch puts the rules back; nil before the first namespace, and after Close.
 	watch *watch
 }
@@ -161,6 +163,7 @@ func (n *Network) connect(ctx context.Context, dir string) (string, error) {
 
 // Detach removes the namespace of an id and frees its address. It is idempotent.
 func (n *Network) Detach(ctx context.Context, id string) error {
+	n.disconnected.Delete(id)
 	dir := n.namespaceDir(id)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -24,9 +24,9 @@ func Main(args []string) int {
 		if err = flags.Parse(args[1:]); err == nil {
 			err = serve(*socket, *state, *roots)
 		}
-	case len(args) > 2 && args[0] == "keep":
+	case len(args) > 3 && args[0] == "keep":
 		var status int
-		if status, err = keep(args[1], args[2:]); err == nil {
+		if status, err = keep(args[1], args[2], args[3:]); err == nil {
 			return status
 		}
 	case len(args) > 0 && args[len(args)-1] == "delete":

@@ -48,7 +48,11 @@ func (r *runsc) create(spec *specs.Spec, pipes [3]*os.File) (int, func() (*os.Pr
 	if err := os.WriteFile(filepath.Join(r.bundle, "config.json"), text, 0o644); err != nil {
 		return 0, nil, err
 	}
-	return r.createKept(pipes)
+	score := 0
+	if spec.Process.OOMScoreAdj != nil {
+		score = *spec.Process.OOMScoreAdj
+	}
+	return r.createKept(pipes, score)
 }
 
 // runscFlags are what gVisor is told beside the specification.
@@ -106,10 +110,10 @@ func makeMountPoint(source, target string) error {
 }
 
 // createKept has a keeper create the container, and waits until it has.
-func (r *runsc) createKept(pipes [3]*os.File) (int, func() (*os.ProcessState, error), error) {
+func (r *runsc) createKept(pipes [3]*os.File, oomScore int) (int, func() (*os.ProcessState, error), error) {
 	pidFile := filepath.Join(r.bundle, "runsc.pid")
 	create := r.args("create", "--bundle", r.bundle, "--pid-file", pidFile, r.id)
-	keeper := exec.Command("/proc/self/exe", slices.Concat([]string{"keep", pidFile, r.command}, create)...)
+	keeper := exec.Command("/proc/self/exe", slices.Concat([]string{"keep", pidFile, strconv.Itoa(oomScore), r.command}, create)...)
 	keeper.Args[0] = "attune-shim"
 	var complaint bytes.Buffer
 	keeper.Stderr, keeper.ExtraFiles, keeper.Env = &complaint, pipes[:], []string{}

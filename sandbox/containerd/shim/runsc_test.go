@@ -43,7 +43,9 @@ func runscOf(t *testing.T) *runsc {
 	return r
 }
 
-func someRunscSpec() *specs.Spec { return &specs.Spec{Linux: &specs.Linux{}} }
+func someRunscSpec() *specs.Spec {
+	return &specs.Spec{Process: &specs.Process{}, Linux: &specs.Linux{}}
+}
 
 // TestRunscIsKept: the exit status is that of gVisor's kernel, although the command that started it is gone, and comes
 // when all that the command left has ended.

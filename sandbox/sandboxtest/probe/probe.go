@@ -5,6 +5,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -16,8 +17,10 @@ type Process struct {
 	Args           []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Result, Failure and Collected are the files of the contract.
-	Result, Failure, Collected io.Writer
+	// Result and Failure are the files of the contract.
+	Result, Failure io.Writer
+	// Leave leaves a file in the folder for output.
+	Leave func(name, content string) error
 }
 
 type mode func(terminated context.Context, p Process) int
@@ -47,6 +50,12 @@ var portable = map[string]mode{
 		<-terminated.Done()
 		return 143 | status(err)
 	},
+	"leave-and-wait": func(terminated context.Context, p Process) int {
+		left := p.Leave("note.txt", "hello")
+		_, err := io.WriteString(p.Stdout, "waiting")
+		<-terminated.Done()
+		return 143 | status(left) | status(err)
+	},
 	// hold keeps what it read until it is asked to end.
 	"hold": func(terminated context.Context, p Process) int {
 		document, readErr := io.ReadAll(p.Stdin)
@@ -64,9 +73,9 @@ var portable = map[string]mode{
 		_, failureErr := io.WriteString(p.Failure, `{"error": "none"}`)
 		return status(resultErr) | status(failureErr)
 	},
-	// leave has left two files, as a runner hands them over.
+	// leave leaves three files, one of which has a name that cannot be kept.
 	"leave": func(_ context.Context, p Process) int {
-		_, err := io.WriteString(p.Collected, "note.txt\x005\x00hello"+"deep/empty\x000\x00")
+		err := errors.Join(p.Leave("note.txt", "hello"), p.Leave("deep/empty", ""), p.Leave("two\nlines", "x"))
 		return status(err)
 	},
 	"flood": func(_ context.Context, p Process) int {

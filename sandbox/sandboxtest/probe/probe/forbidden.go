@@ -99,7 +99,7 @@ func tryPaths() int {
 		"/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger", "/proc/kcore",
 		"/proc/irq/default_smp_affinity", "/proc/self/uid_map", "/proc/self/oom_score_adj", "/etc/resolv.conf", "/probe",
 	} {
-		if os.WriteFile(path, []byte("-900"), 0) == nil {
+		if os.WriteFile(path, []byte("0"), 0) == nil {
 			fmt.Println("written", path)
 		}
 	}

@@ -47,6 +47,26 @@ var hostile = map[string]func(args []string){
 			}
 		}
 	},
+	// trap leaves for the host what should not be opened, beside one file.
+	"trap": func([]string) {
+		result, failure, output := os.Getenv("ATTUNE_RESULT"), os.Getenv("ATTUNE_FAILURE"), os.Getenv("ATTUNE_OUTPUT")
+		_ = os.Remove(result)
+		_ = os.Symlink("/proc/1/environ", result)
+		_ = os.Remove(failure)
+		_ = os.Mkdir(failure, 0o700)
+		_ = os.WriteFile(output+"/good", []byte("x"), 0)
+		_ = os.Symlink("/", output+"/root")
+		_ = os.WriteFile(output+"/..\\up", nil, 0o600)
+		_ = os.WriteFile(output+"/ ..", nil, 0o600)
+		_ = unix.Mkfifo(output+"/pipe", 0o600)
+		_ = os.Chdir(output)
+		for range 300 {
+			_ = os.Mkdir("d", 0o700)
+			_ = os.Chdir("d")
+		}
+		fmt.Println("left")
+		os.Exit(0)
+	},
 	// escapee is a child of a session of its own, whose parent is gone, and that cannot be asked to end.
 	"escapee": func([]string) {
 		child := exec.Command("/probe", "deaf")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"attune/sandbox"
 )
 
 // inside are the modes that look at a real sandbox from within.
@@ -104,17 +107,35 @@ var inside = map[string]func(args []string) int{
 		}
 		return 0
 	},
-	// dial prints for each address whether it can be reached.
-	"dial": func(args []string) int {
-		for _, address := range args[1:] {
-			conn, err := net.DialTimeout("tcp", address, time.Second)
-			fmt.Println(address, err == nil)
-			if err == nil {
-				_ = conn.Close()
-			}
+	// dial-early dials an address before it has its document, and again when it has it.
+	"dial-early": func(args []string) int {
+		dial(args, time.Second)
+		_ = os.WriteFile(sandbox.LeftDir+"/dialed", nil, 0o600)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return dial(args, 10*time.Second) // gVisor asks for a neighbor once a second
+	},
+	// lower-score has the kernel kill others first when the host is out of memory.
+	"lower-score": func([]string) int {
+		for _, process := range []string{"self", "1"} {
+			_ = os.WriteFile("/proc/"+process+"/oom_score_adj", []byte("0"), 0)
 		}
+		_ = os.WriteFile(sandbox.LeftDir+"/lowered", nil, 0o600)
+		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0
 	},
+	// dial prints for each address whether it can be reached.
+	"dial": func(args []string) int { return dial(args, time.Second) },
+}
+
+func dial(args []string, patience time.Duration) int {
+	for _, address := range args[1:] {
+		conn, err := net.DialTimeout("tcp", address, patience)
+		fmt.Println(address, err == nil)
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+	return 0
 }
 
 // work is done when the processors have spent the duration on this process, and so much memory has been touched.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"attune/sandbox/sandboxtest/probe"
@@ -29,8 +30,17 @@ func main() {
 	os.Exit(probe.Run(terminated, probe.Process{
 		Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Result: file(os.Getenv("ATTUNE_RESULT")), Failure: file(os.Getenv("ATTUNE_FAILURE")),
-		Collected: file(os.Getenv("ATTUNE_COLLECTED")),
+		Leave: leave,
 	}))
+}
+
+// leave writes a file below the folder for output.
+func leave(name, content string) error {
+	path := filepath.Join(os.Getenv("ATTUNE_OUTPUT"), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(content), 0o600)
 }
 
 // file opens one of the contract's files when it is written to.
