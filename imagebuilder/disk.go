@@ -37,8 +37,8 @@ func openDisk(ctx context.Context, dir string, bytes int64) (_ *disk, err error)
 	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, bytes), os.Mkdir(root, 0o711)); err != nil {
 		return nil, err
 	}
-	// Neither journal nor barriers: nobody wants the disk after a crash. Tables of files are written when they are used.
-	format := exec.CommandContext(ctx, mkfs(), "-q", "-F", "-b", "4096", "-m", "0", "-i", strconv.Itoa(bytesPerFile),
+	// Neither journal nor barriers: after a crash, the disk is thrown away. Tables of files are written when used.
+	format := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-i", strconv.Itoa(bytesPerFile),
 		"-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", image)
 	if complaint, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("mkfs.ext4, of Debian's package e2fsprogs: %w: %s", err, strings.TrimSpace(string(complaint)))
@@ -54,14 +54,6 @@ func openDisk(ctx context.Context, dir string, bytes int64) (_ *disk, err error)
 		return nil, err
 	}
 	return &disk{root: root, handle: handle}, nil
-}
-
-// mkfs is the path of the program that makes filesystems. Not everybody's PATH has its folder.
-func mkfs() string {
-	if path, err := exec.LookPath("mkfs.ext4"); err == nil {
-		return path
-	}
-	return "/sbin/mkfs.ext4"
 }
 
 // sync fails when not all that the build has written is there: the host's disk may be full.

@@ -4,6 +4,7 @@ import (
 	_ "embed" // for install_scripts.mjs
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"attune/images"
@@ -86,6 +87,7 @@ if [ -n "$(find node_modules -name binding.gyp -print -quit)" ]; then
   npm install --prefix /tmp/headers ` + b.definition.Node.Name + `@` + b.definition.Node.Version + `
   export npm_config_nodedir=/tmp/headers/node_modules/` + b.definition.Node.Name + `
 fi
+export JOBS=` + strconv.Itoa(max(1, int(b.config.Limits.CPU))) + `
 npm rebuild --ignore-scripts=false --foreground-scripts -- "$@"`, "npm"},
 	}
 	steps := []step{install}

@@ -91,11 +91,14 @@ func isOpaque(path string) bool {
 	return err == nil && n == 1 && value[0] == 'y'
 }
 
-// checkSize refuses an upper folder whose files have more bytes than limit. Holes count: a layer has them as zeros, and
-// so have the snapshots that are made of it.
+// checkSize refuses an upper folder whose files have more bytes than limit, or paths that are too long to read. Holes
+// count: a layer has them as zeros, and so have the snapshots that are made of it.
 func checkSize(upper string, limit int64) error {
 	left, done := limit, map[uint64]bool{}
 	return filepath.WalkDir(upper, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, unix.ENAMETOOLONG) {
+			return attune.Errorf(attune.CodeInvalid, "the dependencies have a path of more than %d bytes", unix.PathMax)
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

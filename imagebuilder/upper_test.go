@@ -179,3 +179,23 @@ func TestSizeOfALayer(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestDeepFoldersAreRefused(t *testing.T) {
+	t.Parallel()
+	upper := makeUpper(t)
+	name := strings.Repeat("d", 255)
+	root, err := os.OpenRoot(upper)
+	for depth := 0; depth < 20 && err == nil; depth++ {
+		below := root
+		if err = below.Mkdir(name, 0o700); err == nil {
+			root, err = below.OpenRoot(name)
+		}
+		err = errors.Join(err, below.Close())
+	}
+	if err := errors.Join(err, root.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkSize(upper, 1<<30); attune.CodeOf(err) != attune.CodeInvalid {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -38,7 +38,7 @@ func (m machine) checks(ctx context.Context) []Check {
 	return []Check{
 		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
 		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkShim(ctx), m.checkRunsc(ctx),
-		m.checkNetworkTools(ctx),
+		m.checkNetworkTools(ctx), m.checkBuilds(),
 	}
 }
 
