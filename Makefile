@@ -61,15 +61,16 @@ bench-sandbox: deps build ## Measure executions side by side with bare runc, in 
 	(cd bench && go build -trimpath -buildvcs=false -o ../bin/bench-sandbox ./sandbox)
 	exec scripts/as-root.sh bin/bench-sandbox -runc "$(BIN_DIR)/runc" $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
-torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers for as long
+torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers, and read hostile documents, for as long
 	@go mod download
 	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
 	scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \
 		-run '$(if $(SEED),RandomHistories,.)' $(TESTFLAGS) ./scheduler
 	go test -race -count=1 -v -timeout 24h -run RandomHostileArchives $(TESTFLAGS) ./imagebuilder/pack
 	$(if $(SEED),exit 0)
-	exec scripts/as-root.sh go run ./internal/testservices -- go test -count=1 -v -timeout 24h \
+	scripts/as-root.sh go run ./internal/testservices -- go test -count=1 -v -timeout 24h \
 		-run OutliveTheWorker $(TESTFLAGS) ./cmd/attune/e2e
+	go test -count=1 -v -timeout 24h -run RandomHostileDocuments $(TESTFLAGS) ./internal/jsonschema
 
 lint: ## Run go vet and golangci-lint
 	@scripts/deps.sh lint

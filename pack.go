@@ -53,6 +53,8 @@ type LanguageDependencies struct {
 	Version string `json:"version,omitempty"`
 	// Packages are requirement specifiers in the language's own notation.
 	Packages []string `json:"packages,omitempty"`
+	// InstallScripts names the npm packages whose install scripts run while the image is built.
+	InstallScripts []string `json:"install_scripts,omitempty"`
 }
 
 // InstallationStatus is the state of an installation: pending → installing → installed | failed.

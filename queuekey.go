@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -26,10 +27,8 @@ func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	if len(names) == 0 {
 		return "", nil
 	}
-	var given map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(parameters))
-	decoder.UseNumber() // a number keeps all of its digits
-	if err := decoder.Decode(&given); err != nil {
+	given, err := members(names, parameters)
+	if err != nil {
 		return "", fmt.Errorf("read parameters for the queue's key: %w", err)
 	}
 	key := make(map[string]any, len(names))
@@ -48,11 +47,39 @@ func QueueKey(names []string, parameters json.RawMessage) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(key)
+	err = encoder.Encode(key)
 	if text.Len() > maxQueueKeyBytes {
 		return `{"sha256":"` + digest(text.Bytes()) + `"}`, err
 	}
 	return strings.TrimSuffix(text.String(), "\n"), err
+}
+
+// members reads the named members of an object; the others may be large.
+func members(names []string, object json.RawMessage) (map[string]any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	decoder.UseNumber() // a number keeps all of its digits
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+		return nil, errors.Join(err, errors.New("they are not an object"))
+	}
+	given := make(map[string]any, len(names))
+	var skipped json.RawMessage
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		if text, _ := name.(string); slices.Contains(names, text) {
+			var value any
+			err = decoder.Decode(&value)
+			given[text] = value
+		} else {
+			err = decoder.Decode(&skipped)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return given, nil
 }
 
 func digest(text []byte) string {
@@ -60,13 +87,16 @@ func digest(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// plain writes the numbers in a JSON value without exponents and needless zeros.
+// maxPlainDigits is the longest number that is written without an exponent: 1e400 has six bytes where it came from.
+const maxPlainDigits = 64
+
+// plain writes the numbers in a JSON value without needless zeros, and without exponents where they are short.
 func plain(value any) any {
 	switch v := value.(type) {
 	case json.Number:
 		if n, ok := new(big.Rat).SetString(v.String()); ok {
 			digits, _ := n.FloatPrec()
-			return json.Number(n.FloatString(digits))
+			return json.Number(short(n.FloatString(digits)))
 		}
 	case []any:
 		for i := range v {
@@ -78,6 +108,22 @@ func plain(value any) any {
 		}
 	}
 	return value
+}
+
+// short writes a long number without the zeros at its ends, and with an exponent in their place.
+func short(number string) string {
+	if len(number) <= maxPlainDigits {
+		return number
+	}
+	number, negative := strings.CutPrefix(number, "-")
+	whole, fraction, _ := strings.Cut(number, ".")
+	digits := strings.TrimRight(whole+fraction, "0")
+	power := len(whole) - len(digits)
+	digits = strings.TrimLeft(digits, "0")
+	if negative {
+		digits = "-" + digits
+	}
+	return fmt.Sprintf("%se%d", digits, power)
 }
 
 // CheckKey makes sure that the concurrency key names properties of an action's parameter schema.

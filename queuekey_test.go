@@ -10,13 +10,16 @@ func TestQueueKey(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", maxKeyBytes)
 	for parameters, want := range map[string]string{
-		`{}`:                                   `{"a":null,"b":null}`,
-		`{"b":null,"c":1}`:                     `{"a":null,"b":null}`,
-		`{"b":"<é&>","a":true}`:                `{"a":true,"b":"<é&>"}`,
-		`{"a":"1"}`:                            `{"a":"1","b":null}`,
-		`{"a":12345678901234567890.5}`:         `{"a":12345678901234567890.5,"b":null}`,
-		`{"a":-0.0,"b":0.10}`:                  `{"a":0,"b":0.1}`,
-		`{"a":[1e2,{"y":1.0,"x":2}]}`:          `{"a":[100,{"x":2,"y":1}],"b":null}`,
+		`{}`:                                `{"a":null,"b":null}`,
+		`{"b":null,"c":1}`:                  `{"a":null,"b":null}`,
+		`{"b":"<é&>","a":true}`:             `{"a":true,"b":"<é&>"}`,
+		`{"a":"1"}`:                         `{"a":"1","b":null}`,
+		`{"a":12345678901234567890.5}`:      `{"a":12345678901234567890.5,"b":null}`,
+		`{"a":-0.0,"b":0.10}`:               `{"a":0,"b":0.1}`,
+		`{"a":[1e2,{"y":1.0,"x":2}]}`:       `{"a":[100,{"x":2,"y":1}],"b":null}`,
+		`{"c":[{}],"a":1e400,"b":-0.1E-99}`: `{"a":1e400,"b":-1e-100}`,
+		`{"a":` + strings.Repeat("9", 70) + `00.0,"b":123` + strings.Repeat("0", 100) + `}`: `{"a":` +
+			strings.Repeat("9", 70) + `e2,"b":123e100}`,
 		`{"a":"` + long[:maxKeyBytes-2] + `"}`: `{"a":"` + long[:maxKeyBytes-2] + `","b":null}`,
 		`{"a":"` + long + `"}`: `{"a":"sha256:` +
 			`dbfdd035aca42f2e8ed032df4e144e80695805c105c958e29853c0466a39d15f","b":null}`,

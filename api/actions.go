@@ -13,13 +13,14 @@ type actionInput struct {
 }
 
 type listActionsInput struct {
-	Pack string `query:"pack" maxLength:"63" doc:"Only the actions of this pack."`
+	Pack   string `query:"pack" maxLength:"63" doc:"Only the actions of this pack."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
 }
 
 func (s *server) actionRoutes() {
 	register(s, operation{
 		id: "list-actions", list: true, method: http.MethodGet, path: "/actions", tag: "actions", status: http.StatusOK,
-		summary:  "List the actions of all installed packs",
+		summary: "List the actions of all installed packs", description: "A page has 500 actions or 4 MiB at most.",
 		errors:   []int{http.StatusUnprocessableEntity},
 		response: page[attune.Action]{Data: []attune.Action{exampleAction}},
 	}, s.listActions)
@@ -34,7 +35,7 @@ func (s *server) listActions(ctx context.Context, in *listActionsInput) (*listRe
 	if err := checkRefs(in.Pack, ""); err != nil {
 		return nil, err
 	}
-	installed, err := s.DB.Actions.List(ctx, in.Pack, allowed(ctx))
+	installed, next, err := s.DB.Actions.List(ctx, in.Pack, allowed(ctx), in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func (s *server) listActions(ctx context.Context, in *listActionsInput) (*listRe
 	for i, a := range installed {
 		actions[i] = a.Action
 	}
-	return respondList(actions, ""), nil
+	return respondList(actions, next), nil
 }
 
 func (s *server) getAction(ctx context.Context, in *actionInput) (*response[attune.Action], error) {

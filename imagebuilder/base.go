@@ -42,9 +42,6 @@ func (b *Builder) EnsureBase(ctx context.Context, log io.Writer) (err error) {
 func (b *Builder) ensureBase(ctx context.Context, log io.Writer) (*baseImage, error) {
 	b.baseMu.Lock()
 	defer b.baseMu.Unlock()
-	if b.base != nil {
-		return b.base, nil
-	}
 	base, err := b.findBase(ctx)
 	if errdefs.IsNotFound(err) {
 		start := time.Now()
@@ -56,14 +53,21 @@ func (b *Builder) ensureBase(ctx context.Context, log io.Writer) (*baseImage, er
 	if err != nil {
 		return nil, fmt.Errorf("base image: %w", err)
 	}
-	b.base = base
 	return base, nil
 }
 
+// findBase returns the base image, which the lease of ctx then holds. Where a part is missing, the error is
+// errdefs.ErrNotFound.
 func (b *Builder) findBase(ctx context.Context) (*baseImage, error) {
 	image, err := b.client.ImageService().Get(ctx, b.baseName())
 	if err != nil {
 		return nil, err
+	}
+	// With the manifest, the lease holds all parts.
+	if kept, err := b.keepContent(ctx, image.Target.Digest); err != nil {
+		return nil, err
+	} else if !kept {
+		return nil, fmt.Errorf("manifest of %s: %w", image.Name, errdefs.ErrNotFound)
 	}
 	layers, err := b.readStack(ctx, image.Target)
 	if err != nil {

@@ -11,10 +11,8 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/containerd/v2/pkg/labels"
 	"github.com/containerd/containerd/v2/pkg/rootfs"
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"attune"
@@ -121,18 +119,8 @@ func (b *Builder) findLayer(ctx context.Context, key string) (_ rootfs.Layer, fo
 	if err != nil {
 		return rootfs.Layer{}, false, nil //nolint:nilerr // none found
 	}
-	lease, _ := leases.FromContext(ctx)
-	resource := leases.Resource{ID: blob.Digest.String(), Type: "content"}
-	if err := b.client.LeasesService().AddResource(ctx, leases.Lease{ID: lease}, resource); err != nil {
-		return rootfs.Layer{}, false, fmt.Errorf("keep dependency layer: %w", err)
-	}
-	// It may have been collected between the two calls.
-	if _, err := store.Info(ctx, blob.Digest); errdefs.IsNotFound(err) {
-		return rootfs.Layer{}, false, nil
-	} else if err != nil {
-		return rootfs.Layer{}, false, fmt.Errorf("look up dependency layer: %w", err)
-	}
-	return layerOf(blob.Digest, blob.Size, diff), true, nil
+	kept, err := b.keepContent(ctx, blob.Digest)
+	return layerOf(blob.Digest, blob.Size, diff), kept, err
 }
 
 // filesLayer lays the pack's own files on top.

@@ -33,8 +33,8 @@ type Builder struct {
 	definition images.Base
 	runnersSum string
 
+	// baseMu is held while the base image is looked for, and made.
 	baseMu sync.Mutex
-	base   *baseImage
 }
 
 // New connects to containerd and removes what a builder that was killed left in the work folder.
@@ -150,6 +150,9 @@ func (b *Builder) sweep(ctx context.Context) error {
 			if err := b.config.Network.Detach(ctx, filepath.Base(dir)); err != nil {
 				return err
 			}
+		}
+		if err := unmountDisk(dir); err != nil {
+			return err
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove build folder: %w", err)

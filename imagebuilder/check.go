@@ -24,9 +24,17 @@ func (b *Builder) checkCode(ctx context.Context, layers stack, m attune.Manifest
 	limited, cancel := context.WithTimeoutCause(ctx, b.config.Limits.Time, errTimeLimit)
 	defer cancel()
 	return w.run(limited, step{
-		name:        "checking the actions' files",
-		args:        command,
-		dir:         images.PackDir,
-		isComplaint: func(line string) bool { return !strings.HasPrefix(line, "note: ") },
+		name:    "checking the actions' files",
+		args:    command,
+		dir:     images.PackDir,
+		reading: reading{picks: picksOfCheck},
 	}, log)
+}
+
+// picksOfCheck takes everything but notes.
+func picksOfCheck(line, _ string) []string {
+	if strings.HasPrefix(line, "note: ") {
+		return nil
+	}
+	return []string{line}
 }

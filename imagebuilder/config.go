@@ -46,7 +46,7 @@ type BuildLimits struct {
 	MemoryBytes int64
 	Pids        int64
 	CPU         float64
-	// DiskBytes covers the layer and the temporary files.
+	// DiskBytes covers the layer and the temporary files. Each 8 KiB of it come with the right to one file.
 	DiskBytes int64
 }
 

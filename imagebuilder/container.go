@@ -1,6 +1,7 @@
 package imagebuilder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,29 +15,27 @@ import (
 	"github.com/containerd/errdefs"
 
 	"attune"
+	"attune/internal/size"
 )
 
-// errDiskLimit and errTimeLimit are the causes of a build that is stopped at a limit; errStepFailed is a step that
-// failed by itself.
+// errTimeLimit is the cause of a build that is stopped at its limit. errStepFailed is a step that failed by itself, and
+// errNoCompiler one that failed for lack of a compiler.
 var (
-	errStepFailed = errors.New("step failed")
-	errDiskLimit  = errors.New("disk limit reached")
 	errTimeLimit  = errors.New("time limit reached")
+	errStepFailed = errors.New("step failed")
+	errNoCompiler = fmt.Errorf("%w: no compiler", errStepFailed)
 )
 
 // ownerLabel is the label with the owner of containers, leases and images.
 const ownerLabel = "attune.dev/builder"
 
-// runContainer runs a container on a snapshot until it ends, or kills it when ctx does. When it returns, the container
-// is gone; the snapshot stays.
-func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *oci.Spec,
-	output *stepOutput,
+// runContainer runs a container on the workspace until it ends, or kills it when ctx does. When it returns, the
+// container is gone; the workspace stays.
+func (w *workspace) runContainer(ctx context.Context, id string, spec *oci.Spec, output *stepOutput,
 ) (_ uint32, err error) {
-	container, err := b.client.NewContainer(ctx, id,
-		containerd.WithSnapshotter(b.config.Snapshotter),
-		containerd.WithSnapshot(snapshot),
+	container, err := w.b.client.NewContainer(ctx, id,
 		containerd.WithSpec(spec),
-		containerd.WithContainerLabels(map[string]string{ownerLabel: b.owner}),
+		containerd.WithContainerLabels(map[string]string{ownerLabel: w.b.owner}),
 	)
 	if err != nil {
 		return 0, fmt.Errorf("create build container: %w", err)
@@ -46,9 +45,9 @@ func (b *Builder) runContainer(ctx context.Context, snapshot, id string, spec *o
 
 	streams := cio.NewCreator(
 		cio.WithStreams(nil, output.stream(), output.stream()),
-		cio.WithFIFODir(filepath.Join(b.config.WorkDir, snapshot, "fifo")),
+		cio.WithFIFODir(filepath.Join(w.dir, "fifo")),
 	)
-	if task, err = container.NewTask(ctx, streams); err != nil {
+	if task, err = container.NewTask(ctx, streams, containerd.WithRootFS(w.rootfs)); err != nil {
 		return 0, fmt.Errorf("create build task: %w", err)
 	}
 	// Not on ctx: the exit status must arrive also when ctx ends.
@@ -97,27 +96,32 @@ func cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // outcome translates the end of a step into an error for users, or nil.
-func (s step) outcome(status uint32, err error, output *stepOutput) error {
+func (s step) outcome(status uint32, err error, seen findings, limits BuildLimits) error {
 	told := func(cause error, format string, args ...any) error {
 		sentence := attune.Errorf(attune.CodeInvalid, s.name+" "+format, args...)
 		sentence.Cause = cause
 		return sentence
 	}
 	switch {
-	case errors.Is(err, errDiskLimit):
-		return told(err, "took more disk space than a build may")
 	case errors.Is(err, errTimeLimit):
-		return told(err, "took longer than a build may")
+		return told(err, "took longer than the %v that a build may", limits.Time)
 	case err != nil:
 		return fmt.Errorf("%s: %w", s.name, err)
 	case status == 0:
 		return nil
 	case status == 128+uint32(syscall.SIGKILL):
-		return told(nil, "was killed, most likely for using more memory than a build may")
+		return told(nil, "was killed, most likely for using more memory than the %s that a build may",
+			size.Exact(limits.MemoryBytes))
 	}
-	reason := output.reason()
-	if reason == "" {
-		reason = fmt.Sprintf("exit status %d", status)
+	switch {
+	case seen.fullDisk:
+		return told(nil, "took more disk space than a build may: %s or %d files", size.Exact(limits.DiskBytes),
+			limits.DiskBytes/bytesPerFile)
+	case seen.noCompiler && s.reading.compiler != "":
+		return told(errNoCompiler, "failed: %s takes a compiler, which the image lacks; add it to pack.yaml as "+
+			"dependencies: {system: [%s]}", cmp.Or(seen.subject, "a package"), s.reading.compiler)
+	case seen.reason != "":
+		return told(errStepFailed, "failed: %s", seen.reason)
 	}
-	return told(errStepFailed, "failed: %s", reason)
+	return told(errStepFailed, "failed: exit status %d", status)
 }

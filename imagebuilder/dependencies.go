@@ -31,6 +31,8 @@ type dependencies struct {
 	Requirements string
 	// Wheels are the files of the archive's wheels folder, by name, with their checksums.
 	Wheels map[string]string
+	// InstallScripts names the npm packages whose install scripts run, sorted.
+	InstallScripts []string
 	// Package is the package.json for npm, and Lock the archive's package-lock.json. Exact is set if the lock is complete
 	// for the package.
 	Package string
@@ -87,6 +89,7 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 	var packages []string
 	if m.Dependencies.NodeJS != nil {
 		packages = m.Dependencies.NodeJS.Packages
+		d.InstallScripts = slices.Sorted(slices.Values(m.Dependencies.NodeJS.InstallScripts))
 	}
 	var description map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(cmp.Or(text, "{}")), &description); err != nil {
@@ -100,7 +103,11 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 		}
 	}
 	_, optional := description["optionalDependencies"]
-	if len(wanted) == 0 && len(packages) == 0 && !optional {
+	_, peers := description["peerDependencies"] // npm installs them as well
+	if len(wanted) == 0 && len(packages) == 0 && !optional && !peers {
+		if len(d.InstallScripts) > 0 {
+			return attune.Errorf(attune.CodeInvalid, "install_scripts names packages, and the pack has no npm packages")
+		}
 		d.Lock = ""
 		return nil
 	}
@@ -113,7 +120,7 @@ func (d *dependencies) readNode(m attune.Manifest, files fs.FS) error {
 		wanted[name] = version
 	}
 	kept := map[string]any{"private": true, "dependencies": wanted}
-	for _, key := range []string{"optionalDependencies", "peerDependencies", "overrides"} {
+	for _, key := range []string{"optionalDependencies", "peerDependencies", "peerDependenciesMeta", "overrides"} {
 		if value, ok := description[key]; ok {
 			kept[key] = value
 		}
@@ -167,6 +174,7 @@ func (d dependencies) writeInputs(dir string, files fs.FS) error {
 		"packages.txt":           strings.Join(d.Python, "\n") + "\n",
 		"node/package.json":      d.Package,
 		"node/package-lock.json": d.Lock,
+		"install_scripts.mjs":    installScripts,
 	} {
 		if strings.TrimSpace(text) == "" {
 			continue
@@ -222,7 +230,7 @@ func writeFile(path string, content io.Reader) error {
 
 // layerKey is the name of the dependency layer: the same key means the same layer.
 func (d dependencies) layerKey(base digest.Digest) string {
-	const method = 1 // incremented when the way of installing changes
+	const method = 2 // incremented when the way of installing changes
 	return hashOf([]any{method, base, d})
 }
 
@@ -244,7 +252,11 @@ func (d dependencies) install(ctx context.Context, w *workspace, files fs.FS, lo
 	}
 	if d.node() {
 		logf(log, "installing npm packages")
-		return w.run(ctx, npmStep(d.Exact, w.b.npmEnvironment()), log)
+		for _, step := range w.b.npmSteps(d) {
+			if err := w.run(ctx, step, log); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -252,15 +264,19 @@ func (d dependencies) install(ctx context.Context, w *workspace, files fs.FS, lo
 // installPython first tries with the pack's own wheels alone, without a network: the archive takes precedence over the
 // index, and a pack that contains all of its wheels builds anywhere.
 func (d dependencies) installPython(ctx context.Context, w *workspace, log io.Writer) error {
-	if len(d.Wheels) > 0 {
-		logf(log, "installing Python packages from wheels/")
-		err := w.run(ctx, pipStep(d, false, nil), log)
-		if !errors.Is(err, errStepFailed) {
-			return err // nil, or an error that another try does not cure
-		}
-		logf(log, "wheels/ alone does not do; installing Python packages from the index, too")
-	} else {
+	if len(d.Wheels) == 0 {
 		logf(log, "installing Python packages")
+		return w.run(ctx, pipStep(d, true, w.b.pipEnvironment()), log)
 	}
-	return w.run(ctx, pipStep(d, true, w.b.pipEnvironment()), log)
+	logf(log, "installing Python packages from wheels/")
+	alone := w.run(ctx, pipStep(d, false, nil), log)
+	if !errors.Is(alone, errStepFailed) {
+		return alone // nil, or an error that another try does not cure
+	}
+	logf(log, "wheels/ alone does not do; installing Python packages from the index, too")
+	err := w.run(ctx, pipStep(d, true, w.b.pipEnvironment()), log)
+	if err != nil && errors.Is(alone, errNoCompiler) && ctx.Err() == nil {
+		return alone // no index would have helped as a compiler does
+	}
+	return err
 }

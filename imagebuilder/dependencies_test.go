@@ -41,6 +41,12 @@ func TestReadDependencies(t *testing.T) {
 			files: map[string]string{"package.json": `{"dependencies":{"got":"^14"}}`, "package-lock.json": "{}"},
 			want:  dependencies{Package: `{"dependencies":{"got":"^14"}}`, Lock: "{}", Exact: true},
 		},
+		"only peers": {
+			files: map[string]string{"package.json": `{"peerDependencies":{"p":"1"},"peerDependenciesMeta":{"p":{}}}`},
+			want: dependencies{
+				Package: `{"dependencies":{},"peerDependencies":{"p":"1"},"peerDependenciesMeta":{"p":{}},"private":true}`,
+			},
+		},
 		"byte order marks": {
 			files: map[string]string{
 				"package.json": "\ufeff{\"dependencies\":{\"got\":\"^14\"}}", "package-lock.json": "\ufeff{}",

@@ -81,12 +81,18 @@ func (b *Builder) writeJSON(ctx context.Context, mediaType string, value any,
 		return ocispec.Descriptor{}, fmt.Errorf("write image: %w", err)
 	}
 	descriptor := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
-	err = content.WriteBlob(ctx, b.client.ContentStore(), "attune-"+descriptor.Digest.String(), bytes.NewReader(text),
-		descriptor, content.WithLabels(tags))
-	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("write image: %w", err)
+	store := b.client.ContentStore()
+	for range keepTries {
+		err := content.WriteBlob(ctx, store, "attune-"+descriptor.Digest.String(), bytes.NewReader(text), descriptor,
+			content.WithLabels(tags))
+		if err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("write image: %w", err)
+		}
+		if kept, err := b.keepContent(ctx, descriptor.Digest); kept || err != nil {
+			return descriptor, err
+		}
 	}
-	return descriptor, nil
+	return ocispec.Descriptor{}, fmt.Errorf("write image: blob %s is collected again and again", descriptor.Digest)
 }
 
 // name gives an image a name in containerd, which keeps it from then on.

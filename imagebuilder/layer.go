@@ -87,7 +87,8 @@ func (b *Builder) storeLayer(
 	tagged := map[string]string{labels.LabelUncompressed: diff.String()}
 	maps.Copy(tagged, tags)
 	blob := writer.Digest()
-	if err := writer.Commit(ctx, 0, blob, content.WithLabels(tagged)); err != nil && !errdefs.IsAlreadyExists(err) {
+	// Told which digest to expect, containerd would not lease a blob that exists.
+	if err := writer.Commit(ctx, 0, "", content.WithLabels(tagged)); err != nil && !errdefs.IsAlreadyExists(err) {
 		return rootfs.Layer{}, fmt.Errorf("commit layer: %w", err)
 	}
 	info, err := store.Info(ctx, blob)
@@ -106,11 +107,15 @@ func layerOf(blob digest.Digest, size int64, diff digest.Digest) rootfs.Layer {
 
 // apply unpacks a layer on a stack unless its snapshot exists.
 func (b *Builder) apply(ctx context.Context, below stack, layer rootfs.Layer) (stack, error) {
-	_, err := rootfs.ApplyLayer(ctx, layer, below.diffIDs(), b.snapshots(), b.client.DiffService())
+	result := below.with(layer)
+	err := b.untilKept(ctx, result.chainID(), func() error {
+		_, err := rootfs.ApplyLayer(ctx, layer, below.diffIDs(), b.snapshots(), b.client.DiffService())
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("apply layer: %w", err)
 	}
-	return below.with(layer), nil
+	return result, nil
 }
 
 // tarFiles writes the regular files and folders of a tree: owned by root, readable by all, with one time for every

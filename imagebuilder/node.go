@@ -27,12 +27,12 @@ func (b *Builder) makeNode(ctx context.Context, below stack, out io.Writer, log 
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	packages := []images.NPMPackage{b.definition.Node, b.definition.NPM}
 	fetch := step{
-		name:        "fetching Node.js",
-		args:        []string{"/usr/bin/npm", "pack", "--loglevel=warn", "--pack-destination", outputDir},
-		dir:         "/tmp",
-		env:         b.npmEnvironment(),
-		online:      true,
-		isComplaint: isNPMComplaint,
+		name:    "fetching Node.js",
+		args:    []string{"/usr/bin/npm", "pack", "--loglevel=warn", "--pack-destination", outputDir},
+		dir:     "/tmp",
+		env:     b.npmEnvironment(),
+		online:  true,
+		reading: npmReading,
 	}
 	for _, p := range packages {
 		fetch.args = append(fetch.args, p.Name+"@"+p.Version)

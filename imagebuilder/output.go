@@ -2,38 +2,57 @@ package imagebuilder
 
 import (
 	"bytes"
+	"cmp"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // maxReasonBytes bounds a line that is copied into an error, and maxPendingBytes the part of a line that is buffered.
 const (
-	maxReasonBytes  = 500
+	maxReasonBytes  = 1000
 	maxPendingBytes = 8 << 10
 )
 
-// stepOutput copies what a step prints to the log, whole lines at a time, and keeps the line that best explains a
-// failure.
+// maxReasons bounds the lines that are joined into one reason.
+const maxReasons = 3
+
+// stepOutput copies what a step prints to the log, whole lines at a time, and keeps what best explains a failure.
 type stepOutput struct {
-	mu          sync.Mutex
-	log         io.Writer
-	isComplaint func(line string) bool
-	// last is the last line that is not empty, complaintLine the first one that isComplaint accepts.
-	last, complaintLine string
-	streams             []*outputStream
+	mu      sync.Mutex
+	log     io.Writer
+	reading reading
+	// last is the last line that is not empty, reasons those that the reading picked.
+	last    string
+	reasons []string
+	// subject is the package whose code ran last.
+	subject string
+	found   findings
+	streams []*outputStream
+}
+
+// findings are what the output of a failed step shows.
+type findings struct {
+	// reason explains the failure; it may be empty.
+	reason string
+	// fullDisk and noCompiler say what was missing; subject is the package that lacked the compiler, if it is known.
+	fullDisk, noCompiler bool
+	subject              string
 }
 
 // outputStream is stdout or stderr of a step. Each is split into lines by itself: a program may write half a line to
 // one, a complaint to the other, and then the other half.
 type outputStream struct {
 	output *stepOutput
+	// before is the line before the present one.
+	before string
 	// start is the beginning of the present line, for a reason; pending is what the log has not got yet.
 	start, pending []byte
 }
 
-func newStepOutput(log io.Writer, isComplaint func(string) bool) *stepOutput {
-	return &stepOutput{log: log, isComplaint: isComplaint}
+func newStepOutput(log io.Writer, reading reading) *stepOutput {
+	return &stepOutput{log: log, reading: reading}
 }
 
 // stream returns a writer for one of the step's streams.
@@ -80,9 +99,19 @@ func (s *outputStream) endLine() {
 	}
 	o := s.output
 	o.last = text
-	if o.complaintLine == "" && o.isComplaint != nil && o.isComplaint(text) {
-		o.complaintLine = text
+	if subject := o.reading.subjectOf(text); subject != "" {
+		o.subject = subject
 	}
+	if !o.found.noCompiler && needsCompiler.MatchString(text) {
+		o.found.noCompiler, o.found.subject = true, o.subject
+	}
+	o.found.fullDisk = o.found.fullDisk || strings.Contains(strings.ToLower(text), "no space left on device")
+	for _, reason := range o.reading.explain(text, s.before) {
+		if len(o.reasons) < maxReasons && !slices.Contains(o.reasons, reason) {
+			o.reasons = append(o.reasons, reason)
+		}
+	}
+	s.before = text
 }
 
 // end must be called when the step has ended: it flushes the last lines.
@@ -95,12 +124,11 @@ func (o *stepOutput) end() {
 	}
 }
 
-// reason returns the line that best explains why the step failed.
-func (o *stepOutput) reason() string {
+// seen returns what the output shows. Without a line that the reading picked, the last one is the reason.
+func (o *stepOutput) seen() findings {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.complaintLine != "" {
-		return o.complaintLine
-	}
-	return o.last
+	found := o.found
+	found.reason = cmp.Or(strings.Join(o.reasons, "; "), o.last)
+	return found
 }

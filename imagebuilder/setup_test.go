@@ -255,6 +255,8 @@ func leftovers(t *testing.T, b *Builder) []string {
 		}
 		left = append(left, names...)
 	}
+	// A loop device goes with the last mount of it, of which a container that is being made elsewhere may have a copy.
+	within(t, "no loop device is left", func() bool { return len(loops(t, b.config.WorkDir)) == 0 })
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
@@ -265,4 +267,20 @@ func leftovers(t *testing.T, b *Builder) []string {
 		}
 	}
 	return left
+}
+
+// loops are the loop devices with a file below a folder.
+func loops(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	names, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		file, _ := os.ReadFile(name) // it may be gone
+		if strings.HasPrefix(string(file), dir+"/") {
+			found = append(found, name)
+		}
+	}
+	return found
 }

@@ -36,8 +36,8 @@ type step struct {
 	caps []string
 	// online steps have a network.
 	online bool
-	// isComplaint reports whether a printed line says why the step failed; without one, the last line does.
-	isComplaint func(line string) bool
+	// reading says how to read what the program prints.
+	reading reading
 }
 
 // confinement is what the containers of all steps of a build have in common.
@@ -97,7 +97,7 @@ func withLimits(l BuildLimits, swap bool) oci.SpecOpts {
 		}
 		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: new(l.Pids)}
 		s.Linux.Resources.CPU = &specs.LinuxCPU{Period: new(period), Quota: &quota}
-		// The disk limit is watched from outside, where unlinked files cannot be seen.
+		// No file is larger than the disk, holes included.
 		disk := uint64(max(l.DiskBytes, 0))
 		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_CORE"},
 			specs.POSIXRlimit{Type: "RLIMIT_FSIZE", Soft: disk, Hard: disk})

@@ -1,8 +1,10 @@
 package imagebuilder
 
 import (
+	_ "embed" // for install_scripts.mjs
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"attune/images"
@@ -21,13 +23,13 @@ apt-get "${options[@]}" install --no-install-recommends -- "$@"`
 		script += "\nsed -i /^include-system/s/false/true/ " + images.VenvDir + "/pyvenv.cfg"
 	}
 	return step{
-		name:        name,
-		args:        append([]string{"/bin/bash", "-c", script, "apt"}, packages...),
-		dir:         "/",
-		env:         []string{"DEBIAN_FRONTEND=noninteractive"},
-		caps:        packageCaps,
-		online:      true,
-		isComplaint: func(line string) bool { return strings.HasPrefix(line, "E: ") },
+		name:    name,
+		args:    append([]string{"/bin/bash", "-c", script, "apt"}, packages...),
+		dir:     "/",
+		env:     []string{"DEBIAN_FRONTEND=noninteractive"},
+		caps:    packageCaps,
+		online:  true,
+		reading: aptReading,
 	}
 }
 
@@ -50,41 +52,55 @@ func pipStep(d dependencies, online bool, env []string) step {
 		args = append(args, "-r", inputsDir+"/packages.txt")
 	}
 	return step{
-		name:        "installing the Python packages",
-		args:        args,
-		dir:         "/tmp",
-		env:         env,
-		online:      online,
-		isComplaint: func(line string) bool { return strings.HasPrefix(line, "ERROR: ") },
+		name:    "installing the Python packages",
+		args:    args,
+		dir:     "/tmp",
+		env:     env,
+		online:  online,
+		reading: pipReading,
 	}
 }
 
-// npmStep installs npm packages, without any capability and without running their scripts. An .npmrc of the pack is
-// never used: it could make npm start another program instead of git.
-func npmStep(exact bool, env []string) step {
+// installScripts is a program that finds the packages with install scripts.
+//
+//go:embed install_scripts.mjs
+var installScripts string
+
+// npmSteps install npm packages, without any capability. An .npmrc of the pack is never used: it could make npm start
+// another program instead of git. No package's script runs, but for those that the pack names.
+func (b *Builder) npmSteps(d dependencies) []step {
 	command := "install"
-	if exact {
+	if d.Exact {
 		command = "ci"
 	}
-	script := `set -e
+	install := step{
+		name: "installing the npm packages",
+		args: []string{"/bin/bash", "-c", `set -e
 cp ` + inputsDir + `/node/package*.json .
 npm ` + command + ` --omit=dev
-rm -f package.json package-lock.json`
-	return step{
-		name:        "installing the npm packages",
-		args:        []string{"/bin/bash", "-c", script},
-		dir:         images.Root,
-		env:         env,
-		online:      true,
-		isComplaint: isNPMComplaint,
+node ` + inputsDir + `/install_scripts.mjs "$@"`, "npm"},
 	}
-}
-
-// isNPMComplaint reports whether a line of npm says what is wrong; the line with the code before it does not.
-func isNPMComplaint(line string) bool {
-	// Debian's npm writes "npm ERR!", later ones "npm error".
-	text, ok := strings.CutPrefix(strings.Replace(line, "npm ERR!", "npm error", 1), "npm error ")
-	return ok && !strings.HasPrefix(text, "code ")
+	scripts := step{
+		name: "running the install scripts",
+		args: []string{"/bin/bash", "-c", `set -e
+if [ -n "$(find node_modules -name binding.gyp -print -quit)" ]; then
+  npm install --prefix /tmp/headers ` + b.definition.Node.Name + `@` + b.definition.Node.Version + `
+  export npm_config_nodedir=/tmp/headers/node_modules/` + b.definition.Node.Name + `
+fi
+export JOBS=` + strconv.Itoa(max(1, int(b.config.Limits.CPU))) + `
+npm rebuild --ignore-scripts=false --foreground-scripts -- "$@"`, "npm"},
+	}
+	steps := []step{install}
+	if len(d.InstallScripts) > 0 {
+		steps = append(steps, scripts)
+	}
+	for i := range steps {
+		s := &steps[i]
+		s.args = append(s.args, d.InstallScripts...)
+		s.dir, s.env, s.online, s.reading = images.Root, b.npmEnvironment(), true, npmReading
+	}
+	steps[len(steps)-1].args[2] += "\nrm -f package.json package-lock.json"
+	return steps
 }
 
 func (b *Builder) npmEnvironment() []string {

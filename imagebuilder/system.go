@@ -50,7 +50,7 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (e
 		return fmt.Errorf("install Debian: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	complaints := newStepOutput(log, func(line string) bool { return strings.HasPrefix(line, "E: ") })
+	complaints := newStepOutput(log, aptReading)
 	command := exec.CommandContext(ctx, "mmdebstrap", args...)
 	command.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -70,7 +70,7 @@ func (b *Builder) makeSystem(ctx context.Context, w io.Writer, log io.Writer) (e
 		if errors.Is(err, exec.ErrNotFound) {
 			return fmt.Errorf("mmdebstrap is not installed: %w", err)
 		}
-		return fmt.Errorf("install Debian: %w: %s", errors.Join(err, ctx.Err()), complaints.reason())
+		return fmt.Errorf("install Debian: %w: %s", errors.Join(err, ctx.Err()), complaints.seen().reason)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -14,6 +13,9 @@ import (
 	"github.com/containerd/containerd/v2/pkg/archive"
 	continuity "github.com/containerd/continuity/fs"
 	"golang.org/x/sys/unix"
+
+	"attune"
+	"attune/internal/size"
 )
 
 // shiftOwners gives the files of an overlay's upper folder the owners that they had in the build container, whose user
@@ -89,30 +91,30 @@ func isOpaque(path string) bool {
 	return err == nil && n == 1 && value[0] == 'y'
 }
 
-const (
-	// blockSize is the unit in which the kernel counts the disk usage of a file.
-	blockSize = 512
-	maxBlocks = math.MaxInt64 / blockSize
-)
-
-// diskUsage returns the bytes that the trees take. Files may come and go meanwhile. A tree whose paths are too long to
-// read counts as larger than any limit, since files could hide in it otherwise.
-func diskUsage(trees ...string) int64 {
-	var blocks int64
-	for _, tree := range trees {
-		_ = filepath.WalkDir(tree, func(_ string, entry fs.DirEntry, err error) error {
-			if errors.Is(err, unix.ENAMETOOLONG) {
-				blocks = maxBlocks
-				return fs.SkipAll
-			}
-			if err != nil {
-				return nil //nolint:nilerr // removed meanwhile
-			}
-			if info, err := entry.Info(); err == nil {
-				blocks += info.Sys().(*syscall.Stat_t).Blocks
-			}
+// checkSize refuses an upper folder whose files have more bytes than limit, or paths that are too long to read. Holes
+// count: a layer has them as zeros, and so have the snapshots that are made of it.
+func checkSize(upper string, limit int64) error {
+	left, done := limit, map[uint64]bool{}
+	return filepath.WalkDir(upper, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, unix.ENAMETOOLONG) {
+			return attune.Errorf(attune.CodeInvalid, "the dependencies have a path of more than %d bytes", unix.PathMax)
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		if done[stat.Ino] {
 			return nil
-		})
-	}
-	return min(blocks, maxBlocks) * blockSize
+		}
+		done[stat.Ino] = stat.Nlink > 1
+		if left -= stat.Size; left < 0 {
+			return attune.Errorf(attune.CodeInvalid, "the dependencies have more than %s, the holes in their files included",
+				size.Exact(limit))
+		}
+		return nil
+	})
 }

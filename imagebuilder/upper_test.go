@@ -4,18 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
-	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"attune"
@@ -109,14 +104,10 @@ func TestUpperRefuses(t *testing.T) {
 	}
 }
 
-// The snapshot that a build leaves and the layer that was written from it must be the same files.
-func TestLayerIsTheSnapshot(t *testing.T) {
+// The image must have what the steps of its build have seen.
+func TestLayerIsWhatTheBuildSaw(t *testing.T) {
 	t.Parallel()
 	b := sharedBuilder(t)
-	p := newPack("same", map[string]string{"wheels/greeter-1.5-py3-none-any.whl": wheel(t, "greeter", "1.5")})
-	p.manifest.Dependencies.Python = &attune.LanguageDependencies{Packages: []string{"greeter"}}
-	p.manifest.Dependencies.System = []string{"sl"}
-	image, _ := mustBuild(t, b, p)
 	ctx, done, err := b.lease(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -126,63 +117,77 @@ func TestLayerIsTheSnapshot(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	found, err := b.client.ImageService().Get(ctx, image.Name)
+	base, err := b.ensureBase(ctx, testLog{t})
 	if err != nil {
 		t.Fatal(err)
 	}
-	layers, err := b.readStack(ctx, found.Target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dependencies := layers[:len(layers)-1]
-	below, top := dependencies[:len(dependencies)-1], dependencies[len(dependencies)-1]
-
-	key := "unpacked-" + uuid.NewString()
-	mounts, err := b.snapshots().Prepare(ctx, key, below.chainID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.snapshots().Remove(ctx, key); err != nil {
-			t.Error(err)
+	const list = `cd /; find . -xdev ! -path ./run/\* ! -path ./tmp ! -path ./dev ! -path ./proc ! -path ./sys ` +
+		`-printf '%p %M %U:%G %l' \( -type d -printf '\n' -o -printf ' %s\n' \) | sort`
+	seen := func(layers stack, steps ...step) (text string, _ stack) {
+		w, err := b.openWorkspace(ctx, layers)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	diff, err := b.client.DiffService().Apply(ctx, top.Blob, mounts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff.Digest != top.Diff.Digest {
-		t.Errorf("unpacked to %s, recorded as %s", diff.Digest, top.Diff.Digest)
-	}
-	err = mount.WithReadonlyTempMount(ctx, mounts, func(unpacked string) error {
-		return b.withView(ctx, dependencies, func(built string) error {
-			if diff := cmp.Diff(listing(t, built), listing(t, unpacked)); diff != "" {
-				t.Errorf("snapshot and layer differ (-snapshot +layer):\n%s", diff)
+		defer func() {
+			if err := w.close(ctx); err != nil {
+				t.Error(err)
 			}
-			return nil
-		})
-	})
-	if err != nil {
-		t.Fatal(err)
+		}()
+		for _, step := range steps {
+			if err := w.run(ctx, step, testLog{t}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var output strings.Builder
+		if err := w.run(ctx, step{name: "listing", args: []string{"/bin/bash", "-c", list}, dir: "/"}, &output); err != nil {
+			t.Fatal(err)
+		}
+		top, err := w.commit(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return output.String(), top
+	}
+	change := step{name: "changing", dir: "/", args: []string{"/bin/bash", "-c", `set -e
+rm /etc/debian_version; rm -r /usr/share/common-licenses; mkdir -m 2750 /usr/share/common-licenses
+touch /usr/share/common-licenses/x; ln /usr/share/common-licenses/x /opt/y; ln -s x /opt/z; chmod 4711 /opt/y`}}
+	built, layers := seen(base.layers, aptStep("installing sl", "sl"), change)
+	unpacked, _ := seen(layers)
+	if diff := cmp.Diff(strings.Split(built, "\n"), strings.Split(unpacked, "\n")); diff != "" {
+		t.Errorf("the image differs (-build +image):\n%s", diff)
+	}
+	if !strings.Contains(built, "/opt/y -rws--x--x 0:0") || strings.Contains(built, "debian_version") {
+		t.Error("the step has not changed what it should have")
 	}
 }
 
-// What lies deeper than a path can name must not go uncounted.
-func TestDiskUsageOfDeepTree(t *testing.T) {
+// Holes take no space, but a layer and what is made of it has them.
+func TestSizeOfALayer(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "flat"), make([]byte, 1<<16), 0o600); err != nil {
+	upper := makeUpper(t)
+	if err := os.Truncate(filepath.Join(upper, "dir/file"), 600<<20); err != nil { // and its other name
 		t.Fatal(err)
 	}
-	if got := diskUsage(dir); got < 1<<16 || got > 1<<20 {
-		t.Errorf("a small tree takes %d bytes", got)
+	if err := checkSize(upper, 1<<30); err != nil {
+		t.Error(err)
 	}
+	if err := os.Truncate(filepath.Join(upper, "su"), 600<<20); err != nil {
+		t.Fatal(err)
+	}
+	err := checkSize(upper, 1<<30)
+	if attune.CodeOf(err) != attune.CodeInvalid || !strings.Contains(err.Error(), "1 GiB") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestDeepFoldersAreRefused(t *testing.T) {
+	t.Parallel()
+	upper := makeUpper(t)
 	name := strings.Repeat("d", 255)
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(upper)
 	for depth := 0; depth < 20 && err == nil; depth++ {
 		below := root
-		err = below.Mkdir(name, 0o700)
-		if err == nil {
+		if err = below.Mkdir(name, 0o700); err == nil {
 			root, err = below.OpenRoot(name)
 		}
 		err = errors.Join(err, below.Close())
@@ -190,34 +195,7 @@ func TestDiskUsageOfDeepTree(t *testing.T) {
 	if err := errors.Join(err, root.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if got := diskUsage(dir); got < 1<<60 {
-		t.Errorf("a tree with paths that are too long takes %d bytes", got)
+	if err := checkSize(upper, 1<<30); attune.CodeOf(err) != attune.CodeInvalid {
+		t.Errorf("error is %v", err)
 	}
-}
-
-// listing describes each file of a tree, apart from the fractions of its time, which layers do not have.
-func listing(t *testing.T, root string) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || path == root {
-			return err
-		}
-		info, err := os.Lstat(path)
-		if err != nil {
-			return err
-		}
-		link, _ := os.Readlink(path)
-		stat := info.Sys().(*syscall.Stat_t)
-		size := info.Size()
-		if info.IsDir() {
-			size = 0
-		}
-		files[path[len(root):]] = fmt.Sprint(info.Mode(), stat.Uid, stat.Gid, size, info.ModTime().Unix(), link)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }

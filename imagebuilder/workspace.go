@@ -5,20 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/pkg/rootfs"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/errdefs"
 	"github.com/google/uuid"
 
+	"attune"
 	"attune/internal/cleanup"
 )
 
-// scratchDirs are folders of the container that do not become part of the layer. Each is a folder of the workspace.
+// scratchDirs are folders of the container that do not become part of the layer. Each is a folder of the disk.
 var scratchDirs = map[string]string{
 	"tmp":    "/tmp",
 	"vartmp": "/var/tmp",
@@ -28,13 +30,23 @@ var scratchDirs = map[string]string{
 	"output": outputDir,
 }
 
+// writableDirs are the folders of the disk, with their modes: those of the overlay and the scratch folders.
+var writableDirs = map[string]fs.FileMode{
+	"upper": 0o755, "work": 0o711,
+	"tmp": 0o777 | fs.ModeSticky, "vartmp": 0o777 | fs.ModeSticky,
+	"lists": 0o755, "cache": 0o755, "log": 0o755, "output": 0o755,
+}
+
 // workspace is a writable copy of a stack in which steps run, and which can become a layer.
 type workspace struct {
 	b     *Builder
 	id    string
 	below stack
-	// dir is the workspace's folder on the host; upper is the snapshot's folder with the changes.
-	dir, upper string
+	// dir is the workspace's folder on the host. All that steps write is on the disk.
+	dir  string
+	disk *disk
+	// rootfs is the overlay of the stack and the disk.
+	rootfs     []mount.Mount
 	netns      string
 	resolvConf string
 	steps      int
@@ -54,15 +66,19 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 		return nil, fmt.Errorf("open workspace: %w", err)
 	}
 	w.opened.AddClose(func() error { return os.RemoveAll(w.dir) })
-	for name := range scratchDirs {
-		if err := w.makeScratch(name); err != nil {
-			return nil, err
+	if w.disk, err = openDisk(ctx, w.dir, b.config.Limits.DiskBytes); err != nil {
+		return nil, err
+	}
+	w.opened.AddClose(w.disk.close)
+	for name, mode := range writableDirs {
+		if err := w.makeWritable(name, mode); err != nil {
+			return nil, fmt.Errorf("open workspace: %w", err)
 		}
 	}
 	if err := os.Mkdir(w.inputs(), 0o700); err != nil {
 		return nil, fmt.Errorf("open workspace: %w", err)
 	}
-	mounts, err := b.snapshots().Prepare(ctx, w.id, below.chainID(),
+	w.rootfs, err = b.snapshots().Prepare(ctx, w.id, below.chainID(),
 		containerd.WithRemapperLabels(0, firstID, 0, firstID, idRange))
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot: %w", err)
@@ -73,39 +89,38 @@ func (b *Builder) openWorkspace(ctx context.Context, below stack) (_ *workspace,
 		}
 		return nil
 	})
-	for _, option := range mounts[0].Options {
-		if upper, ok := strings.CutPrefix(option, "upperdir="); ok {
-			w.upper = upper
-		}
+	return w, w.writeToDisk()
+}
+
+// writeToDisk makes the overlay's changes go to the disk instead of the snapshot, which has no limit.
+func (w *workspace) writeToDisk() error {
+	overlay := &w.rootfs[0]
+	own := func(option string) bool {
+		return strings.HasPrefix(option, "upperdir=") || strings.HasPrefix(option, "workdir=")
 	}
-	if w.upper == "" {
-		return nil, fmt.Errorf("snapshotter %s does not make overlays", b.config.Snapshotter)
+	if !slices.ContainsFunc(overlay.Options, own) {
+		return fmt.Errorf("snapshotter %s does not make overlays", w.b.config.Snapshotter)
 	}
-	return w, nil
+	overlay.Options = append(slices.DeleteFunc(overlay.Options, own),
+		"upperdir="+w.onDisk("upper"), "workdir="+w.onDisk("work"))
+	return nil
 }
 
 // workspaceID is the name of a workspace's folder, snapshot, containers, control groups and network.
 func (b *Builder) workspaceID(unique string) string { return "build-" + b.owner[:8] + "-" + unique }
 
-func (w *workspace) makeScratch(name string) error {
-	dir := filepath.Join(w.dir, name)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("open workspace: %w", err)
-	}
-	if strings.HasSuffix(name, "tmp") {
-		if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
-			return fmt.Errorf("open workspace: %w", err)
-		}
-	}
-	if err := os.Chown(dir, firstID, firstID); err != nil {
-		return fmt.Errorf("open workspace: %w", err)
-	}
-	return nil
+// makeWritable makes a folder of the disk that belongs to the container's root.
+func (w *workspace) makeWritable(name string, mode fs.FileMode) error {
+	dir := w.onDisk(name)
+	return errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode), os.Chown(dir, firstID, firstID))
 }
+
+// onDisk is the path of a folder of the disk.
+func (w *workspace) onDisk(name string) string { return filepath.Join(w.disk.root, name) }
 
 // inputs is the folder that is mounted as inputsDir, read-only; output is the one mounted as outputDir.
 func (w *workspace) inputs() string { return filepath.Join(w.dir, "inputs") }
-func (w *workspace) output() string { return filepath.Join(w.dir, "output") }
+func (w *workspace) output() string { return w.onDisk("output") }
 
 // close removes the workspace, even if ctx has ended.
 func (w *workspace) close(ctx context.Context) error { return w.opened.Run(ctx, cleanupTimeout) }
@@ -123,28 +138,24 @@ func (w *workspace) run(ctx context.Context, s step, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("specify build container: %w", err)
 	}
-	output := newStepOutput(log, s.isComplaint)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		w.watchDisk(ctx, cancel)
-	}()
-	status, err := w.b.runContainer(ctx, w.id, id, spec, output)
+	output := newStepOutput(log, s.reading)
+	status, err := w.runContainer(ctx, id, spec, output)
 	output.end()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	cancel(nil)
-	<-watched
-	return s.outcome(status, err, output)
+	seen := output.seen()
+	if seen.fullDisk && w.disk.hostIsFull() {
+		return attune.Errorf(attune.CodeUnavailable,
+			"%s failed: the worker's disk is full; make room and install again", s.name)
+	}
+	return s.outcome(status, err, seen, w.b.config.Limits)
 }
 
 func (w *workspace) confinement(id string, s step) confinement {
 	c := confinement{id: id, limits: w.b.config.Limits, limitSwap: w.b.limitSwap}
 	for name, target := range scratchDirs {
-		c.binds = append(c.binds, bind(filepath.Join(w.dir, name), target, "rw"))
+		c.binds = append(c.binds, bind(w.onDisk(name), target, "rw"))
 	}
 	c.binds = append(c.binds,
 		bind(w.inputs(), inputsDir, "ro"),
@@ -157,43 +168,21 @@ func (w *workspace) confinement(id string, s step) confinement {
 	return c
 }
 
-// watchDisk ends the build when it exceeds its disk limit.
-func (w *workspace) watchDisk(ctx context.Context, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if diskUsage(w.upper, w.dir) > w.b.config.Limits.DiskBytes {
-				cancel(errDiskLimit)
-				return
-			}
-		}
-	}
-}
-
 // commit turns what the steps changed into a layer and its snapshot. The workspace can only be closed afterwards.
 func (w *workspace) commit(ctx context.Context, tags map[string]string) (stack, error) {
-	if diskUsage(w.upper) > w.b.config.Limits.DiskBytes {
-		return nil, errDiskLimit
+	upper := w.onDisk("upper")
+	if err := w.disk.sync(); err != nil {
+		return nil, err
 	}
-	if err := shiftOwners(w.upper, firstID); err != nil {
+	if err := checkSize(upper, w.b.config.Limits.DiskBytes); err != nil {
+		return nil, err
+	}
+	if err := shiftOwners(upper, firstID); err != nil {
 		return nil, fmt.Errorf("take over the layer's files: %w", err)
 	}
-	layer, err := w.b.writeLayer(ctx, tags, func(out io.Writer) error { return tarUpper(ctx, out, w.upper) })
+	layer, err := w.b.writeLayer(ctx, tags, func(out io.Writer) error { return tarUpper(ctx, out, upper) })
 	if err != nil {
 		return nil, err
 	}
-	return w.commitSnapshot(ctx, layer)
-}
-
-func (w *workspace) commitSnapshot(ctx context.Context, layer rootfs.Layer) (stack, error) {
-	result := w.below.with(layer)
-	err := w.b.snapshots().Commit(ctx, result.chainID(), w.id)
-	if err != nil && !errdefs.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("commit snapshot: %w", err)
-	}
-	return result, nil
+	return w.b.apply(ctx, w.below, layer)
 }

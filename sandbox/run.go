@@ -67,5 +67,8 @@ type Exit struct {
 // StoppedCode is 128 + SIGTERM: the status of a process that ends when it is asked to.
 const StoppedCode = 143
 
-// MaxResultFileBytes bounds what the host reads of a result.
-const MaxResultFileBytes = 16 << 20
+// What the host reads of a result and of a failure at most. The runners write far less about a failure.
+const (
+	MaxResultFileBytes  = 16 << 20
+	MaxFailureFileBytes = 1 << 20
+)

@@ -132,7 +132,7 @@ func TestNewVersionKeepsTheIDsOfItsActions(t *testing.T) {
 	}
 	_, err = db.Actions.Get(ctx, "weather.report")
 	wantCode(t, err, attune.CodeNotFound)
-	all, err := db.Actions.List(ctx, "weather", nil)
+	all, _, err := db.Actions.List(ctx, "weather", nil, "")
 	if err != nil || len(all) != 2 || all[0].Ref != "weather.forecast" || all[1].Ref != "weather.warn" {
 		t.Errorf("actions are %+v, %v", all, err)
 	}
@@ -232,7 +232,7 @@ func TestRemovedPackTakesItsInstallationsAlong(t *testing.T) {
 	if err != nil || packs == nil || len(packs) != 0 {
 		t.Errorf("a token limited to a pack sees %v, %v", packs, err)
 	}
-	actions, err := db.Actions.List(ctx, "", []string{"traffic"})
+	actions, _, err := db.Actions.List(ctx, "", []string{"traffic"}, "")
 	if err != nil || len(actions) != 1 {
 		t.Errorf("a token limited to a pack sees %v, %v", actions, err)
 	}

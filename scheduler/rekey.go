@@ -24,21 +24,15 @@ func rekey(ctx context.Context, tx pgx.Tx, action string, key []string) error {
 	if err != nil {
 		return err
 	}
-	type open struct {
-		ID         string
-		Parameters json.RawMessage
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[open])
-	if err != nil {
-		return err
-	}
 	byKey := make(map[string][]string)
-	for _, e := range all {
-		value, err := attune.QueueKey(key, e.Parameters)
-		if err != nil {
-			return err
-		}
-		byKey[value] = append(byKey[value], e.ID)
+	var id string
+	var parameters json.RawMessage // of one execution at a time: all of them may be gigabytes
+	if _, err := pgx.ForEachRow(rows, []any{&id, &parameters}, func() error {
+		value, err := attune.QueueKey(key, parameters)
+		byKey[value] = append(byKey[value], id)
+		return err
+	}); err != nil {
+		return err
 	}
 	for value, ids := range byKey {
 		queue, err := queueID(ctx, tx, action, value)

@@ -20,10 +20,10 @@ readonly minio=github.com/minio/minio minio_version=v0.0.0-20260212201848-7aac2a
 readonly linter=github.com/golangci/golangci-lint/v2 linter_version=v2.15.0
 
 # gcc, libc6-dev, libseccomp-dev and pkg-config build runc and the race detector; mmdebstrap and the keyring make base
-# images; nftables and iproute2 are the sandboxes' network; curl, jq and s3cmd are for the demo. PostgreSQL is below.
+# images, e2fsprogs the disks of builds; nftables and iproute2 are the sandboxes' network; curl, jq and s3cmd are for the demo. PostgreSQL is below.
 readonly packages=(
   ca-certificates gcc libc6-dev libseccomp-dev pkg-config
-  mmdebstrap debian-archive-keyring nftables iproute2
+  mmdebstrap debian-archive-keyring e2fsprogs nftables iproute2
   curl jq s3cmd
 )
 

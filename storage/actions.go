@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/base64"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,11 +24,47 @@ type InstalledAction struct {
 const selectActions = `select a.spec, a.id, a.installation_id, p.version, p.image_digest
 	from actions a join packs p on p.ref = a.pack `
 
-// List returns actions by name: all, or those of one pack. allowed, where not empty, limits them to these packs.
-func (s *Actions) List(ctx context.Context, pack string, allowed []string) ([]InstalledAction, error) {
-	return list(ctx, s.lists, "list actions", scanAction, selectActions+`
-		where ($1 = '' or a.pack = $1) and (cardinality($2::text[]) = 0 or a.pack = any($2))
-		order by a.ref`, pack, array(allowed))
+// maxActionBytes bounds the actions of a page together, but for its first. One with its schemas may have a megabyte.
+const maxActionBytes = 4 << 20
+
+// List returns actions by name: all, or those of one pack, and the cursor of the next page, which is empty at the end.
+// allowed, where not empty, limits them to these packs. cursor is the one that came with the page before.
+func (s *Actions) List(
+	ctx context.Context, pack string, allowed []string, cursor string,
+) (found []InstalledAction, next string, err error) {
+	after, err := decodeActionCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, err := s.lists.Query(ctx, selectActions+`
+		where ($1 = '' or a.pack = $1) and (cardinality($2::text[]) = 0 or a.pack = any($2)) and a.ref > $3
+		order by a.ref limit $4`, pack, array(allowed), after, maxListLimit+1)
+	if err != nil {
+		return nil, "", Translate("list actions", err)
+	}
+	defer rows.Close()
+	found, size := []InstalledAction{}, 0
+	for rows.Next() {
+		size += len(rows.RawValues()[0])
+		if len(found) > 0 && size > maxActionBytes || len(found) == maxListLimit {
+			return found, base64.RawURLEncoding.EncodeToString([]byte(found[len(found)-1].Ref)), nil
+		}
+		a, err := scanAction(rows)
+		if err != nil {
+			return nil, "", Translate("list actions", err)
+		}
+		found = append(found, a)
+	}
+	return found, "", Translate("list actions", rows.Err())
+}
+
+// decodeActionCursor returns the last action of the page before.
+func decodeActionCursor(cursor string) (string, error) {
+	ref, err := base64.RawURLEncoding.DecodeString(cursor)
+	if _, _, ok := attune.SplitActionRef(string(ref)); err != nil || cursor != "" && !ok {
+		return "", wrongCursor()
+	}
+	return string(ref), nil
 }
 
 // Get returns one action by its ref or its id.

@@ -173,10 +173,14 @@ func encodeCursor(last attune.Execution) string {
 func decodeCursor(cursor string) (string, error) {
 	id, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || !validID(string(id)) {
-		return "", attune.Invalid("the cursor is not one of ours",
-			attune.Problem{Field: "cursor", Message: "give next_cursor of the page before as it was, or none"})
+		return "", wrongCursor()
 	}
 	return string(id), nil
+}
+
+func wrongCursor() *attune.Error {
+	return attune.Invalid("the cursor is not one of ours",
+		attune.Problem{Field: "cursor", Message: "give next_cursor of the page before as it was, or none"})
 }
 
 func noExecution(id string) *attune.Error {

@@ -43,6 +43,9 @@ func (v value) dependencies(d *attune.Dependencies) {
 	d.NodeJS = v.at("nodejs").language(npmProblem, func(version string) string {
 		return nodeVersionProblem(version, base.Node.Version)
 	})
+	if d.NodeJS != nil {
+		d.NodeJS.InstallScripts = v.at("nodejs").at("install_scripts").texts()
+	}
 	d.System = v.at("system").texts()
 }
 

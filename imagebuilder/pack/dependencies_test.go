@@ -46,6 +46,23 @@ func TestWrongPackages(t *testing.T) {
 	}
 }
 
+func TestInstallScripts(t *testing.T) {
+	t.Parallel()
+	pack := func(names string) map[string]string {
+		return with(weather, "pack.yaml", weather["pack.yaml"]+
+			"dependencies:\n  nodejs:\n    packages: [bcrypt]\n    install_scripts: "+names+"\n")
+	}
+	assertProblems(t, "good", nil, problemsIn(t, pack(`[bcrypt, "@a/b.c"]`)))
+	for names, want := range map[string]string{
+		"[bcrypt@5]":       "install_scripts[0]: must be the name of an npm package, such as better-sqlite3, without",
+		"[bcrypt, bcrypt]": "install_scripts[1]: is there twice",
+		"[--global]":       "install_scripts[0]: must be the name of an npm package",
+		"true":             "install_scripts: must be a list",
+	} {
+		assertProblems(t, names, []string{"pack.yaml:6: dependencies.nodejs." + want}, problemsIn(t, pack(names)))
+	}
+}
+
 func TestWrongFiles(t *testing.T) {
 	t.Parallel()
 	lock := func(packages string) string { return `{"lockfileVersion": 3, "packages": {` + packages + `}}` }

@@ -78,7 +78,10 @@ func TestMemoryIsBounded(t *testing.T) {
 				continue
 			}
 			for name, schema := range usual {
-				if name == "integers" && (shape == "exponents" || shape == "digits" || size > megabyte) {
+				if size > megabyte && name != "none" && name != "forms" && name != "unique" {
+					continue
+				}
+				if name == "integers" && (shape == "exponents" || shape == "digits") {
 					continue // exact arithmetic leaves garbage, a few kilobytes at one time
 				}
 				s := mustCompile(t, schema)
@@ -87,7 +90,7 @@ func TestMemoryIsBounded(t *testing.T) {
 					t.Errorf("%d bytes of %s, checked against %q, took %d KiB, %.1f times the size",
 						len(text), shape, name, allocated>>10, float64(allocated)/float64(len(text)))
 				}
-				if took > 30*time.Second {
+				if took > 2*time.Minute { // some seconds, but for the race detector on a busy host
 					t.Errorf("%d bytes of %s, checked against %q, took %s", len(text), shape, name, took)
 				}
 			}
@@ -105,7 +108,8 @@ func cost(do func()) (allocated uint64, took time.Duration) {
 	return after.TotalAlloc - before.TotalAlloc, took
 }
 
-// Patterns times names, and texts times patterns, would take minutes.
+// Patterns times names, and texts times patterns, would take minutes. The bound is one of work, not of the time that a
+// busy host takes for it, so that a document is always accepted or always refused.
 func TestTimeIsBounded(t *testing.T) {
 	t.Parallel()
 	var patterns, names []string
@@ -126,13 +130,9 @@ func TestTimeIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := mustCompile(t, test.schema)
-			start := time.Now()
 			err := s.Check(t.Context(), "result", json.RawMessage(test.document))
 			if texts := problemTexts(err); len(texts) != 1 || !strings.Contains(texts[0], "takes too long to check") {
 				t.Errorf("got %v", err)
-			}
-			if took := time.Since(start); took > 30*time.Second {
-				t.Errorf("it took %s", took)
 			}
 		})
 	}

@@ -1,11 +1,11 @@
 package strictjson
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"errors"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )

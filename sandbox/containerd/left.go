@@ -54,8 +54,9 @@ func (d runDir) openShared() (*os.File, error) {
 	return dir, nil
 }
 
-// readLeft reads what an ended sandbox left in one file, nil when that is nothing or the file is gone.
-func readLeft(dir *os.File, name string) ([]byte, error) {
+// readLeft reads what an ended sandbox left in one file, nil when that is nothing or the file is gone. Of a larger one, it
+// reads one byte more than most.
+func readLeft(dir *os.File, name string, most int64) ([]byte, error) {
 	file, err := openLeft(dir, name, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -71,7 +72,7 @@ func readLeft(dir *os.File, name string) ([]byte, error) {
 	if info.Size() == 0 {
 		return nil, nil
 	}
-	text := make([]byte, min(info.Size(), sandbox.MaxResultFileBytes+1)) // its processes are gone: it does not grow
+	text := make([]byte, min(info.Size(), most+1)) // its processes are gone: it does not grow
 	if _, err := io.ReadFull(file, text); err != nil {
 		return nil, fmt.Errorf("read %s of a sandbox: %w", name, err)
 	}

@@ -46,7 +46,7 @@ func TestReadLeft(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := readLeft(shared, "result")
+		got, err := readLeft(shared, "result", sandbox.MaxResultFileBytes)
 		_ = shared.Close()
 		if !errors.Is(err, c.err) || len(got) != c.size || c.want != "" && string(got) != c.want || got != nil && c.size == 0 {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)

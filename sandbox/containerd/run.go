@@ -145,9 +145,13 @@ func (s *container) readFiles(life context.Context, exit *sandbox.Exit) error {
 	var outputs sandbox.Outputs
 	for _, file := range []struct {
 		path, variable string
+		most           int64
 		content        *[]byte
-	}{{sandbox.ResultPath, "$ATTUNE_RESULT", &exit.Result}, {sandbox.FailurePath, "$ATTUNE_FAILURE", &exit.Failure}} {
-		*file.content, err = readLeft(shared, filepath.Base(file.path))
+	}{
+		{sandbox.ResultPath, "$ATTUNE_RESULT", sandbox.MaxResultFileBytes, &exit.Result},
+		{sandbox.FailurePath, "$ATTUNE_FAILURE", sandbox.MaxFailureFileBytes, &exit.Failure},
+	} {
+		*file.content, err = readLeft(shared, filepath.Base(file.path), file.most)
 		if errors.Is(err, errNotPlain) {
 			outputs.Drop(file.variable, "it is not a plain file")
 			continue

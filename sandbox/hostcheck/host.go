@@ -39,7 +39,7 @@ func (m machine) checks(ctx context.Context) []Check {
 		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
 		m.checkKernelMemory(),
 		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkShim(ctx), m.checkRunsc(ctx),
-		m.checkNetworkTools(ctx),
+		m.checkNetworkTools(ctx), m.checkBuilds(),
 	}
 }
 

@@ -27,6 +27,8 @@ func healthyFiles() map[string]string {
 		"bin/apparmor_parser":                    "#!/bin/sh\n",
 		"bin/attune-shim":                        "#!/bin/sh\n",
 		"bin/runc":                               runcThatSays("1.3.4", true),
+		"bin/mmdebstrap":                         "",
+		"bin/mkfs.ext4":                          "",
 		"bin/runsc":                              "#!/bin/sh\necho runsc version release-20260101.0\n",
 	}
 }
@@ -152,6 +154,7 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 			"egress network", CheckDegraded, LevelFull,
 		},
 		"no CNI plugins":     {remove("bin/bridge"), "egress network", CheckDegraded, LevelFull},
+		"no mkfs":            {remove("bin/mkfs.ext4"), "image builds", CheckDegraded, LevelFull},
 		"nothing is lacking": {func(map[string]string) {}, "runc", CheckOK, LevelFull},
 	} {
 		t.Run(name, func(t *testing.T) {

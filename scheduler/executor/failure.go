@@ -38,13 +38,10 @@ type failure struct {
 	DiskFull bool `json:"disk_full"`
 }
 
-// maxFailureBytes is far above what the runners write: it bounds what is read.
-const maxFailureBytes = 1 << 20
-
 // readFailure is empty where the runner wrote nothing, or nothing readable. What is no text in it is replaced.
 func readFailure(raw []byte) failure {
 	var f failure
-	if len(raw) > maxFailureBytes || json.Unmarshal(raw, &f) != nil {
+	if len(raw) > sandbox.MaxFailureFileBytes || json.Unmarshal(raw, &f) != nil {
 		return failure{}
 	}
 	f.Failure = f.Cut()

@@ -97,6 +97,9 @@ func (l *Store) spoolDocument(prefix, name, contentType string, content *io.Sect
 		return d, fmt.Errorf("spool %s: %w", key, err)
 	}
 	d.path = path
+	if content.Size() > attune.MaxResultBytes {
+		d.content = nil // many of them wait while S3 is slow
+	}
 	return d, nil
 }
 
