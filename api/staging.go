@@ -10,25 +10,26 @@ import (
 	"attune/imagebuilder/pack"
 )
 
-// Archives that are looked through and unpacked at once: of all tokens, and of one.
+// Uploads at once, and those of them whose archives are looked through: of all tokens, and of one.
 const (
-	maxChecks      = 4
-	maxTokenChecks = 2
+	maxUploads, maxTokenUploads = 16, 4
+	maxLooks, maxTokenLooks     = 4, 2
 )
 
 // staging bounds what all uploads together take of this host.
 type staging struct {
-	checks *limiter
+	uploads, looks *limiter
 	// received bounds the bytes of archives as they came; bytes and files bound what they unpack to.
 	received, bytes, files *share
 	refused, unpacked      prometheus.Counter
 }
 
-// newStaging has room for four archives of the largest size, one that unpacks to the largest, and many usual ones.
+// newStaging has room for eight archives of the largest size, one that unpacks to the largest, and many usual ones.
 func newStaging(limits pack.Limits) *staging {
 	return &staging{
-		checks:   newLimiter("uploads that are checked", maxChecks, maxTokenChecks),
-		received: newShare(4 * limits.ArchiveBytes),
+		uploads:  newLimiter("uploads", maxUploads, maxTokenUploads),
+		looks:    newLimiter("archives that are looked through", maxLooks, maxTokenLooks),
+		received: newShare(8 * limits.ArchiveBytes),
 		bytes:    newShare(3 * limits.UnpackedBytes),
 		files:    newShare(2 * int64(limits.Files)),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
@@ -55,8 +56,25 @@ func (s *staging) collectors() []prometheus.Collector {
 }
 
 // receive makes room for an archive of at most n bytes.
-func (s *staging) receive(ctx context.Context, n int64) (release func(), err error) {
-	return s.room(s.received.take(ctx, n))
+func (s *staging) receive(ctx context.Context, token string, n int64) (release func(), err error) {
+	leave, err := s.counted(s.uploads.acquire(ctx, token))
+	if err != nil {
+		return nil, err
+	}
+	free, err := s.room(s.received.take(ctx, n))
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() {
+		free()
+		leave()
+	}, nil
+}
+
+// look waits until an archive of the token may be looked through.
+func (s *staging) look(ctx context.Context, token string) (release func(), err error) {
+	return s.counted(s.looks.acquire(ctx, token))
 }
 
 // unpack makes room for an archive's files, and for the one archive that is made of them.
@@ -79,10 +97,17 @@ func (s *staging) unpack(ctx context.Context, c pack.Contents) (release func(), 
 
 func (s *staging) room(release func(), err error) (func(), error) {
 	if err != nil {
-		s.refused.Inc()
-		return nil, busy("uploads")
+		err = busy("uploads")
 	}
-	return release, nil
+	return s.counted(release, err)
+}
+
+// counted counts a refusal.
+func (s *staging) counted(release func(), err error) (func(), error) {
+	if err != nil {
+		s.refused.Inc()
+	}
+	return release, err
 }
 
 // share is an amount that its holders divide.
@@ -94,7 +119,7 @@ type share struct {
 
 func newShare(all int64) *share { return &share{free: semaphore.NewWeighted(all), all: all} }
 
-// take waits for n until ctx ends. Whoever needs more than there is gets all of it.
+// take waits for n until ctx ends. A request for more than there is gets all of it.
 func (s *share) take(ctx context.Context, n int64) (release func(), err error) {
 	n = min(n, s.all)
 	if err := s.free.Acquire(ctx, n); err != nil {

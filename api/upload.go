@@ -48,13 +48,16 @@ type uploaded struct {
 
 func (s *server) uploadPack(ctx context.Context, in *uploadInput) (*response[uploaded], error) {
 	length := in.request.ContentLength
-	if length > s.Limits.ArchiveBytes+multipartOverhead {
+	switch {
+	case length > s.Limits.ArchiveBytes+multipartOverhead:
 		return nil, tooLarge(s.Limits.ArchiveBytes)
-	}
-	if length < 0 {
+	case length < 0:
 		length = s.Limits.ArchiveBytes
 	}
-	release, err := bounded(ctx, s.AnswerTimeout, length, s.staging.receive)
+	token := callOf(ctx).token.ID
+	release, err := s.inTime(ctx, func(ctx context.Context) (func(), error) {
+		return s.staging.receive(ctx, token, length)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +104,10 @@ func (s *server) receive(in *uploadInput, path string) error {
 			return uploadError(err)
 		}
 		return attune.Errorf(attune.CodeMalformed, "the form has more than one part; it takes a single file")
+	}
+	// What follows the form is dropped: the end of the body lets others send theirs.
+	if _, err := io.Copy(io.Discard, in.request.Body); err != nil {
+		return uploadError(err)
 	}
 	// A read deadline that passes cancels the request, also after its body. Errors mean a connection that is gone or
 	// cannot have deadlines; either way nothing is left to do.
@@ -158,7 +165,7 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 	if err != nil {
 		return nil, err
 	}
-	release, err := bounded(ctx, s.AnswerTimeout, contents, s.staging.unpack)
+	release, err := s.inTime(ctx, func(ctx context.Context) (func(), error) { return s.staging.unpack(ctx, contents) })
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +197,9 @@ func (s *server) store(ctx context.Context, dir, received string) (*response[upl
 
 // look finds out what an archive would take on disk and whose pack it is, before any of it is unpacked.
 func (s *server) look(ctx context.Context, archive *os.File) (pack.Contents, error) {
-	release, err := bounded(ctx, s.AnswerTimeout, callOf(ctx).token.ID, s.staging.checks.acquire)
+	token := callOf(ctx).token.ID
+	release, err := s.inTime(ctx, func(ctx context.Context) (func(), error) { return s.staging.look(ctx, token) })
 	if err != nil {
-		s.staging.refused.Inc()
 		return pack.Contents{}, err
 	}
 	defer release()
@@ -209,13 +216,13 @@ func (s *server) look(ctx context.Context, archive *os.File) (pack.Contents, err
 	return contents, nil
 }
 
-// bounded waits for something for a bounded time.
-func bounded[T any](
-	ctx context.Context, limit time.Duration, what T, wait func(context.Context, T) (func(), error),
+// inTime waits for something for as long as an answer may take.
+func (s *server) inTime(
+	ctx context.Context, wait func(context.Context) (func(), error),
 ) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, s.AnswerTimeout)
 	defer cancel()
-	return wait(ctx, what)
+	return wait(ctx)
 }
 
 // normalize writes the archive in the one form that is stored.

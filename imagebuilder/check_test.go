@@ -41,21 +41,30 @@ func TestPythonThatCannotRun(t *testing.T) {
 		p.addPython(fmt.Sprintf("%d.py", i), c[0])
 	}
 	p.addPython("named.py:f", "def f(:")
+	p.addPython("ahead.py", "print()")
+	p.manifest.Actions[len(p.manifest.Actions)-1].Preload = []string{"json", "xml.etree", "sys", "0", "panda.io", "./x.py"}
 	_, log, err := build(t, b, p)
 	const begin = "checking the actions' files failed: actions/0.py:4: run() is called with"
 	if attune.CodeOf(err) != attune.CodeInvalid || !strings.HasPrefix(fmt.Sprint(err), begin) {
 		t.Errorf("error is %v", err)
 	}
-	for i, c := range append(wrong, [2]string{"", ""}) {
-		want := fmt.Sprintf("actions/%d.py%s", i, c[1])
-		if i == len(wrong) {
-			want = "actions/named.py:1: invalid syntax"
-		}
+	said := []string{
+		"actions/named.py:1: invalid syntax", "actions/ahead.py: preload: there is no module panda.io",
+	}
+	for i, c := range wrong {
+		said = append(said, fmt.Sprintf("actions/%d.py%s", i, c[1]))
+	}
+	for _, want := range said {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %q", want)
 		}
 	}
-	t.Log(log)
+	if strings.Count(log, "actions/ahead.py") != 1 {
+		t.Error("more is said of what is loaded ahead than is wrong")
+	}
+	if t.Failed() {
+		t.Log(log)
+	}
 }
 
 // Scripts have functions of any name, and files of the names of modules are fine; their authors may want to know.

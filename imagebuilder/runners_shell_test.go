@@ -10,6 +10,10 @@ var shellCases = []runnerCase{
 		name: "environment", code: `bash -c 'echo "$ATTUNE_EXECUTION_ID $ATTUNE_ACTION_REF $ATTUNE_ATTEMPT $LEVEL"'`,
 		stdout: "e1 weather.forecast 2 info\n",
 	},
+	{
+		name: "environment of other perls", env: []string{"PERL5OPT=-MNothing", "PERL_UNICODE=SD", "LC_NUMERIC=xx_XX.UTF-8"},
+		code: `echo "$PERL5OPT $PARAM_city"`, stdout: "-MNothing Köln\n",
+	},
 	{name: "result", code: `echo '{"ok":true}' > "$ATTUNE_RESULT"`, result: `{"ok":true}`},
 	{name: "no output folder", code: "rmdir $ATTUNE_OUTPUT"},
 	{name: "exit status", code: "exit 7", status: 7},

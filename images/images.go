@@ -55,20 +55,17 @@ func Command(a attune.Action) []string {
 	default:
 		return nil
 	}
-	for _, name := range a.Preload {
-		command = append(command, "--preload="+name)
-	}
-	command = append(command, "actions/"+a.EntryPoint)
+	command = append(append(command, preloads(a)...), "actions/"+a.EntryPoint)
 	if a.Function != "" {
 		command = append(command, a.Function)
 	}
 	return command
 }
 
-// Check is what checks the files of a pack's Python actions, started in PackDir; nil for a pack without any. It prints
+// Check is what checks the code of a pack's Python actions, started in PackDir; nil for a pack without any. It prints
 // what is wrong, or begins with "note: ", a line each, and fails where something is wrong.
 func Check(actions []attune.Action) []string {
-	var files []string
+	var checked []string
 	for _, a := range actions {
 		if a.RunnerType != attune.RunnerPython {
 			continue
@@ -77,12 +74,19 @@ func Check(actions []attune.Action) []string {
 		if a.Function != "" {
 			file += ":" + a.Function
 		}
-		if !slices.Contains(files, file) {
-			files = append(files, file)
+		if len(a.Preload) > 0 || !slices.Contains(checked, file) {
+			checked = append(append(checked, preloads(a)...), file)
 		}
 	}
-	if files == nil {
+	if checked == nil {
 		return nil
 	}
-	return slices.Concat(python, []string{"--check"}, files)
+	return slices.Concat(python, []string{"--check"}, checked)
+}
+
+func preloads(a attune.Action) (arguments []string) {
+	for _, name := range a.Preload {
+		arguments = append(arguments, "--preload="+name)
+	}
+	return arguments
 }

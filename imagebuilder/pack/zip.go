@@ -118,10 +118,14 @@ func findZipEnd(archive io.ReaderAt, size int64) (end []byte, offset int64, err 
 	return end, offset, nil
 }
 
-// isZipEnd reports whether the rest of a file can be an end record and its comment.
+// isZipEnd reports whether the rest of a file can be an end record and its comment. bsdtar pads what it writes to a
+// pipe.
 func isZipEnd(rest []byte) bool {
-	return binary.LittleEndian.Uint32(rest) == zipEndSignature &&
-		int(binary.LittleEndian.Uint16(rest[20:])) == len(rest)-zipEndLength
+	if binary.LittleEndian.Uint32(rest) != zipEndSignature {
+		return false
+	}
+	end := zipEndLength + int(binary.LittleEndian.Uint16(rest[20:]))
+	return end <= len(rest) && len(bytes.TrimLeft(rest[end:], "\x00")) == 0
 }
 
 func readZipRecord(directory *bufio.Reader) (zipRecord, error) {

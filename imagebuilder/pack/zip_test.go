@@ -106,12 +106,14 @@ func TestZipsAsPeopleMakeThem(t *testing.T) {
 	folders["weather/"], folders["weather/actions/"] = "", ""
 	apple := with(folders, "weather/.DS_Store", "x", "__MACOSX/weather/._pack.yaml", "x")
 	apple["__MACOSX/"], apple["__MACOSX/weather/"] = "", ""
+	bsdtar := zipTool{unixHost, 20, true, onlySize, regularFile}
 	back := map[string]string{}
 	for name, text := range folders {
 		back[strings.ReplaceAll(name, "/", `\`)] = text
 	}
 	for name, data := range map[string][]byte{
-		"bsdtar":            zipTool{unixHost, 20, true, onlySize, regularFile}.write(t, folders),
+		"bsdtar":            bsdtar.write(t, folders),
+		"bsdtar, piped":     append(bsdtar.write(t, folders), make([]byte, 9<<10)...),
 		"zip -r -":          zipTool{unixHost, 30, true, onlySize, regularFile}.write(t, folders),
 		"zip -r":            zipTool{unixHost, 30, false, nil, regularFile}.write(t, folders),
 		"macOS Finder":      zipTool{unixHost, 21, true, nothing, regularFile}.write(t, apple),

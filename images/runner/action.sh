@@ -11,8 +11,8 @@ set +o allexport
 BASH_ARGV0=$1
 set --
 
-# Pairs of a variable and its value, each ended by a NUL.
-mapfile -d '' -t attune_pairs < <(exec /usr/bin/perl "${BASH_SOURCE%/*}/document.pl")
+# Pairs of a variable and its value, each ended by a NUL. Variables such as PERL5OPT and LANG are meant for the action.
+mapfile -d '' -t attune_pairs < <(exec -c /usr/bin/perl "${BASH_SOURCE%/*}/document.pl")
 if ! wait $!; then
   echo "attune: the document on stdin cannot be read" >&2
   exit 1

@@ -1,7 +1,7 @@
 """Runs one action written in Python.
 
     python -I -X utf8 run.py [--preload=pandas ...] actions/forecast.py [function]
-    python -I -X utf8 run.py --check actions/forecast.py ...
+    python -I -X utf8 run.py --check [--preload=pandas ...] actions/forecast.py[:function] ...
 
 The document on stdin is {"secrets": {}, "parameters": {}, "execution": {"id", "action", "attempt", "env"}}. Secrets stay
 in memory: they are never put into the environment, the arguments or a file. Python 3.9 or newer.
@@ -31,6 +31,8 @@ MAX_ERROR, MAX_TRACEBACK = 8 << 10, 48 << 10
 
 # The variables that only a document tells, and its keys for them.
 PER_EXECUTION = {"ATTUNE_EXECUTION_ID": "id", "ATTUNE_ACTION_REF": "action", "ATTUNE_ATTEMPT": "attempt"}
+
+PRELOAD = "--preload="
 
 ONLY_COMPILE = 0x400  # of compile: return the syntax tree
 
@@ -189,39 +191,52 @@ def takes_input(arguments):
     return only_positional <= 0 and {a.arg for a in required} <= wanted and (bool(arguments.kwarg) or wanted <= names)
 
 
-def check(actions):
-    """Prints what is wrong with each action's file, and what its author should know. Returns the exit status.
+def check(arguments):
+    """Prints what is wrong with each action, and what its author should know. Returns the exit status.
 
-    An action is the path of its file, with a colon and the function where one is named.
+    An action is the path of its file, with a colon and the function where one is named, behind what it preloads.
     """
-    status = 0
-    for action in actions:
-        path, _, function = action.partition(":")
-        name = os.path.splitext(os.path.basename(path))[0]
-        if name.isidentifier() and hidden(os.path.abspath(path), name):
-            print(f"note: {path}: import {name} finds another module, of Python or of a dependency, and not this file")
-        try:
-            with open(path, "rb") as file:
-                tree = compile(file.read(), path, "exec", flags=ONLY_COMPILE, dont_inherit=True)
-            compile(tree, path, "exec", dont_inherit=True)
-            if function or entry(tree, path):
-                continue
-            name = misfit(tree)
-            if name:
-                print(
-                    f"note: {path}:{functions(tree)[name].lineno}: {name}() does not take parameters and secrets, so it "
-                    "is not called: the file is run as a script"
-                )
-        except NotCallable as problem:
-            print(problem)
-            status = 1
-        except SyntaxError as problem:
-            print(f"{path}:{problem.lineno}: {problem.msg}")
-            status = 1
-        except (ValueError, RecursionError, MemoryError) as problem:
-            print(f"{path}: cannot be read: {problem or type(problem).__name__}")
-            status = 1
+    status, names = 0, []
+    for argument in arguments:
+        if argument.startswith(PRELOAD):
+            names.append(argument[len(PRELOAD) :])
+            continue
+        path, _, function = argument.partition(":")
+        for remark in remarks(path, function, names):
+            print(remark)
+            if not remark.startswith("note: "):
+                status = 1
+        names = []
     return status
+
+
+def remarks(path, function, names):
+    own = os.path.splitext(os.path.basename(path))[0]
+    if own.isidentifier() and hidden(os.path.abspath(path), own):
+        yield f"note: {path}: import {own} finds another module, of Python or of a dependency, and not this file"
+    folders = sys.path + [os.path.dirname(path), os.getcwd()]
+    for name in names:
+        top = name.partition(".")[0]
+        if top and top not in sys.builtin_module_names and PathFinder.find_spec(top, folders) is None:
+            yield f"{path}: preload: there is no module {name}"
+    try:
+        with open(path, "rb") as file:
+            tree = compile(file.read(), path, "exec", flags=ONLY_COMPILE, dont_inherit=True)
+        compile(tree, path, "exec", dont_inherit=True)
+        if function or entry(tree, path):
+            return
+        name = misfit(tree)
+        if name:
+            yield (
+                f"note: {path}:{functions(tree)[name].lineno}: {name}() does not take parameters and secrets, so it "
+                "is not called: the file is run as a script"
+            )
+    except NotCallable as problem:
+        yield str(problem)
+    except SyntaxError as problem:
+        yield f"{path}:{problem.lineno}: {problem.msg}"
+    except (ValueError, RecursionError, MemoryError) as problem:
+        yield f"{path}: cannot be read: {problem or type(problem).__name__}"
 
 
 def find_packs_files(path):
@@ -356,8 +371,8 @@ def terminate(_signal, _frame):
 
 def main(arguments):
     names = []
-    while arguments[0].startswith("--preload="):
-        names.append(arguments.pop(0).partition("=")[2])
+    while arguments[0].startswith(PRELOAD):
+        names.append(arguments.pop(0)[len(PRELOAD) :])
     action = Action(arguments[0], arguments[1] if len(arguments) > 1 else "")
     signal.signal(signal.SIGTERM, terminate)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")

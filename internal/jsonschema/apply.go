@@ -35,12 +35,14 @@ func (s *Schema) Apply(ctx context.Context, field string, text json.RawMessage) 
 		return nil, notAccepted(field,
 			attune.Problem{Field: field, Message: "must be an object, is " + word(typeName(document.Kind(0)))})
 	}
-	filled, err := s.fill(document)
+	filled, more, err := s.fill(document)
 	if err != nil {
 		return nil, fmt.Errorf("add defaults to %s: %w", field, err)
 	}
-	if err := document.Reset(filled); err != nil {
-		return nil, unreadable(field, err)
+	if more {
+		if err := document.Reset(filled); err != nil {
+			return nil, unreadable(field, err)
+		}
 	}
 	if err := s.accept(ctx, field, document); err != nil {
 		return nil, err
@@ -63,16 +65,23 @@ func (s *Schema) Check(ctx context.Context, field string, text json.RawMessage) 
 }
 
 func reserve(ctx context.Context, n int) (release func(), err error) {
-	if release, err = strictjson.Reserve(ctx, n); err != nil && ctx.Err() == context.DeadlineExceeded {
-		return nil, &attune.Error{
-			Code: attune.CodeUnavailable, Message: "too many large documents are being checked; try again soon", Cause: err,
-		}
-	}
-	return release, err
+	release, err = strictjson.Reserve(ctx, n)
+	return release, interrupted(err)
 }
 
-// fill returns the text of an object without white space, with the defaults that it lacks. Every digit stays.
-func (s *Schema) fill(document *strictjson.Document) (json.RawMessage, error) {
+// interrupted makes the end of a context an error for people, where it ended because of the time.
+func interrupted(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &attune.Error{
+		Code: attune.CodeUnavailable, Message: "too many large documents are being checked; try again soon", Cause: err,
+	}
+}
+
+// fill returns the text of an object without white space, with the defaults that it lacks. Every digit stays. more
+// reports whether it lacked any.
+func (s *Schema) fill(document *strictjson.Document) (filled json.RawMessage, more bool, err error) {
 	missing := maps.Clone(s.defaults)
 	for name := 1; name < document.Next(0); name = document.Next(name + 1) {
 		delete(missing, string(document.Bytes(name)))
@@ -80,7 +89,7 @@ func (s *Schema) fill(document *strictjson.Document) (json.RawMessage, error) {
 	var text bytes.Buffer
 	text.Grow(len(document.Raw(0)))
 	if err := json.Compact(&text, document.Raw(0)); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	text.Truncate(text.Len() - 1)
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
@@ -89,14 +98,14 @@ func (s *Schema) fill(document *strictjson.Document) (json.RawMessage, error) {
 		}
 		quoted, err := encode(name)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		text.Write(quoted)
 		text.WriteByte(':')
 		text.Write(missing[name])
 	}
 	text.WriteByte('}')
-	return text.Bytes(), nil
+	return text.Bytes(), len(missing) > 0, nil
 }
 
 func (s *Schema) accept(ctx context.Context, field string, document *strictjson.Document) error {
@@ -105,7 +114,7 @@ func (s *Schema) accept(ctx context.Context, field string, document *strictjson.
 		return notAccepted(field, attune.Problem{Field: field, Message: err.Error()})
 	}
 	if err != nil {
-		return fmt.Errorf("check %s: %w", field, err)
+		return interrupted(err)
 	}
 	if len(wrong) > 0 {
 		return notAccepted(field, wrong...)

@@ -163,6 +163,12 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	if !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
 	}
+	late, end := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer end()
+	_, err = s.Apply(late, "parameters", json.RawMessage(`{"a":["`+strings.Repeat("x", 1<<20)+`"]}`))
+	if attune.CodeOf(err) != attune.CodeUnavailable {
+		t.Errorf("got %v", err)
+	}
 }
 
 // The names of a schema's parts are in all paths below them.

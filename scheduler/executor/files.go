@@ -87,7 +87,7 @@ func (f *files) end(o scheduler.Outcome, exit sandbox.Exit) error {
 	f.manifest.Usage = o.Usage
 	f.manifest.Streams = map[attune.Stream]logs.Summary{attune.Stdout: stdout, attune.Stderr: stderr}
 	var resultErr, manifestErr error
-	if result := trimmed(exit.Result); result != nil && o.Reason != attune.ReasonInvalidResult {
+	if result := trimmed(exit.Result); result != nil {
 		f.result, resultErr = f.store.SpoolResult(f.prefix, result)
 	}
 	outputErr := f.spoolOutputs(exit.Outputs)

@@ -22,7 +22,7 @@ const markBytes = 64 << 10
 
 // judge turns the end of a sandbox into an outcome. What the sandbox left may be made to harm the worker that reads it.
 // So the worker marks what it begins to judge, and whoever finds the mark of an earlier life does not read it again.
-func (a *attempt) judge(ctx context.Context, exit sandbox.Exit) scheduler.Outcome {
+func (a *attempt) judge(ctx context.Context, exit *sandbox.Exit) scheduler.Outcome {
 	cause := context.Cause(ctx)
 	if a.unreadable {
 		exit.Result, exit.Failure = nil, nil
@@ -39,6 +39,9 @@ func (a *attempt) judge(ctx context.Context, exit sandbox.Exit) scheduler.Outcom
 		deadline = timeout
 	}
 	judging, stop := untilCancelled(ctx)
+	if exit.Stopped {
+		judging = context.WithoutCancel(ctx) // the cancellation is done, and what was left until then is kept
+	}
 	defer stop()
 	judging, cancel := context.WithDeadline(judging, deadline)
 	defer cancel()

@@ -99,14 +99,49 @@ func (h *host) wantMarks(t *testing.T, n int) {
 func TestJudgingEnds(t *testing.T) {
 	t.Parallel()
 	exit := sandbox.Exit{Result: []byte("[" + strings.Repeat("0,", 1<<20) + "0]")}
+	again := exit
 	action := attune.Action{OutputSchema: json.RawMessage(`{"items":{"type":"number"}}`)}
 
 	cancelled, cancel := context.WithCancelCause(t.Context())
 	cancel(scheduler.ErrCancelled)
-	o := outcomeOf(cancelled, exit, nil, action)
+	o := outcomeOf(cancelled, &exit, nil, action)
 	wantOutcome(t, o, attune.StatusCancelled, attune.ReasonCancelRequested)
 
 	late, end := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer end()
-	wantOutcome(t, outcomeOf(late, exit, nil, action), attune.StatusTimeout, attune.ReasonDeadline)
+	wantOutcome(t, outcomeOf(late, &again, nil, action), attune.StatusTimeout, attune.ReasonDeadline)
+}
+
+// What a cancelled execution has left is kept, where it can be, and nothing that is no JSON gets into the bucket.
+func TestResultOfACancelledExecution(t *testing.T) {
+	t.Parallel()
+	for result, keys := range map[string][]string{
+		`{"n":1}`: {"manifest.json", "result.json", "stderr.log", "stdout.log"},
+		`{"n":`:   {"manifest.json", "stderr.log", "stdout.log"},
+	} {
+		begun := make(chan struct{})
+		h := setup(t, func(terminated context.Context, p probe.Process) int {
+			_, _ = io.WriteString(p.Result, result)
+			close(begun)
+			<-terminated.Done()
+			return sandbox.StoppedCode
+		})
+		c := h.claim(t, attune.Action{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		a := h.prepare(t, c)
+		go func() {
+			<-begun
+			cancel(scheduler.ErrCancelled)
+		}()
+		o, err := a.Run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Close(t.Context())
+		wantOutcome(t, o, attune.StatusCancelled, attune.ReasonCancelRequested)
+		if kept := len(keys) == 4; (string(o.Result) == result) != kept {
+			t.Errorf("of %s, the record has %s", result, o.Result)
+		}
+		h.wantKeys(t, c, keys...)
+	}
 }

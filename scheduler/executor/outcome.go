@@ -22,8 +22,8 @@ func notBegun(status attune.Status, reason attune.Reason) scheduler.Outcome {
 }
 
 // outcomeOf turns the end of a sandbox into the end of its attempt. cause is why it was stopped, if it was. ctx bounds
-// how long its result is looked at.
-func outcomeOf(ctx context.Context, exit sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
+// how long its result is looked at; one that cannot be kept is dropped from exit.
+func outcomeOf(ctx context.Context, exit *sandbox.Exit, cause error, action attune.Action) scheduler.Outcome {
 	o := scheduler.Outcome{ExitCode: &exit.Code, Usage: exit.Usage}
 	switch {
 	case exit.Stopped && errors.Is(cause, scheduler.ErrStopping):
@@ -36,11 +36,12 @@ func outcomeOf(ctx context.Context, exit sandbox.Exit, cause error, action attun
 		o.Status, o.Reason = attune.StatusFailed, attune.ReasonOutOfMemory
 	case exit.Code != 0:
 		o.Status = attune.StatusFailed
-		o.Reason, o.Failure = explain(exit)
+		o.Reason, o.Failure = explain(*exit)
 	default:
 		o.Status = attune.StatusCompleted
 	}
 	if problem := checkResult(ctx, exit.Result, action); problem != nil {
+		exit.Result = nil
 		switch {
 		case o.Status != attune.StatusCompleted:
 		case errors.Is(context.Cause(ctx), scheduler.ErrCancelled):

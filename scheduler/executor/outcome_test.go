@@ -121,7 +121,7 @@ func TestOutcomeOfExit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := outcomeOf(t.Context(), test.exit, test.cause, test.action)
+			got := outcomeOf(t.Context(), &test.exit, test.cause, test.action)
 			if got.Status != test.status || got.Reason != test.reason || string(got.Result) != test.result {
 				t.Errorf("got %s for %q with result %.20s, want %s for %q with %q",
 					got.Status, got.Reason, got.Result, test.status, test.reason, test.result)

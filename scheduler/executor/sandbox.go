@@ -52,7 +52,8 @@ func (a *attempt) runSandbox(ctx context.Context) (sandbox.Exit, scheduler.Outco
 	})
 	a.document = nil
 	if err == nil {
-		return exit, a.judge(ctx, exit), nil
+		o := a.judge(ctx, &exit)
+		return exit, o, nil
 	}
 	a.Log.Error("sandbox failed", "execution", a.claim.ID, "error", err)
 	if err := a.ensureGone(ctx); err != nil {
