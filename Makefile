@@ -61,7 +61,7 @@ bench-sandbox: deps build ## Measure executions side by side with bare runc, in 
 	(cd bench && go build -trimpath -buildvcs=false -o ../bin/bench-sandbox ./sandbox)
 	exec scripts/as-root.sh bin/bench-sandbox -runc "$(BIN_DIR)/runc" $(if $(BENCH_PAIRS),-pairs "$(BENCH_PAIRS)") $(if $(BENCH_ONLY),-only "$(BENCH_ONLY)")
 
-torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers, and read hostile documents, for as long
+torture: deps build ## Disturb the queue for DURATION and judge every commit (SEED=n: one history again); then kill workers, and read hostile documents and archives, for as long
 	@go mod download
 	export ATTUNE_BIN_DIR="$(BIN_DIR)" ATTUNE_TORTURE_DURATION="$(if $(SEED),,$(DURATION))" ATTUNE_TORTURE_SEED="$(SEED)"
 	scripts/as-root.sh go run ./internal/testservices -- go test -race -count=1 -v -timeout 24h \

@@ -26,8 +26,8 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, envelope[map[string]string]{Data: health})
 }
 
-// readyz says whether PostgreSQL and S3 answer and the disks of the data folder have room. It needs no token, so it names
-// what is wrong, and not why.
+// readyz says whether PostgreSQL and S3 answer and the disks of the data folder have room. It needs no token, so it
+// names what is wrong, and not why.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()

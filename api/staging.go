@@ -119,7 +119,7 @@ type share struct {
 
 func newShare(all int64) *share { return &share{free: semaphore.NewWeighted(all), all: all} }
 
-// take waits for n until ctx ends. Whoever needs more than there is gets all of it.
+// take waits for n until ctx ends. A request for more than there is gets all of it.
 func (s *share) take(ctx context.Context, n int64) (release func(), err error) {
 	n = min(n, s.all)
 	if err := s.free.Acquire(ctx, n); err != nil {

@@ -33,7 +33,8 @@ func TestListsAreBounded(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "lock table finished in access exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = db.Executions.List(t.Context(), storage.ExecutionFilter{}); attune.CodeOf(err) != attune.CodeUnavailable {
+	_, _, err = db.Executions.List(t.Context(), storage.ExecutionFilter{})
+	if attune.CodeOf(err) != attune.CodeUnavailable {
 		t.Errorf("got %v", err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
