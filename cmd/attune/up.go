@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"attune/internal/daemon"
+	"attune/sandbox/hostcheck"
 	"attune/scheduler"
 )
 
@@ -138,6 +139,11 @@ func (c *upCommand) serveAndWork(
 	if err != nil {
 		return err
 	}
+	openFiles, err := hostcheck.OpenFiles()
+	if err != nil {
+		return err
+	}
+	limits.Resources.OpenFiles = min(limits.Resources.OpenFiles, openFiles) // this host has the worker
 	queue := scheduler.NewQueue(st.db, log)
 	var identity string // a private database moves with its folder, and no other host reaches it
 	if !slices.Contains(private, "ATTUNE_DATABASE_URL") {

@@ -73,6 +73,7 @@ func attack(t *testing.T, s sandboxtest.Subject, is traits, hostPorts []string) 
 			"fills shm with files":    {[]string{"inodes", "/dev/shm"}, filledWithFiles, true, nil},
 			"fills output":            {[]string{"fill-and-stay", sandbox.OutputDir}, filled, true, nil},
 			"fills output with files": {[]string{"inodes", sandbox.OutputDir}, filled, true, nil},
+			"fills sockets":           {[]string{"sockets"}, "begun", true, nil},
 			"leaves a trap":           {[]string{"trap"}, "left", false, nothingLeft},
 			"file descriptors":        {[]string{"descriptors"}, "too many open files", true, nil},
 			"host and metadata ports": {append([]string{"dial"}, hostPorts...), unreachable, false, nil},

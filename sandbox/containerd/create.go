@@ -55,6 +55,10 @@ func (c *Runtime) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbo
 		return nil, fmt.Errorf("sandbox %s: no runtime %s: %w; `attune doctor` says why",
 			spec.ID, spec.Runtime, sandbox.ErrUnsupported)
 	}
+	if asked := spec.Resources.OpenFiles; spec.Runtime == attune.RuntimeRunc && asked > c.openFiles {
+		return nil, fmt.Errorf("sandbox %s: %d open files: %w, which allows %d; raise the worker's limit (ulimit -n)",
+			spec.ID, asked, sandbox.ErrUnsupported, c.openFiles)
+	}
 	// The pattern may have changed since New.
 	if err := hostcheck.CorePattern(); err != nil {
 		return nil, fmt.Errorf("sandbox %s: %w", spec.ID, err)

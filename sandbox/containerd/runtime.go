@@ -41,7 +41,9 @@ type Runtime struct {
 	// runtimes has the command of each container runtime that this host can use.
 	runtimes map[attune.Runtime]string
 	groups   cgroup.Hierarchy
-	level    string
+	// openFiles is the most that a process of runc's sandboxes can have open.
+	openFiles int64
+	level     string
 	// appArmor is the profile of all sandboxes, empty on a host without AppArmor.
 	appArmor string
 
@@ -108,6 +110,9 @@ func (c *Runtime) examineHost(ctx context.Context) (err error) {
 		return err
 	}
 	if c.groups, err = cgroup.Find(cgroup.Mount); err != nil {
+		return err
+	}
+	if c.openFiles, err = hostcheck.OpenFiles(); err != nil {
 		return err
 	}
 	c.appArmor, err = confine(found)

@@ -17,6 +17,7 @@ import (
 	"attune/sandbox"
 	"attune/sandbox/containerd"
 	"attune/sandbox/containerd/network"
+	"attune/sandbox/hostcheck"
 	"attune/sandbox/sandboxtest"
 )
 
@@ -187,6 +188,8 @@ func TestInside(t *testing.T) {
 			"processes are limited": processesAreLimited,
 			"memory is limited":     memoryIsLimited,
 			"output is memory":      outputIsMemory,
+			"sockets are limited":   socketsAreLimited,
+			"least and most":        leastAndMost,
 			"forbidden calls":       nothingOf("syscalls"),
 			"forbidden paths":       nothingOf("paths"),
 			"forbidden rights":      nothingOf("rights"),
@@ -287,6 +290,36 @@ func outputIsMemory(t *testing.T, s sandboxtest.Subject, _ traits) {
 	spec.Resources.MemoryBytes = 48 << 20
 	if exit, out := look(t, s, spec); !exit.OutOfMemory {
 		t.Errorf("%+v, said %q", exit, out)
+	}
+}
+
+// socketsAreLimited: what is in the buffers of a sandbox's own connections is limited with its memory, or beside it.
+func socketsAreLimited(t *testing.T, s sandboxtest.Subject, _ traits) {
+	in := s.Input("sockets")
+	in.Timeout = 15 * time.Second
+	exit, out := lookFor(t, s, s.Spec("sockets", "sockets"), in)
+	var held int
+	_, err := fmt.Sscanf(out, "begun\nheld %d", &held)
+	if !exit.OutOfMemory && (err != nil || held == 0 || held > 160) {
+		t.Errorf("%+v, said %q, %v", exit, out, err)
+	}
+}
+
+// leastAndMost are the bounds of what an action may ask for: a sandbox can be made of them.
+func leastAndMost(t *testing.T, s sandboxtest.Subject, _ traits) {
+	for id, resources := range map[string]attune.Resources{
+		"least": {CPU: 0.01, MemoryBytes: 16 << 20, Pids: 4, TmpBytes: 1 << 20, TmpFiles: 64, OpenFiles: 64},
+		"most":  {CPU: 128, MemoryBytes: 64 << 30, Pids: 1 << 15, TmpBytes: 16 << 30, TmpFiles: 1 << 20, OpenFiles: 1 << 16},
+	} {
+		spec := s.Spec(id, "exit", "0")
+		spec.Resources = resources
+		exit, err := s.Run(t.Context(), spec, s.Input(id))
+		// The host may allow fewer open files, and says so.
+		most, mostErr := hostcheck.OpenFiles()
+		lacks := s.With == attune.RuntimeRunc && resources.OpenFiles > most
+		if mostErr != nil || lacks != errors.Is(err, sandbox.ErrUnsupported) || err != nil && !lacks {
+			t.Errorf("%s: %+v, %v, %v", id, exit, err, mostErr)
+		}
 	}
 }
 
@@ -485,7 +518,7 @@ func reachesOnlyWhatItMay(t *testing.T, h host, with attune.Runtime) {
 		own.config.Network, own.config.Owner, own.config.StateDir = network, id, t.TempDir()
 		s := own.subject(own.open(t))
 		s.With = with
-		spec := s.Spec(id, "dial", gateway, "169.254.169.254:80")
+		spec := s.Spec(id, "then", "dial", gateway, "169.254.169.254:80")
 		spec.Network = attune.NetworkEgress
 		_, out := look(t, s, spec)
 		s.AwaitNone(t)

@@ -77,9 +77,16 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)
 	}
-	s.oom, err = s.groups.WatchOOM(s.config.cgroupPath(id))
+	group := s.config.cgroupPath(id)
+	if err := s.groups.LimitSockets(group, s.spec.Resources.MemoryBytes/socketShare); err != nil {
+		return err
+	}
+	s.oom, err = s.groups.WatchOOM(group)
 	return err
 }
+
+// socketShare is the part of a sandbox's memory that the buffers of its sockets may take beside it, on cgroup version 1.
+const socketShare = 4
 
 // endTask kills what is left of the task and deletes it.
 func (s *container) endTask(ctx context.Context) error {

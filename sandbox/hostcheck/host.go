@@ -37,6 +37,7 @@ func thisMachine(binDir string) machine {
 func (m machine) checks(ctx context.Context) []Check {
 	return []Check{
 		m.checkRoot(), m.checkKernel(), m.checkUserNamespaces(), m.checkSeccomp(), m.checkCgroups(), m.checkSwap(),
+		m.checkKernelMemory(),
 		m.checkCores(), m.checkAppArmor(), m.checkRunc(ctx), m.checkShim(ctx), m.checkRunsc(ctx),
 		m.checkNetworkTools(ctx), m.checkBuilds(),
 	}
@@ -147,6 +148,31 @@ func (m machine) checkSwap() Check {
 	return Check{
 		Name: name, State: CheckDegraded, Found: "memory is limited, and swap beyond it is not", lacks: "swap-limit",
 		Mend: "swapoff -a, or boot with swapaccount=1",
+	}
+}
+
+// checkKernelMemory looks whether what the kernel keeps for a sandbox counts: pipes, sockets, timers, page tables.
+func (m machine) checkKernelMemory() Check {
+	const name = "kernel memory"
+	lacking := Check{Name: name, State: CheckDegraded, lacks: "kernel-memory-limit"}
+	boot, _ := m.read(filepath.Join(m.proc, "cmdline"))
+	for _, word := range strings.Fields(boot) {
+		if options, given := strings.CutPrefix(word, "cgroup.memory="); given &&
+			(strings.Contains(options, "nokmem") || strings.Contains(options, "nosocket")) {
+			lacking.Found, lacking.Mend = word+": memory of the kernel is not limited", "boot without "+word
+			return lacking
+		}
+	}
+	groups, err := cgroup.Find(filepath.Join(m.sys, "fs/cgroup"))
+	switch {
+	case err != nil || groups.V2:
+		return fine(name, "counts as memory")
+	case groups.SocketLimit:
+		return fine(name, "counts as memory, but for the buffers of sockets, which have a quarter as much of their own")
+	default:
+		lacking.Found = "the buffers of sockets are not limited"
+		lacking.Mend = "boot with cgroup version 2: systemd.unified_cgroup_hierarchy=1"
+		return lacking
 	}
 }
 

@@ -75,6 +75,7 @@ func version1(files map[string]string, without ...string) {
 		}
 	}
 	files["sys/fs/cgroup/memory/memory.oom_control"] = ""
+	files["sys/fs/cgroup/memory/memory.kmem.tcp.limit_in_bytes"] = ""
 }
 
 func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
@@ -117,6 +118,18 @@ func TestDoctorIsRightOnAHostThatLacksAPoint(t *testing.T) {
 		"no limit and no swap": {
 			func(f map[string]string) { version1(f); f["proc/swaps"] = "Filename Type\n" },
 			"swap limit", CheckOK, LevelFull,
+		},
+		"sockets without a limit": {
+			func(f map[string]string) {
+				version1(f)
+				f["proc/swaps"] = "Filename Type\n"
+				delete(f, "sys/fs/cgroup/memory/memory.kmem.tcp.limit_in_bytes")
+			},
+			"kernel memory", CheckDegraded, "no-kernel-memory-limit",
+		},
+		"kernel memory that does not count": {
+			set("proc/cmdline", "BOOT_IMAGE=/vmlinuz ro cgroup.memory=nokmem quiet\n"),
+			"kernel memory", CheckDegraded, "no-kernel-memory-limit",
 		},
 		"no AppArmor": {
 			remove("sys/module/apparmor/parameters/enabled"),

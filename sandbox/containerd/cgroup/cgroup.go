@@ -31,6 +31,8 @@ type Hierarchy struct {
 	roots []string
 	// SwapLimit: the kernel can limit memory and swap together, on version 1.
 	SwapLimit bool
+	// SocketLimit: the kernel can limit the buffers of sockets, on version 1, where they do not count as memory.
+	SocketLimit bool
 }
 
 // Mount is where hosts mount their control groups.
@@ -67,6 +69,8 @@ func Find(mount string) (Hierarchy, error) {
 	}
 	_, err = os.Stat(found.memory + "/memory.memsw.limit_in_bytes")
 	found.SwapLimit = err == nil
+	_, err = os.Stat(filepath.Join(found.memory, socketLimit))
+	found.SocketLimit = err == nil
 	return found, nil
 }
 
@@ -139,6 +143,23 @@ func (h Hierarchy) Remove(path string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// socketLimit is the file of version 1 that limits the buffers of TCP and UDP sockets. Other memory of the kernel counts
+// as memory of the group in both versions.
+const socketLimit = "memory.kmem.tcp.limit_in_bytes"
+
+// LimitSockets limits the buffers of a group's sockets where they do not count as memory. It holds for sockets that are
+// made later.
+func (h Hierarchy) LimitSockets(path string, bytes int64) error {
+	if !h.SocketLimit {
+		return nil
+	}
+	limit := strconv.FormatInt(bytes, 10)
+	if err := os.WriteFile(filepath.Join(h.memory, path, socketLimit), []byte(limit), 0); err != nil {
+		return fmt.Errorf("limit the sockets of a control group: %w", err)
+	}
+	return nil
 }
 
 // SetFullWeight gives a group the share of the processor that groups have by default.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -67,6 +68,11 @@ var hostile = map[string]func(args []string){
 		fmt.Println("left")
 		os.Exit(0)
 	},
+	// sockets fills connections to itself until no buffer takes more, or 400 MiB are in them.
+	"sockets": func([]string) {
+		fmt.Println("begun")
+		fmt.Println("held", fillSockets(400<<20)>>20)
+	},
 	// escapee is a child of a session of its own, whose parent is gone, and that cannot be asked to end.
 	"escapee": func([]string) {
 		child := exec.Command("/probe", "deaf")
@@ -96,4 +102,35 @@ func besiege(attack func([]string), args []string) int {
 	attack(args)
 	time.Sleep(time.Hour)
 	return 0
+}
+
+// fillSockets returns how many bytes are in the buffers of connections that nobody reads from.
+func fillSockets(most int) (held int) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0
+	}
+	block := make([]byte, 1<<16)
+	for range 400 {
+		sends, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			return held
+		}
+		if _, err := listener.Accept(); err != nil {
+			return held
+		}
+		before := held
+		for held < most {
+			_ = sends.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			n, err := sends.Write(block)
+			held += n
+			if err != nil {
+				break
+			}
+		}
+		if held < before+len(block) || held >= most {
+			return held
+		}
+	}
+	return held
 }
