@@ -8,5 +8,6 @@
 //
 // Start reading in installer.go, which takes installations from the database one by one, and build.go, which makes the
 // image of one pack. base.go and node.go make the lower layers, dependencies.go and steps.go define the steps that
-// install, workspace.go and container.go run them, layer.go and upper.go make layers of the files.
+// install, workspace.go and container.go run them on a disk of their own, disk.go; reading.go picks from their output
+// why one failed; layer.go and upper.go make layers of the files.
 package imagebuilder
