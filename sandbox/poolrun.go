@@ -100,8 +100,8 @@ func (p *Pool) drainOutdated(ctx context.Context) {
 	}
 }
 
-// check discards sandboxes that have ended or exceeded their processor time, and measures the others. With many of them it takes a while, and Take does
-// not wait for it.
+// check discards sandboxes that have ended or exceeded their processor time, and measures the others. With many of them
+// it takes a while, and Take does not wait for it.
 func (p *Pool) check() {
 	p.mu.Lock()
 	ready := make(map[*stock][]readySandbox)

@@ -51,8 +51,8 @@ type Exit struct {
 	OutOfPids bool
 	// Usage is what the sandbox took. It is nil when no process was started, and when the host does not know.
 	Usage *attune.Usage
-	// Result is the content of $ATTUNE_RESULT, nil when that is empty or gone. One byte more than MaxResultFileBytes says that it
-	// was larger.
+	// Result is the content of $ATTUNE_RESULT, nil when that is empty or gone. One byte more than MaxResultFileBytes says
+	// that it was larger.
 	Result []byte
 	// Failure is the content of $ATTUNE_FAILURE: the JSON of an attune.Failure, nil when that is empty or gone.
 	Failure []byte

@@ -140,17 +140,17 @@ func TestRefusedSubmissionDoesNotTakeOthersWithIt(t *testing.T) {
 	}
 }
 
-// TestTextThatIsNotUTF8 is the caller's mistake, and not the service's.
+// TestTextThatIsNotUTF8 is the caller's mistake, and not the service's; so is text that some readers refuse.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	t.Parallel()
 	q := setup(t, action("a", 1))
-	for _, bad := range []string{"{\"a\":\"\xff\"}", "{\"\xc3\x28\":1}"} {
+	for _, bad := range []string{"{\"a\":\"\xff\"}", "{\"\xc3\x28\":1}", `{"a":"\ud800"}`, `{"\udfff":1}`} {
 		if _, err := q.Submit(t.Context(), Submission{Action: "ops.a",
 			Parameters: []byte(bad)}); attune.CodeOf(err) != attune.CodeInvalid {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for _, odd := range []string{`{"a":"\u0000"}`, `{"a":"\ud800"}`, `{"a":1e400}`, `{"":{"a":[]}}`} {
+	for _, odd := range []string{`{"a":"\u0000"}`, `{"a":"\ud83d\ude00"}`, `{"a":1e400}`, `{"":{"a":[]}}`} {
 		e := submitWith(t, q, "ops.a", odd)
 		if got := get(t, q, e.ID); string(got.Parameters) != odd {
 			t.Errorf("%s is kept as %s", odd, got.Parameters)

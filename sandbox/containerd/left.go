@@ -54,8 +54,8 @@ func (d runDir) openShared() (*os.File, error) {
 	return dir, nil
 }
 
-// readLeft reads what an ended sandbox left in one file, nil when that is nothing or the file is gone. Of a larger one, it
-// reads one byte more than most.
+// readLeft reads what an ended sandbox left in one file, nil when that is nothing or the file is gone. Of a larger one,
+// it reads one byte more than most.
 func readLeft(dir *os.File, name string, most int64) ([]byte, error) {
 	file, err := openLeft(dir, name, 0)
 	if errors.Is(err, fs.ErrNotExist) {

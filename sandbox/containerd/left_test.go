@@ -48,15 +48,16 @@ func TestReadLeft(t *testing.T) {
 		}
 		got, err := readLeft(shared, "result", sandbox.MaxResultFileBytes)
 		_ = shared.Close()
-		if !errors.Is(err, c.err) || len(got) != c.size || c.want != "" && string(got) != c.want || got != nil && c.size == 0 {
+		if !errors.Is(err, c.err) || len(got) != c.size || c.want != "" && string(got) != c.want ||
+			got != nil && c.size == 0 {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }
 
 // replaced puts something else in the place of a file.
-func replaced(make func(string) error) func(string) error {
-	return func(path string) error { return errors.Join(os.Remove(path), make(path)) }
+func replaced(put func(string) error) func(string) error {
+	return func(path string) error { return errors.Join(os.Remove(path), put(path)) }
 }
 
 // outputsOf reads the output files of a run directory.

@@ -452,7 +452,8 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 	})
 }
 
-// TestEgressBeginsWithTheExecution: code in a sandbox that waits reaches nothing, and all it may once it has its document.
+// TestEgressBeginsWithTheExecution: code in a sandbox that waits reaches nothing, and all it may once it has its
+// document.
 func TestEgressBeginsWithTheExecution(t *testing.T) {
 	t.Parallel()
 	forRuntimes(t, func(t *testing.T, h host, s sandboxtest.Subject, _ traits) {

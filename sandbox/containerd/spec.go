@@ -203,6 +203,6 @@ func maskedPaths() []string {
 	}
 }
 
-// readonlyPaths are the whole of /proc: a process could write to /proc/self/oom_score_adj, and have the kernel choose its
-// neighbors before itself where the host's service has no CAP_SYS_RESOURCE to raise the least value.
+// readonlyPaths are the whole of /proc: a process could write to /proc/self/oom_score_adj, and have the kernel choose
+// its neighbors before itself where the host's service has no CAP_SYS_RESOURCE to raise the least value.
 func readonlyPaths() []string { return []string{"/proc"} }

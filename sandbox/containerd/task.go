@@ -85,7 +85,8 @@ func (s *container) createTask(ctx context.Context, rootfs []mount.Mount) (err e
 	return err
 }
 
-// socketShare is the part of a sandbox's memory that the buffers of its sockets may take beside it, on cgroup version 1.
+// socketShare is the part of a sandbox's memory that the buffers of its sockets may take beside it, on cgroup version
+// 1.
 const socketShare = 4
 
 // endTask kills what is left of the task and deletes it.

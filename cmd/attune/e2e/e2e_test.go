@@ -45,6 +45,7 @@ func TestMainJob(t *testing.T) {
 			})
 		}
 	})
+	t.Run("hostile results", func(t *testing.T) { hostileResults(t, s) })
 }
 
 func (s *service) stats(tb testing.TB, action string) attune.QueueStats {

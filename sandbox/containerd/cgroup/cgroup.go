@@ -145,8 +145,8 @@ func (h Hierarchy) Remove(path string) error {
 	return errors.Join(errs...)
 }
 
-// socketLimit is the file of version 1 that limits the buffers of TCP and UDP sockets. Other memory of the kernel counts
-// as memory of the group in both versions.
+// socketLimit is the file of version 1 that limits the buffers of TCP and UDP sockets. Other memory of the kernel
+// counts as memory of the group in both versions.
 const socketLimit = "memory.kmem.tcp.limit_in_bytes"
 
 // LimitSockets limits the buffers of a group's sockets where they do not count as memory. It holds for sockets that are

@@ -3,6 +3,7 @@
 package shim
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"attune/sandbox/containerd/cgroup"
 	"attune/sandbox/containerd/shim/deleted"
 )
 
@@ -33,6 +35,8 @@ type container struct {
 	made atomic.Bool
 	pid  uint32
 
+	// failed: it could not be made, and a step of undo failed too. The sweep takes it from here.
+	failed  atomic.Bool
 	started atomic.Bool
 	// exited is closed when the process has ended; status and exitedAt are set by then.
 	exited   chan struct{}
@@ -80,7 +84,7 @@ func (c *container) make(rootfs []*types.Mount) error {
 	if err := c.streams.open(uid, gid); err != nil {
 		return err
 	}
-	c.undo = append(c.undo, c.engine.destroy)
+	c.undo = append(c.undo, func() error { return removeGroup(spec.Linux.CgroupsPath) }, c.engine.destroy)
 	pid, wait, err := c.engine.create(spec, c.streams.inner)
 	if err != nil {
 		return err
@@ -89,6 +93,24 @@ func (c *container) make(rootfs []*types.Mount) error {
 	c.streams.begin()
 	go c.reap(wait) // delete waits for it
 	return nil
+}
+
+// groupTime bounds the removal of a control group, which waits for the end of what is killed in it.
+const groupTime = 10 * time.Second
+
+// removeGroup removes what the engine left of a control group. The worker may have looked for it before it was made, and
+// does not look again.
+func removeGroup(path string) error {
+	if path == "" {
+		return nil
+	}
+	groups, err := cgroup.Find(cgroup.Mount)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	defer cancel()
+	return groups.End(ctx, path)
 }
 
 // readSpec reads the specification that containerd was given, and makes the path of its root absolute.

@@ -22,8 +22,8 @@ import (
 // status of that one. So nothing of a container is left when its keeper ends, and its exit status is known, however
 // early it came.
 //
-// The command's stdin, stdout and stderr are the descriptors 3, 4 and 5. oomScore is that of all these processes: gVisor
-// would leave them the shim's.
+// The command's stdin, stdout and stderr are the descriptors 3, 4 and 5. oomScore is that of all these processes:
+// gVisor would leave them the shim's.
 func keep(pidFile, oomScore string, command []string) (status int, err error) {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(oomScore), 0); err != nil {
 		return 0, fmt.Errorf("have the kernel kill the container before others: %w", err)

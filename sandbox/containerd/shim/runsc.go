@@ -113,7 +113,8 @@ func makeMountPoint(source, target string) error {
 func (r *runsc) createKept(pipes [3]*os.File, oomScore int) (int, func() (*os.ProcessState, error), error) {
 	pidFile := filepath.Join(r.bundle, "runsc.pid")
 	create := r.args("create", "--bundle", r.bundle, "--pid-file", pidFile, r.id)
-	keeper := exec.Command("/proc/self/exe", slices.Concat([]string{"keep", pidFile, strconv.Itoa(oomScore), r.command}, create)...)
+	keep := []string{"keep", pidFile, strconv.Itoa(oomScore), r.command}
+	keeper := exec.Command("/proc/self/exe", slices.Concat(keep, create)...)
 	keeper.Args[0] = "attune-shim"
 	var complaint bytes.Buffer
 	keeper.Stderr, keeper.ExtraFiles, keeper.Env = &complaint, pipes[:], []string{}

@@ -93,7 +93,9 @@ func (s *service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 		return nil, errgrpc.ToGRPC(err)
 	}
 	if err := c.create(r.Rootfs); err != nil {
-		s.remove(c.id)
+		if c.failed.Store(len(c.undo) > 0); !c.failed.Load() {
+			s.remove(c.id)
+		}
 		return nil, errgrpc.ToGRPC(err)
 	}
 	return &task.CreateTaskResponse{Pid: c.pid}, nil

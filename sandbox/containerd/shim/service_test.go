@@ -11,6 +11,7 @@ import (
 	tasktypes "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/errdefs/pkg/errgrpc"
+	"golang.org/x/sys/unix"
 )
 
 func TestServiceFollowsAContainer(t *testing.T) {
@@ -88,4 +89,31 @@ func TestSweepRemovesOrphans(t *testing.T) {
 	s.waitEmpty()
 	cancel()
 	<-swept
+}
+
+// TestSweepRemovesTheRestOfWhatCouldNotBeMade: containerd asks for nothing after a creation that failed.
+func TestSweepRemovesTheRestOfWhatCouldNotBeMade(t *testing.T) {
+	t.Parallel()
+	s := serviceOf(t)
+	c := newContainer(runtimeRef{}, s.roots, &task.CreateTaskRequest{ID: "some"})
+	tries := 0
+	c.undo = []func() error{func() error {
+		if tries++; tries < 2 {
+			return unix.EBUSY
+		}
+		return nil
+	}}
+	if err := s.add(c); err != nil {
+		t.Fatal(err)
+	}
+	c.failed.Store(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	swept := make(chan struct{})
+	go func() { s.sweep(ctx); close(swept) }()
+	s.waitEmpty()
+	cancel()
+	<-swept
+	if tries != 2 {
+		t.Errorf("it was removed after %d tries", tries)
+	}
 }

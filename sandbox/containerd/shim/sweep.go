@@ -36,23 +36,37 @@ func (s *service) sweep(ctx context.Context) {
 }
 
 func (s *service) removeOrphan(c *container) {
-	_ = c.kill(unix.SIGKILL) // most have ended
-	select {
-	case <-c.exited:
-	case <-time.After(sweepTime):
-	}
-	if err := c.delete(); err != nil {
+	if err := c.abandon(); err != nil {
 		fmt.Fprintln(os.Stderr, "attune-shim: an orphan stays:", err)
 		return
 	}
 	s.remove(c.id)
 }
 
-// orphans are the containers that were made and have no bundle any more.
+// abandon removes an orphan with what runs in it. After an error it may be called again.
+func (c *container) abandon() error {
+	if c.failed.Load() {
+		c.deleting.Lock()
+		defer c.deleting.Unlock()
+		return c.unmake()
+	}
+	_ = c.kill(unix.SIGKILL) // most have ended
+	select {
+	case <-c.exited:
+	case <-time.After(sweepTime):
+	}
+	return c.delete()
+}
+
+// orphans are the containers that were made and have no bundle any more, and what is left of those that could not be
+// made.
 func (s *service) orphans() (found []*container) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.containers {
+		if c.failed.Load() {
+			found = append(found, c)
+		}
 		if !c.made.Load() {
 			continue
 		}
