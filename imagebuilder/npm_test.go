@@ -120,7 +120,7 @@ func TestNPMUsesNoGit(t *testing.T) {
 	})
 	p.files["evil.sh"].Mode = 0o755
 	_, log, err := build(t, b, p)
-	if attune.CodeOf(err) != attune.CodeInvalid || !strings.Contains(err.Error(), "git") {
+	if attune.CodeOf(err) != attune.CodeInvalid || !strings.Contains(err.Error(), `fetch "evil@git+`) {
 		t.Errorf("error is %v\n%s", err, log)
 	}
 	if strings.Contains(log, "EVIL") {

@@ -81,12 +81,12 @@ func picksOfPip(line, before string) []string {
 	return nil
 }
 
-// picksOfNPM takes the first line of a complaint, but for the code before it, and the script that failed. Debian's npm
-// writes "npm ERR!", later ones "npm error".
+// picksOfNPM takes the first line of a complaint, but for the code before it, and the script that failed or the package
+// that is refused. Debian's npm writes "npm ERR!", later ones "npm error".
 func picksOfNPM(line, before string) []string {
 	text, ok := npmComplaint(line)
 	_, goesOn := npmComplaint(before)
-	if ok && (!goesOn || strings.HasPrefix(text, "command sh ")) {
+	if ok && (!goesOn || strings.HasPrefix(text, "command sh ") || strings.HasPrefix(text, "Refusing ")) {
 		return []string{line}
 	}
 	return nil

@@ -107,6 +107,7 @@ func (b *Builder) npmEnvironment() []string {
 	env := []string{
 		"npm_config_cache=/tmp/npm-cache", "npm_config_update_notifier=false", "npm_config_audit=false",
 		"npm_config_fund=false", "npm_config_progress=false", "npm_config_ignore_scripts=true", "npm_config_git=git",
+		"npm_config_allow_git=none",
 	}
 	if b.config.NPMRegistry != "" {
 		env = append(env, "npm_config_registry="+b.config.NPMRegistry)
