@@ -67,12 +67,8 @@ type shimProcess struct {
 func (s *shim) address() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running != nil {
-		select {
-		case <-s.running.ended:
-			s.running = nil
-		default:
-		}
+	if s.running != nil && !s.running.listens() {
+		s.running = nil
 	}
 	if s.running == nil {
 		started, err := s.start()
@@ -82,6 +78,21 @@ func (s *shim) address() (string, error) {
 		s.running = started
 	}
 	return "ttrpc+unix://" + s.running.socket, nil
+}
+
+// listens reports whether the shim takes calls. When it has just died, that is known before its end is.
+func (p *shimProcess) listens() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+	}
+	conn, err := net.Dial("unix", p.socket)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func (s *shim) start() (*shimProcess, error) {

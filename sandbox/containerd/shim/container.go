@@ -98,8 +98,8 @@ func (c *container) make(rootfs []*types.Mount) error {
 // groupTime bounds the removal of a control group, which waits for the end of what is killed in it.
 const groupTime = 10 * time.Second
 
-// removeGroup removes what the engine left of a control group. The worker may have looked for it before it was made, and
-// does not look again.
+// removeGroup removes what the engine left of a control group. The worker may have looked for it before it was made,
+// and does not look again.
 func removeGroup(path string) error {
 	if path == "" {
 		return nil
