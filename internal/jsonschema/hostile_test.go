@@ -86,7 +86,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				}
 				s := mustCompile(t, schema)
 				allocated, took := cost(func() { _ = s.Check(t.Context(), "result", json.RawMessage(text)) })
-				if most := uint64(min(16*len(text)+megabyte/2, 128*megabyte)); allocated > most {
+				if most := uint64(min(16*len(text)+megabyte, 128*megabyte)); allocated > most {
 					t.Errorf("%d bytes of %s, checked against %q, took %d KiB, %.1f times the size",
 						len(text), shape, name, allocated>>10, float64(allocated)/float64(len(text)))
 				}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 var hostile = map[string]func(args []string){
 	// fork-bomb has every child do the same.
 	"fork-bomb": func([]string) {
+		spareThreads(16)
 		for {
 			if err := exec.Command("/probe", "fork-bomb").Start(); err != nil {
 				_, _ = os.Stdout.WriteString("refused\n")
@@ -133,4 +135,23 @@ func fillSockets(most int) (held int) {
 		}
 	}
 	return held
+}
+
+// spareThreads has the Go runtime make threads ahead: it ends a process that needs one and is refused.
+func spareThreads(n int) {
+	var pipe [2]int
+	if err := unix.Pipe(pipe[:]); err != nil {
+		return
+	}
+	var blocked, ended sync.WaitGroup
+	for range n {
+		blocked.Add(1)
+		ended.Go(func() {
+			blocked.Done()
+			_, _ = unix.Read(pipe[0], make([]byte, 1)) // takes a thread until the other end is closed
+		})
+	}
+	blocked.Wait()
+	_ = unix.Close(pipe[1])
+	ended.Wait()
 }
