@@ -21,7 +21,7 @@ const judgeTime = 10 * time.Second
 const markBytes = 64 << 10
 
 // judge turns the end of a sandbox into an outcome. What the sandbox left may be made to harm the worker that reads it.
-// So the worker marks what it begins to judge, and whoever finds the mark of an earlier life does not read it again.
+// So the worker marks what it begins to judge. What has the mark of an earlier life is not read again.
 func (a *attempt) judge(ctx context.Context, exit *sandbox.Exit) scheduler.Outcome {
 	cause := context.Cause(ctx)
 	if a.unreadable {
