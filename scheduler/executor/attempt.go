@@ -19,7 +19,7 @@ type attempt struct {
 	action attune.Action
 	// refused is the outcome of an attempt that cannot start; it has no files.
 	refused *scheduler.Outcome
-	// unreadable: an earlier life of the worker ended while it judged what the sandbox left.
+	// unreadable: two earlier lives of the worker ended while they judged what the sandbox left.
 	unreadable bool
 	// document is what the sandbox gets; it holds the secrets, and is dropped with the end of the sandbox.
 	document []byte

@@ -21,7 +21,8 @@ const judgeTime = 10 * time.Second
 const markBytes = 64 << 10
 
 // judge turns the end of a sandbox into an outcome. What the sandbox left may be made to harm the worker that reads it.
-// So the worker marks what it begins to judge. What has the mark of an earlier life is not read again.
+// So the worker marks what it begins to judge. What has the marks of two earlier lives is not read again: one may have
+// ended for another reason.
 func (a *attempt) judge(ctx context.Context, exit *sandbox.Exit) scheduler.Outcome {
 	cause := context.Cause(ctx)
 	if a.unreadable {
@@ -57,7 +58,7 @@ func unjudged(o scheduler.Outcome) scheduler.Outcome {
 	if o.Status == attune.StatusCompleted || o.Status == attune.StatusFailed {
 		o.Status, o.Reason = attune.StatusFailed, attune.ReasonInvalidResult
 		o.Failure = &attune.Failure{
-			Error: "the worker ended while it read the result, which is not read again", ErrorType: invalidResult,
+			Error: "the worker ended twice while it read the result, which is not read again", ErrorType: invalidResult,
 		}
 	}
 	return o
@@ -75,10 +76,18 @@ func untilCancelled(ctx context.Context) (context.Context, func()) {
 	return judging, func() { stop(); end(nil) }
 }
 
-// A mark is an empty file, named as the attempt.
+// maxJudgings is how often an outcome is judged at most.
+const maxJudgings = 2
+
+// A mark is a file, named as the attempt, with a byte for each time that its outcome was judged.
 
 func (e *Executor) mark(c scheduler.Claim) error {
-	if err := os.WriteFile(filepath.Join(e.Marks, attemptName(c)), nil, 0o600); err != nil {
+	file, err := os.OpenFile(filepath.Join(e.Marks, attemptName(c)), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err == nil {
+		_, err = file.WriteString("1")
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("mark an outcome as being judged: %w", err)
 	}
 	return nil
@@ -90,16 +99,17 @@ func (e *Executor) unmark(attempt string) {
 	}
 }
 
-// marked reports whether an earlier life of the worker ended while it judged the end of a claim.
+// marked reports whether earlier lives of the worker ended while they judged the end of a claim, as often as it is
+// judged.
 func (e *Executor) marked(c scheduler.Claim) (bool, error) {
-	_, err := os.Lstat(filepath.Join(e.Marks, attemptName(c)))
+	info, err := os.Lstat(filepath.Join(e.Marks, attemptName(c)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look for the mark of an outcome: %w", err)
 	}
-	return true, nil
+	return info.Size() >= maxJudgings, nil
 }
 
 // removeMarks removes the marks of all that is over.

@@ -37,6 +37,12 @@ func TestOutcomeThatEndedItsJudgeIsNotReadAgain(t *testing.T) {
 	if err := errors.Join(h.mark(c), h.mark(other)); err != nil {
 		t.Fatal(err)
 	}
+	if marked, err := h.marked(c); marked || err != nil {
+		t.Errorf("after one end of the worker, its outcome is not judged again (%v)", err)
+	}
+	if err := h.mark(c); err != nil {
+		t.Fatal(err)
+	}
 	h.next(t, c)
 	recovered, err := h.Recover(t.Context(), []scheduler.Claim{c})
 	if err != nil || recovered[0].Attempt == nil {
